@@ -1,0 +1,58 @@
+//! Faces in pictures: detection, tracking over time, alignment.
+
+/// A place in a picture, in pixels; (0, 0) is the centre of the top left pixel.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Point {
+    pub x: f32,
+    pub y: f32,
+}
+
+/// A face's bounding box in pixels; `x1 <= x2`, `y1 <= y2`. It may reach over the picture's edge.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct BoundingBox {
+    pub x1: f32,
+    pub y1: f32,
+    pub x2: f32,
+    pub y2: f32,
+}
+
+impl BoundingBox {
+    /// Area in square pixels.
+    pub fn area(&self) -> f32 {
+        (self.x2 - self.x1).max(0.0) * (self.y2 - self.y1).max(0.0)
+    }
+
+    /// The middle of the box.
+    pub fn centre(&self) -> Point {
+        Point {
+            x: (self.x1 + self.x2) / 2.0,
+            y: (self.y1 + self.y2) / 2.0,
+        }
+    }
+
+    /// Intersection over union with another box, in [0, 1].
+    pub fn overlap(&self, other: &BoundingBox) -> f32 {
+        let common = BoundingBox {
+            x1: self.x1.max(other.x1),
+            y1: self.y1.max(other.y1),
+            x2: self.x2.min(other.x2),
+            y2: self.y2.min(other.y2),
+        };
+        let union = self.area() + other.area() - common.area();
+        if union > 0.0 { common.area() / union } else { 0.0 }
+    }
+}
+
+/// Five landmarks: the eye at the picture's left, the eye at its right, the nose, the mouth's
+/// corner at the left, the one at the right.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Landmarks(pub [Point; 5]);
+
+/// A face found in one picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Detection {
+    /// Probability of a face, in (0, 1].
+    pub score: f32,
+    pub bounding_box: BoundingBox,
+    pub landmarks: Landmarks,
+}

@@ -1,0 +1,91 @@
+//! A frame: its number and its pixels.
+
+use std::fmt;
+use std::num::NonZeroU32;
+
+/// The number of a frame in its video: 1-based, in decode order. With aligned crops, the number
+/// in the file's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FrameIndex(NonZeroU32);
+
+impl FrameIndex {
+    /// The first frame of a video.
+    pub const FIRST: FrameIndex = FrameIndex(NonZeroU32::MIN);
+
+    /// The frame of a 1-based number; `None` for 0.
+    pub fn new(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
+    }
+
+    /// The 1-based number.
+    pub fn number(self) -> u32 {
+        self.0.get()
+    }
+
+    /// The frame after this one. Saturates at `u32::MAX`, four years of video at 30 frames a second.
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for FrameIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An upright RGB picture, 8 bits a channel, rows tightly packed (`[height, width, 3]`).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Picture {
+    width: u32,
+    height: u32,
+    rgb: Vec<u8>,
+}
+
+impl Picture {
+    /// Takes `width * height * 3` bytes; `None` if the sizes do not fit.
+    pub fn from_rgb(width: u32, height: u32, rgb: Vec<u8>) -> Option<Self> {
+        (rgb.len() == width as usize * height as usize * 3).then_some(Self { width, height, rgb })
+    }
+
+    /// A black picture.
+    pub fn black(width: u32, height: u32) -> Self {
+        Self {
+            width,
+            height,
+            rgb: vec![0; width as usize * height as usize * 3],
+        }
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// The bytes, `[height, width, 3]`.
+    pub fn rgb(&self) -> &[u8] {
+        &self.rgb
+    }
+
+    /// The bytes, `[height, width, 3]`, to be written in place.
+    pub fn rgb_mut(&mut self) -> &mut [u8] {
+        &mut self.rgb
+    }
+
+    /// Red, green and blue of the pixel at column `x`, row `y` (0-based), which must lie inside.
+    pub fn pixel(&self, x: u32, y: u32) -> [u8; 3] {
+        let at = (y as usize * self.width as usize + x as usize) * 3;
+        [self.rgb[at], self.rgb[at + 1], self.rgb[at + 2]]
+    }
+}
+
+impl fmt::Debug for Picture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Picture({}x{})", self.width, self.height)
+    }
+}

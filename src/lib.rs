@@ -1,0 +1,21 @@
+//! Annotates faces in video, frame by frame, with valence and arousal, eight expressions and
+//! twelve action units, using the multitask DDAMFN network (arXiv 2407.12390).
+//!
+//! The rooms of this crate follow the data:
+//!
+//! ```text
+//! plan -> decode -> detect -> track -> align -> infer -> [raw table] -> fill -> smooth -> threshold -> Parquet -> submissions
+//!         video     face      face     face     model                   postprocess                     table      affwild2
+//! ```
+//!
+//! Left of the raw table everything is expensive and runs once; right of it everything is cheap
+//! and can be run again with other settings.
+
+pub mod affwild2;
+pub mod face;
+pub mod frame;
+pub mod labels;
+pub mod metrics;
+pub mod model;
+pub mod postprocess;
+pub mod video;

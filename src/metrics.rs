@@ -1,0 +1,1 @@
+//! The scores of the ABAW challenge: CCC, F1, P.

@@ -1,0 +1,1 @@
+//! The multitask DDAMFN network: layers, heads, weights in and out, inference forms.

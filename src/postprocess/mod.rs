@@ -1,0 +1,1 @@
+//! From the raw numbers of a network to final ones: gap filling, smoothing, thresholds.

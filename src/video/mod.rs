@@ -1,0 +1,1 @@
+//! Frames in decode order from a video file: rotation, colour, damage.
