@@ -18,4 +18,6 @@ pub mod labels;
 pub mod metrics;
 pub mod model;
 pub mod postprocess;
+pub mod publish;
+pub mod table;
 pub mod video;

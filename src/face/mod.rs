@@ -56,3 +56,19 @@ pub struct Detection {
     pub bounding_box: BoundingBox,
     pub landmarks: Landmarks,
 }
+
+/// The number of a track within its video: one person seen without interruption.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PersonId(u16);
+
+impl PersonId {
+    /// The person of a 0-based number.
+    pub fn new(number: u16) -> Self {
+        Self(number)
+    }
+
+    /// The 0-based number.
+    pub fn number(self) -> u16 {
+        self.0
+    }
+}

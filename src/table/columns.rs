@@ -1,0 +1,191 @@
+//! The columns and their order, each with the array that fills it.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, DictionaryArray, FixedSizeListArray, Float32Array, Float64Array, Int8Array,
+    Int32Array, StringArray, UInt16Array, UInt32Array,
+};
+use arrow::datatypes::{DataType, Field, Int8Type, Int32Type, Schema};
+
+use super::{Row, Sighting};
+use crate::face::Landmarks;
+use crate::labels::{ActionUnit, Affect, Expression};
+
+/// Coordinates in the landmarks column: x and y of five points.
+pub(super) const LANDMARK_COORDINATES: i32 = 10;
+
+/// The column of an expression's final probability.
+pub(super) fn expression_column(expression: Expression) -> String {
+    format!("expr_{}", expression.name().to_lowercase())
+}
+
+/// The column of an action unit's decision.
+pub(super) fn action_unit_column(unit: ActionUnit) -> String {
+    format!("au{}", unit.number())
+}
+
+/// The schema of every table.
+pub(super) fn schema() -> Schema {
+    let fields: Vec<Field> = columns("", &[]).into_iter().map(|(field, _)| field).collect();
+    Schema::new(fields)
+}
+
+/// All columns of `rows` in the order of the file.
+pub(super) fn columns(video: &str, rows: &[Row]) -> Vec<(Field, ArrayRef)> {
+    let mut columns = Columns {
+        rows,
+        built: Vec::with_capacity(80),
+    };
+    columns.video(video);
+    columns.required(
+        "frame",
+        UInt32Array::from_iter_values(rows.iter().map(|row| row.frame.number())),
+    );
+    columns.nullable(
+        "time_s",
+        Float64Array::from_iter(rows.iter().map(|row| row.time_s)),
+    );
+    columns.nullable(
+        "person",
+        UInt16Array::from_iter(rows.iter().map(|row| row.person.map(|id| id.number()))),
+    );
+    columns.required(
+        "subject",
+        BooleanArray::from_iter(rows.iter().map(|row| Some(row.subject))),
+    );
+    columns.required(
+        "detected",
+        BooleanArray::from_iter(rows.iter().map(|row| Some(row.sighting.is_face()))),
+    );
+    columns.float("det_score", |row| row.sighting.score());
+    columns.float("box_x1", |row| row.sighting.place().map(|(face, _)| face.x1));
+    columns.float("box_y1", |row| row.sighting.place().map(|(face, _)| face.y1));
+    columns.float("box_x2", |row| row.sighting.place().map(|(face, _)| face.x2));
+    columns.float("box_y2", |row| row.sighting.place().map(|(face, _)| face.y2));
+    columns.landmarks();
+    columns.valence_arousal("", |row| row.result.affect);
+    columns.expression();
+    columns.expression_probabilities("", |row| row.result.affect);
+    for unit in ActionUnit::ALL {
+        let decisions = rows
+            .iter()
+            .map(|row| row.result.action_units.map(|present| present[unit.index()]));
+        columns.nullable(&action_unit_column(unit), BooleanArray::from_iter(decisions));
+    }
+    columns.action_unit_probabilities("", |row| row.result.affect);
+    columns.valence_arousal("_raw", |row| row.raw);
+    columns.expression_probabilities("_raw", |row| row.raw);
+    columns.action_unit_probabilities("_raw", |row| row.raw);
+    columns.built
+}
+
+struct Columns<'rows> {
+    rows: &'rows [Row],
+    built: Vec<(Field, ArrayRef)>,
+}
+
+impl Columns<'_> {
+    fn required(&mut self, name: &str, array: impl arrow::array::Array + 'static) {
+        let field = Field::new(name, array.data_type().clone(), false);
+        self.built.push((field, Arc::new(array)));
+    }
+
+    fn nullable(&mut self, name: &str, array: impl arrow::array::Array + 'static) {
+        let field = Field::new(name, array.data_type().clone(), true);
+        self.built.push((field, Arc::new(array)));
+    }
+
+    fn float(&mut self, name: &str, value: impl Fn(&Row) -> Option<f32>) {
+        self.nullable(name, Float32Array::from_iter(self.rows.iter().map(value)));
+    }
+
+    fn video(&mut self, video: &str) {
+        let keys = Int32Array::from_value(0, self.rows.len());
+        let values = Arc::new(StringArray::from(vec![video]));
+        self.required("video", DictionaryArray::<Int32Type>::new(keys, values));
+    }
+
+    fn expression(&mut self) {
+        let keys: Int8Array = self
+            .rows
+            .iter()
+            .map(|row| row.result.expression.map(|expression| expression as i8))
+            .collect();
+        let names = Expression::ALL.map(Expression::name).to_vec();
+        self.nullable(
+            "expression",
+            DictionaryArray::<Int8Type>::new(keys, Arc::new(StringArray::from(names))),
+        );
+    }
+
+    fn landmarks(&mut self) {
+        let places: Vec<Option<Landmarks>> = self
+            .rows
+            .iter()
+            .map(|row| row.sighting.place().map(|(_, landmarks)| landmarks))
+            .collect();
+        let coordinates = places.iter().flat_map(|place| {
+            let points = place.unwrap_or_default().0;
+            points.into_iter().flat_map(|point| [point.x, point.y])
+        });
+        let item = Arc::new(Field::new("item", DataType::Float32, false));
+        let array = FixedSizeListArray::new(
+            item,
+            LANDMARK_COORDINATES,
+            Arc::new(Float32Array::from_iter_values(coordinates)),
+            Some(places.iter().map(Option::is_some).collect()),
+        );
+        self.nullable("landmarks", array);
+    }
+
+    fn valence_arousal(&mut self, suffix: &str, of: impl Fn(&Row) -> Affect) {
+        self.float(&format!("valence{suffix}"), |row| {
+            of(row).valence_arousal.map(|point| point.valence)
+        });
+        self.float(&format!("arousal{suffix}"), |row| {
+            of(row).valence_arousal.map(|point| point.arousal)
+        });
+    }
+
+    fn expression_probabilities(&mut self, suffix: &str, of: impl Fn(&Row) -> Affect) {
+        for expression in Expression::ALL {
+            self.float(&format!("{}{suffix}", expression_column(expression)), |row| {
+                of(row)
+                    .expression
+                    .map(|probabilities| probabilities[expression.index()])
+            });
+        }
+    }
+
+    fn action_unit_probabilities(&mut self, suffix: &str, of: impl Fn(&Row) -> Affect) {
+        for unit in ActionUnit::ALL {
+            self.float(&format!("{}_prob{suffix}", action_unit_column(unit)), |row| {
+                of(row)
+                    .action_units
+                    .map(|probabilities| probabilities[unit.index()])
+            });
+        }
+    }
+}
+
+/// The sighting that a row's columns describe.
+pub(super) fn sighting(
+    detected: bool,
+    score: Option<f32>,
+    place: Option<(crate::face::BoundingBox, Landmarks)>,
+) -> Sighting {
+    match (detected, score, place) {
+        (false, _, _) => Sighting::Missing,
+        (true, Some(score), Some((bounding_box, landmarks))) => Sighting::Found(crate::face::Detection {
+            score,
+            bounding_box,
+            landmarks,
+        }),
+        (true, None, Some((bounding_box, landmarks))) => Sighting::Carried {
+            bounding_box,
+            landmarks,
+        },
+        (true, _, None) => Sighting::Crop,
+    }
+}

@@ -1,0 +1,50 @@
+//! What a table says of its own making, as JSON in the Parquet footer.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The footer's key.
+pub const FOOTER_KEY: &str = "abaw";
+
+/// How a table was made: enough to know what its numbers mean and to make it again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Footer {
+    /// Versions of the program and of the libraries that shape the numbers, by name.
+    pub versions: BTreeMap<String, String>,
+    /// Every setting that shapes a number.
+    pub settings: serde_json::Value,
+    /// sha256 of the settings.
+    pub settings_hash: String,
+    /// The networks that spoke.
+    pub weights: Vec<WeightsRecord>,
+    /// Device kind, precision and form in which the networks ran.
+    pub inference: String,
+    /// Post-processing as applied: thresholds, smoothing.
+    pub postprocess: serde_json::Value,
+    /// Facts of the stream: frames a second, size, damage.
+    pub stream: serde_json::Value,
+    /// Size of the input file in bytes.
+    pub input_bytes: u64,
+    pub counts: Counts,
+}
+
+/// What weights a network had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeightsRecord {
+    /// What the network is for: `detector` or `affect`.
+    pub role: String,
+    /// `trained`, or `untrained` for a seeded initialisation whose numbers mean nothing.
+    pub weights: String,
+    /// File name, or the seed of the initialisation.
+    pub source: String,
+    /// sha256 of the file; null without one.
+    pub sha256: Option<String>,
+}
+
+/// Sizes of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    pub frames: u64,
+    pub frames_with_face: u64,
+    pub persons: u64,
+}

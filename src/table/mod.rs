@@ -1,0 +1,209 @@
+//! The result: one row a frame and person, as Parquet.
+
+mod columns;
+mod footer;
+mod read;
+mod write;
+
+pub use footer::{Counts, FOOTER_KEY, Footer, WeightsRecord};
+pub use read::{read, read_footer};
+pub use write::write;
+
+use std::path::PathBuf;
+
+use crate::face::{BoundingBox, Detection, Landmarks, PersonId};
+use crate::frame::FrameIndex;
+use crate::labels::{ACTION_UNITS, Affect, Expression};
+
+/// How the face of a row was seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Sighting {
+    /// The detector found it in this frame.
+    Found(Detection),
+    /// The detector did not run on this frame; the tracker carried the face over from others.
+    Carried {
+        bounding_box: BoundingBox,
+        landmarks: Landmarks,
+    },
+    /// An aligned crop was the input, so no detector ran.
+    Crop,
+    /// Not seen; the final numbers are filled from neighbours.
+    Missing,
+}
+
+impl Sighting {
+    /// True if the network saw a face here.
+    pub fn is_face(&self) -> bool {
+        !matches!(self, Sighting::Missing)
+    }
+
+    /// The detector's score; none for carried faces and crops.
+    pub fn score(&self) -> Option<f32> {
+        match self {
+            Sighting::Found(detection) => Some(detection.score),
+            _ => None,
+        }
+    }
+
+    /// Where the face is in the upright frame, in pixels.
+    pub fn place(&self) -> Option<(BoundingBox, Landmarks)> {
+        match *self {
+            Sighting::Found(detection) => Some((detection.bounding_box, detection.landmarks)),
+            Sighting::Carried {
+                bounding_box,
+                landmarks,
+            } => Some((bounding_box, landmarks)),
+            Sighting::Crop | Sighting::Missing => None,
+        }
+    }
+}
+
+/// The numbers of a row after gap filling, smoothing and thresholds.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct FinalAffect {
+    pub affect: Affect,
+    /// The most probable expression.
+    pub expression: Option<Expression>,
+    /// Which action units are present.
+    pub action_units: Option<[bool; ACTION_UNITS]>,
+}
+
+/// One person in one frame, or a frame without any.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Row {
+    pub frame: FrameIndex,
+    /// Presentation time in seconds.
+    pub time_s: Option<f64>,
+    pub person: Option<PersonId>,
+    /// This row speaks for the video in submissions; exactly one a frame does.
+    pub subject: bool,
+    pub sighting: Sighting,
+    /// The network's own outputs; empty where no face was seen.
+    pub raw: Affect,
+    pub result: FinalAffect,
+}
+
+/// A Parquet file could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("{}: not a table of this program: {reason}", path.display())]
+    Foreign { path: PathBuf, reason: String },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::face::Point;
+    use crate::labels::{EXPRESSIONS, ValenceArousal};
+    use proptest::prelude::*;
+
+    fn affect() -> impl Strategy<Value = Affect> {
+        (
+            proptest::option::of((-1f32..1.0, -1f32..1.0)),
+            proptest::option::of(proptest::array::uniform8(0f32..1.0)),
+            proptest::option::of(proptest::array::uniform12(0f32..1.0)),
+        )
+            .prop_map(|(point, expression, action_units)| Affect {
+                valence_arousal: point.map(|(valence, arousal)| ValenceArousal { valence, arousal }),
+                expression,
+                action_units,
+            })
+    }
+
+    fn place() -> impl Strategy<Value = (BoundingBox, Landmarks)> {
+        (
+            proptest::array::uniform4(-50f32..2000.0),
+            proptest::array::uniform10(-50f32..2000.0),
+        )
+            .prop_map(|([x1, y1, x2, y2], at)| {
+                let points = std::array::from_fn(|nth| Point {
+                    x: at[2 * nth],
+                    y: at[2 * nth + 1],
+                });
+                (BoundingBox { x1, y1, x2, y2 }, Landmarks(points))
+            })
+    }
+
+    fn a_sighting() -> impl Strategy<Value = Sighting> {
+        prop_oneof![
+            Just(Sighting::Missing),
+            Just(Sighting::Crop),
+            place().prop_map(|(bounding_box, landmarks)| Sighting::Carried {
+                bounding_box,
+                landmarks
+            }),
+            (place(), 0f32..1.0).prop_map(|((bounding_box, landmarks), score)| {
+                Sighting::Found(Detection {
+                    score,
+                    bounding_box,
+                    landmarks,
+                })
+            }),
+        ]
+    }
+
+    prop_compose! {
+        fn row()(
+            number in 1u32..,
+            time_s in proptest::option::of(-1e4f64..1e6),
+            person in proptest::option::of(0u16..),
+            subject in any::<bool>(),
+            sighting in a_sighting(),
+            raw in affect(),
+            affect in affect(),
+            class in proptest::option::of(0usize..EXPRESSIONS),
+            action_units in proptest::option::of(proptest::array::uniform12(any::<bool>())),
+        ) -> Row {
+            Row {
+                frame: FrameIndex::new(number).unwrap_or(FrameIndex::FIRST),
+                time_s,
+                person: person.map(PersonId::new),
+                subject,
+                sighting,
+                raw,
+                result: FinalAffect { affect, expression: class.and_then(Expression::from_index), action_units },
+            }
+        }
+    }
+
+    fn footer() -> Footer {
+        Footer {
+            versions: [("abaw".to_owned(), "0.1.0".to_owned())].into(),
+            settings: serde_json::json!({"detector": {"long_side": 640}}),
+            settings_hash: "0a".to_owned(),
+            weights: Vec::new(),
+            inference: "cpu f32".to_owned(),
+            postprocess: serde_json::json!({}),
+            stream: serde_json::json!({"fps": 25.0}),
+            input_bytes: 7,
+            counts: Counts {
+                frames: 1,
+                frames_with_face: 1,
+                persons: 1,
+            },
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn what_is_written_is_read(rows in proptest::collection::vec(row(), 0..40)) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("batch1/video 1.parquet");
+            write(&path, "batch1/video 1", &rows, &footer()).unwrap();
+            let (read_rows, read_footer) = read(&path).unwrap();
+            prop_assert_eq!(read_rows, rows);
+            prop_assert_eq!(read_footer, footer());
+        }
+
+        #[test]
+        fn foreign_bytes_are_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("not.parquet");
+            std::fs::write(&path, bytes).unwrap();
+            prop_assert!(read(&path).is_err());
+        }
+    }
+}

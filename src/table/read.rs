@@ -1,0 +1,232 @@
+//! Parquet to rows.
+
+use std::fs::File;
+use std::path::Path;
+
+use arrow::array::{
+    Array, AsArray, BooleanArray, FixedSizeListArray, Float32Array, Float64Array, RecordBatch, UInt16Array,
+    UInt32Array,
+};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+
+use super::columns::{action_unit_column, expression_column, sighting};
+use super::{FOOTER_KEY, FinalAffect, Footer, Row, TableError};
+use crate::face::{BoundingBox, Landmarks, PersonId, Point};
+use crate::frame::FrameIndex;
+use crate::labels::{ACTION_UNITS, ActionUnit, Affect, EXPRESSIONS, Expression, ValenceArousal};
+
+/// Reads only what a table says of its making.
+///
+/// # Errors
+/// The file system's, or [`TableError::Foreign`] for a file that this program did not write.
+pub fn read_footer(path: &Path) -> Result<Footer, TableError> {
+    let file = File::open(path).map_err(|source| TableError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    let reader = SerializedFileReader::new(file).map_err(|error| foreign(path, error))?;
+    let metadata = reader.metadata().file_metadata().key_value_metadata();
+    let text = metadata
+        .and_then(|pairs| pairs.iter().find(|pair| pair.key == FOOTER_KEY))
+        .and_then(|pair| pair.value.as_deref())
+        .ok_or_else(|| foreign(path, format!("no `{FOOTER_KEY}` in the footer")))?;
+    serde_json::from_str(text).map_err(|error| foreign(path, error))
+}
+
+/// Reads a table: its rows in the order of the file, and its footer.
+///
+/// # Errors
+/// The file system's, or [`TableError::Foreign`] naming the first column that is not as expected.
+pub fn read(path: &Path) -> Result<(Vec<Row>, Footer), TableError> {
+    let footer = read_footer(path)?;
+    let file = File::open(path).map_err(|source| TableError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    let batches = ParquetRecordBatchReaderBuilder::try_new(file)
+        .and_then(|builder| builder.with_batch_size(8192).build())
+        .map_err(|error| foreign(path, error))?;
+    let mut rows = Vec::new();
+    for batch in batches {
+        let batch = batch.map_err(|error| foreign(path, error))?;
+        append_rows(&batch, &mut rows).map_err(|reason| foreign(path, reason))?;
+    }
+    Ok((rows, footer))
+}
+
+fn foreign(path: &Path, reason: impl ToString) -> TableError {
+    TableError::Foreign {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+fn append_rows(batch: &RecordBatch, rows: &mut Vec<Row>) -> Result<(), String> {
+    let frame: &UInt32Array = column(batch, "frame")?;
+    let time_s: &Float64Array = column(batch, "time_s")?;
+    let person: &UInt16Array = column(batch, "person")?;
+    let subject: &BooleanArray = column(batch, "subject")?;
+    let faces = Faces::of(batch)?;
+    let result = AffectColumns::of(batch, "")?;
+    let raw = AffectColumns::of(batch, "_raw")?;
+    let expression = named_expressions(batch)?;
+    let mut decisions: Vec<&BooleanArray> = Vec::with_capacity(ACTION_UNITS);
+    for unit in ActionUnit::ALL {
+        decisions.push(column(batch, &action_unit_column(unit))?);
+    }
+    for (at, expression) in expression.into_iter().enumerate() {
+        let frame =
+            FrameIndex::new(frame.value(at)).ok_or_else(|| "frame 0; frames count from 1".to_owned())?;
+        let present = decisions[0]
+            .is_valid(at)
+            .then(|| std::array::from_fn(|unit: usize| decisions[unit].value(at)));
+        rows.push(Row {
+            frame,
+            time_s: time_s.is_valid(at).then(|| time_s.value(at)),
+            person: person.is_valid(at).then(|| PersonId::new(person.value(at))),
+            subject: subject.value(at),
+            sighting: faces.at(at),
+            raw: raw.at(at),
+            result: FinalAffect {
+                affect: result.at(at),
+                expression,
+                action_units: present,
+            },
+        });
+    }
+    Ok(())
+}
+
+fn column<'batch, A: Array + 'static>(batch: &'batch RecordBatch, name: &str) -> Result<&'batch A, String> {
+    let array = batch
+        .column_by_name(name)
+        .ok_or_else(|| format!("no column `{name}`"))?;
+    array
+        .as_any()
+        .downcast_ref()
+        .ok_or_else(|| format!("column `{name}` has the type {}", array.data_type()))
+}
+
+fn float(array: &Float32Array, at: usize) -> Option<f32> {
+    array.is_valid(at).then(|| array.value(at))
+}
+
+fn named_expressions(batch: &RecordBatch) -> Result<Vec<Option<Expression>>, String> {
+    let array = batch
+        .column_by_name("expression")
+        .ok_or("no column `expression`")?;
+    let names = cast(array, &DataType::Utf8).map_err(|error| format!("column `expression`: {error}"))?;
+    let names = names.as_string::<i32>();
+    names
+        .iter()
+        .map(|name| match name {
+            None => Ok(None),
+            Some(name) => {
+                let found = Expression::ALL
+                    .into_iter()
+                    .find(|expression| expression.name() == name);
+                found
+                    .map(Some)
+                    .ok_or_else(|| format!("unknown expression `{name}`"))
+            }
+        })
+        .collect()
+}
+
+struct Faces<'batch> {
+    detected: &'batch BooleanArray,
+    score: &'batch Float32Array,
+    bounding_box: [&'batch Float32Array; 4],
+    landmarks: &'batch FixedSizeListArray,
+    coordinates: &'batch Float32Array,
+}
+
+impl<'batch> Faces<'batch> {
+    fn of(batch: &'batch RecordBatch) -> Result<Self, String> {
+        let landmarks: &FixedSizeListArray = column(batch, "landmarks")?;
+        let coordinates = landmarks
+            .values()
+            .as_any()
+            .downcast_ref()
+            .ok_or("column `landmarks` is not of floats")?;
+        if landmarks.value_length() != super::columns::LANDMARK_COORDINATES {
+            return Err(format!(
+                "column `landmarks` has {} coordinates",
+                landmarks.value_length()
+            ));
+        }
+        Ok(Self {
+            detected: column(batch, "detected")?,
+            score: column(batch, "det_score")?,
+            bounding_box: [
+                column(batch, "box_x1")?,
+                column(batch, "box_y1")?,
+                column(batch, "box_x2")?,
+                column(batch, "box_y2")?,
+            ],
+            landmarks,
+            coordinates,
+        })
+    }
+
+    fn at(&self, at: usize) -> super::Sighting {
+        let [x1, y1, x2, y2] = self.bounding_box;
+        let place = (self.landmarks.is_valid(at) && x1.is_valid(at)).then(|| {
+            let first = self.landmarks.value_offset_at(at);
+            let point = |nth: usize| Point {
+                x: self.coordinates.value(first + 2 * nth),
+                y: self.coordinates.value(first + 2 * nth + 1),
+            };
+            let bounding_box = BoundingBox {
+                x1: x1.value(at),
+                y1: y1.value(at),
+                x2: x2.value(at),
+                y2: y2.value(at),
+            };
+            (bounding_box, Landmarks(std::array::from_fn(point)))
+        });
+        sighting(self.detected.value(at), float(self.score, at), place)
+    }
+}
+
+struct AffectColumns<'batch> {
+    valence: &'batch Float32Array,
+    arousal: &'batch Float32Array,
+    expression: Vec<&'batch Float32Array>,
+    action_units: Vec<&'batch Float32Array>,
+}
+
+impl<'batch> AffectColumns<'batch> {
+    fn of(batch: &'batch RecordBatch, suffix: &str) -> Result<Self, String> {
+        let expression = Expression::ALL
+            .into_iter()
+            .map(|expression| column(batch, &format!("{}{suffix}", expression_column(expression))));
+        let action_units = ActionUnit::ALL
+            .into_iter()
+            .map(|unit| column(batch, &format!("{}_prob{suffix}", action_unit_column(unit))));
+        Ok(Self {
+            valence: column(batch, &format!("valence{suffix}"))?,
+            arousal: column(batch, &format!("arousal{suffix}"))?,
+            expression: expression.collect::<Result<_, _>>()?,
+            action_units: action_units.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn at(&self, at: usize) -> Affect {
+        let point = float(self.valence, at).zip(float(self.arousal, at));
+        Affect {
+            valence_arousal: point.map(|(valence, arousal)| ValenceArousal { valence, arousal }),
+            expression: probabilities::<EXPRESSIONS>(&self.expression, at),
+            action_units: probabilities::<ACTION_UNITS>(&self.action_units, at),
+        }
+    }
+}
+
+fn probabilities<const N: usize>(columns: &[&Float32Array], at: usize) -> Option<[f32; N]> {
+    columns[0]
+        .is_valid(at)
+        .then(|| std::array::from_fn(|class| columns[class].value(at)))
+}

@@ -1,0 +1,57 @@
+//! Rows to Parquet.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
+
+use super::columns::{columns, schema};
+use super::{FOOTER_KEY, Footer, Row, TableError};
+use crate::publish::publish;
+
+/// Rows of a row group at most, so that readers can work in pieces.
+const ROW_GROUP_ROWS: usize = 65_536;
+
+/// Writes a video's rows to `path`; the file appears complete or not at all.
+///
+/// # Errors
+/// The file system's, with the path.
+pub fn write(path: &Path, video: &str, rows: &[Row], footer: &Footer) -> Result<(), TableError> {
+    publish(path, |file| write_to(file, video, rows, footer)).map_err(|source| TableError::File {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn write_to(file: impl io::Write + Send, video: &str, rows: &[Row], footer: &Footer) -> io::Result<()> {
+    let schema = Arc::new(schema());
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_created_by(format!("abaw {}", env!("CARGO_PKG_VERSION")))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        // Measured numbers hardly repeat; names do.
+        .set_dictionary_enabled(false)
+        .set_column_dictionary_enabled(ColumnPath::from("video"), true)
+        .set_column_dictionary_enabled(ColumnPath::from("expression"), true)
+        .build();
+    let mut writer =
+        ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(io::Error::other)?;
+    for group in rows.chunks(ROW_GROUP_ROWS) {
+        let arrays = columns(video, group)
+            .into_iter()
+            .map(|(_, array)| array)
+            .collect();
+        let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(io::Error::other)?;
+        writer.write(&batch).map_err(io::Error::other)?;
+    }
+    let footer = serde_json::to_string(footer)?;
+    writer.append_key_value_metadata(KeyValue::new(FOOTER_KEY.to_owned(), footer));
+    writer.close().map_err(io::Error::other)?;
+    Ok(())
+}
