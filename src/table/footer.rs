@@ -5,6 +5,11 @@ use std::collections::BTreeMap;
 
 /// The footer's key.
 pub const FOOTER_KEY: &str = "abaw";
+/// The key of [`StageSeconds`], apart from the footer so that two runs differ only here.
+pub const SECONDS_KEY: &str = "abaw.seconds";
+
+/// Seconds of work spent on a video, by stage.
+pub type StageSeconds = BTreeMap<String, f64>;
 
 /// How a table was made: enough to know what its numbers mean and to make it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +28,8 @@ pub struct Footer {
     pub postprocess: serde_json::Value,
     /// Facts of the stream: frames a second, size, damage.
     pub stream: serde_json::Value,
+    /// First frames of shots, 1-based, but for the video's first.
+    pub cuts: Vec<u32>,
     /// Size of the input file in bytes.
     pub input_bytes: u64,
     pub counts: Counts,

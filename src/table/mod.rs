@@ -5,7 +5,7 @@ mod footer;
 mod read;
 mod write;
 
-pub use footer::{Counts, FOOTER_KEY, Footer, WeightsRecord};
+pub use footer::{Counts, FOOTER_KEY, Footer, SECONDS_KEY, StageSeconds, WeightsRecord};
 pub use read::{read, read_footer};
 pub use write::write;
 
@@ -177,6 +177,7 @@ mod tests {
             inference: "cpu f32".to_owned(),
             postprocess: serde_json::json!({}),
             stream: serde_json::json!({"fps": 25.0}),
+            cuts: vec![12],
             input_bytes: 7,
             counts: Counts {
                 frames: 1,
@@ -192,7 +193,7 @@ mod tests {
         fn what_is_written_is_read(rows in proptest::collection::vec(row(), 0..40)) {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("batch1/video 1.parquet");
-            write(&path, "batch1/video 1", &rows, &footer()).unwrap();
+            write(&path, "batch1/video 1", &rows, &footer(), &StageSeconds::new()).unwrap();
             let (read_rows, read_footer) = read(&path).unwrap();
             prop_assert_eq!(read_rows, rows);
             prop_assert_eq!(read_footer, footer());

@@ -13,27 +13,31 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::columns::{action_unit_column, expression_column, sighting};
-use super::{FOOTER_KEY, FinalAffect, Footer, Row, TableError};
+use super::{FOOTER_KEY, FinalAffect, Footer, Row, SECONDS_KEY, StageSeconds, TableError};
 use crate::face::{BoundingBox, Landmarks, PersonId, Point};
 use crate::frame::FrameIndex;
 use crate::labels::{ACTION_UNITS, ActionUnit, Affect, EXPRESSIONS, Expression, ValenceArousal};
 
-/// Reads only what a table says of its making.
+/// Reads only what a table says of its making, and the seconds that it took.
 ///
 /// # Errors
 /// The file system's, or [`TableError::Foreign`] for a file that this program did not write.
-pub fn read_footer(path: &Path) -> Result<Footer, TableError> {
+pub fn read_footer(path: &Path) -> Result<(Footer, StageSeconds), TableError> {
     let file = File::open(path).map_err(|source| TableError::File {
         path: path.to_owned(),
         source,
     })?;
     let reader = SerializedFileReader::new(file).map_err(|error| foreign(path, error))?;
     let metadata = reader.metadata().file_metadata().key_value_metadata();
-    let text = metadata
-        .and_then(|pairs| pairs.iter().find(|pair| pair.key == FOOTER_KEY))
-        .and_then(|pair| pair.value.as_deref())
-        .ok_or_else(|| foreign(path, format!("no `{FOOTER_KEY}` in the footer")))?;
-    serde_json::from_str(text).map_err(|error| foreign(path, error))
+    let text = |key: &str| {
+        metadata
+            .and_then(|pairs| pairs.iter().find(|pair| pair.key == key))
+            .and_then(|pair| pair.value.as_deref())
+            .ok_or_else(|| foreign(path, format!("no `{key}` in the footer")))
+    };
+    let footer = serde_json::from_str(text(FOOTER_KEY)?).map_err(|error| foreign(path, error))?;
+    let seconds = serde_json::from_str(text(SECONDS_KEY)?).map_err(|error| foreign(path, error))?;
+    Ok((footer, seconds))
 }
 
 /// Reads a table: its rows in the order of the file, and its footer.
@@ -41,7 +45,7 @@ pub fn read_footer(path: &Path) -> Result<Footer, TableError> {
 /// # Errors
 /// The file system's, or [`TableError::Foreign`] naming the first column that is not as expected.
 pub fn read(path: &Path) -> Result<(Vec<Row>, Footer), TableError> {
-    let footer = read_footer(path)?;
+    let (footer, _) = read_footer(path)?;
     let file = File::open(path).map_err(|source| TableError::File {
         path: path.to_owned(),
         source,

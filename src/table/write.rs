@@ -12,7 +12,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
 use super::columns::{columns, schema};
-use super::{FOOTER_KEY, Footer, Row, TableError};
+use super::{FOOTER_KEY, Footer, Row, SECONDS_KEY, StageSeconds, TableError};
 use crate::publish::publish;
 
 /// Rows of a row group at most, so that readers can work in pieces.
@@ -22,14 +22,26 @@ const ROW_GROUP_ROWS: usize = 65_536;
 ///
 /// # Errors
 /// The file system's, with the path.
-pub fn write(path: &Path, video: &str, rows: &[Row], footer: &Footer) -> Result<(), TableError> {
-    publish(path, |file| write_to(file, video, rows, footer)).map_err(|source| TableError::File {
+pub fn write(
+    path: &Path,
+    video: &str,
+    rows: &[Row],
+    footer: &Footer,
+    seconds: &StageSeconds,
+) -> Result<(), TableError> {
+    publish(path, |file| write_to(file, video, rows, footer, seconds)).map_err(|source| TableError::File {
         path: path.to_owned(),
         source,
     })
 }
 
-fn write_to(file: impl io::Write + Send, video: &str, rows: &[Row], footer: &Footer) -> io::Result<()> {
+fn write_to(
+    file: impl io::Write + Send,
+    video: &str,
+    rows: &[Row],
+    footer: &Footer,
+    seconds: &StageSeconds,
+) -> io::Result<()> {
     let schema = Arc::new(schema());
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -50,8 +62,14 @@ fn write_to(file: impl io::Write + Send, video: &str, rows: &[Row], footer: &Foo
         let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(io::Error::other)?;
         writer.write(&batch).map_err(io::Error::other)?;
     }
-    let footer = serde_json::to_string(footer)?;
-    writer.append_key_value_metadata(KeyValue::new(FOOTER_KEY.to_owned(), footer));
+    writer.append_key_value_metadata(KeyValue::new(
+        FOOTER_KEY.to_owned(),
+        serde_json::to_string(footer)?,
+    ));
+    writer.append_key_value_metadata(KeyValue::new(
+        SECONDS_KEY.to_owned(),
+        serde_json::to_string(seconds)?,
+    ));
     writer.close().map_err(io::Error::other)?;
     Ok(())
 }

@@ -1,0 +1,131 @@
+//! `abaw annotate`: plan, annotate, merge; or one shard of a plan.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use abaw::engine::{self, EXIT_STOPPED, Outcome, Pace, Plan, PlannedInput, Publication, RunFolder, Stop};
+use clap::Args;
+
+use super::console::Console;
+use super::plan::{self, WorkArguments};
+use super::{CommandResult, EXIT_DONE, EXIT_SOME_FAILED, summary};
+
+/// Annotate videos, frame by frame, into Parquet tables.
+///
+/// Running it again goes on where an earlier run was stopped.
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    work: WorkArguments,
+    /// Do one shard of a plan made by `abaw plan`.
+    #[arg(long, value_name = "RUN/plan.json", requires = "shard", conflicts_with_all = ["inputs", "out"])]
+    plan: Option<PathBuf>,
+    /// Number of the shard, from 0.
+    #[arg(long, value_name = "I", requires = "plan")]
+    shard: Option<u32>,
+    /// Threads that compute; as many as there are cores by default, two on a GPU.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Show what would be done and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Annotates.
+pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
+    let stop = Stop::on_signals()?;
+    abaw::video::silence_libav();
+    match (&arguments.plan, arguments.shard) {
+        (Some(path), Some(shard)) => run_shard(path, shard, &arguments, console, &stop),
+        _ => run_whole(&arguments, console, &stop),
+    }
+}
+
+fn run_whole(arguments: &Arguments, console: &Console, stop: &Stop) -> CommandResult {
+    let (run, plan) = plan::make(&arguments.work, 1)?;
+    if arguments.dry_run {
+        return Ok(show(&run, &plan));
+    }
+    plan::prepare(&run)?;
+    plan.freeze(&run, arguments.work.force)?;
+    let inputs: Vec<PlannedInput> = plan.inputs.clone();
+    let (outcome, pace) = work(&run, &plan, &inputs, arguments, console, stop)?;
+    if let Outcome::Stopped(_) = outcome {
+        return Ok(ExitCode::from(EXIT_STOPPED as u8));
+    }
+    let merged = engine::merge(&run, Some(pace))?;
+    summary::print(&run, &merged);
+    Ok(exit_code(outcome))
+}
+
+fn run_shard(path: &Path, shard: u32, arguments: &Arguments, console: &Console, stop: &Stop) -> CommandResult {
+    let plan = Plan::read(path)?;
+    if shard >= plan.shards {
+        return Err(format!("{} has shards 0 to {}, not {shard}", path.display(), plan.shards - 1).into());
+    }
+    let run = RunFolder::new(path.parent().unwrap_or(Path::new(".")));
+    let inputs: Vec<PlannedInput> = plan.shard(shard).cloned().collect();
+    let (outcome, pace) = work(&run, &plan, &inputs, arguments, console, stop)?;
+    if let Outcome::Complete(tally) | Outcome::Stopped(tally) = outcome {
+        println!(
+            "shard {shard}: {} done, {} done before, {} failed, {} frames in {:.1} s",
+            tally.done, tally.skipped, tally.failed, pace.frames, pace.wall_seconds
+        );
+    }
+    Ok(exit_code(outcome))
+}
+
+fn work(
+    run: &RunFolder,
+    plan: &Plan,
+    inputs: &[PlannedInput],
+    arguments: &Arguments,
+    console: &Console,
+    stop: &Stop,
+) -> Result<(Outcome, Pace), Box<dyn std::error::Error>> {
+    let (device, _) = arguments.work.device.resolve()?;
+    let loaded = engine::load(plan, device)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let threads = match arguments.threads {
+        Some(threads) => usize::from(threads),
+        None => abaw::device::default_workers(device),
+    };
+    let workers = (0..threads).map(|_| loaded.networks.fork()).collect();
+    let postprocess = plan.settings.pipeline.postprocess.resolve(loaded.calibration.as_ref())?;
+    let publication =
+        Publication::new(run.clone(), plan, abaw::versions(), loaded.inference.clone(), postprocess)?;
+    let mut progress = console.progress(inputs.len() as u64);
+    let outcome = engine::annotate(
+        inputs,
+        &plan.settings.pipeline,
+        plan.settings.limit_frames,
+        workers,
+        &publication,
+        stop,
+        &mut |event| progress.see(event),
+    );
+    progress.end(stop);
+    let pace = Pace {
+        wall_seconds: progress.seconds(),
+        frames: progress.frames(),
+    };
+    Ok((outcome, pace))
+}
+
+fn exit_code(outcome: Outcome) -> ExitCode {
+    ExitCode::from(match outcome {
+        Outcome::Stopped(_) => EXIT_STOPPED as u8,
+        Outcome::Complete(tally) if tally.failed > 0 => EXIT_SOME_FAILED,
+        Outcome::Complete(_) => EXIT_DONE,
+    })
+}
+
+fn show(run: &RunFolder, plan: &Plan) -> ExitCode {
+    for input in &plan.inputs {
+        println!("{}\t{}", run.table(&input.id).display(), input.path.display());
+    }
+    println!("{} inputs; nothing was done", plan.inputs.len());
+    ExitCode::from(EXIT_DONE)
+}

@@ -1,0 +1,230 @@
+//! What a person or a machine sees on stderr while the engine works.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use abaw::engine::{Event, Stop};
+use clap::ValueEnum;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing::{Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Seconds between two lines of progress where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// The form of messages on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Sentences, and a progress bar on a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// stderr, shared by messages and progress bars.
+pub struct Console {
+    bars: MultiProgress,
+    format: LogFormat,
+}
+
+impl Console {
+    /// Sets up the messages of this process; called once.
+    pub fn new(format: LogFormat) -> Self {
+        let bars = MultiProgress::new();
+        let lines = tracing_subscriber::fmt()
+            .with_max_level(Level::INFO)
+            .with_writer(AboveBars(bars.clone()));
+        match format {
+            LogFormat::Text => lines.event_format(Sentence).init(),
+            LogFormat::Json => lines.json().flatten_event(true).with_target(false).init(),
+        }
+        Self { bars, format }
+    }
+
+    /// Shows the progress of a run over `videos` inputs.
+    pub fn progress(&self, videos: u64) -> Progress {
+        let drawn = self.format == LogFormat::Text && io::stderr().is_terminal();
+        let bar = ProgressBar::new(videos).with_style(
+            ProgressStyle::with_template("{bar:30} {pos}/{len} videos  {msg}  {elapsed}").unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
+        if drawn {
+            self.bars.add(bar.clone());
+            bar.enable_steady_tick(Duration::from_millis(250));
+        } else {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        Progress {
+            bar,
+            drawn,
+            start: Instant::now(),
+            last_line: Instant::now(),
+            frames: 0,
+            expected_frames: 0,
+            started: 0,
+            failed: 0,
+            videos,
+        }
+    }
+}
+
+/// How far a run has come.
+pub struct Progress {
+    bar: ProgressBar,
+    drawn: bool,
+    start: Instant,
+    last_line: Instant,
+    frames: u64,
+    /// Sum of the containers' own counts over the videos begun.
+    expected_frames: u64,
+    started: u64,
+    failed: u64,
+    videos: u64,
+}
+
+impl Progress {
+    /// Takes in one piece of news.
+    pub fn see(&mut self, event: &Event) {
+        match event {
+            Event::Started { expected_frames, .. } => {
+                self.started += 1;
+                self.expected_frames += expected_frames.unwrap_or(0);
+            }
+            Event::Frames { count } => self.frames += count,
+            Event::Done {
+                id, counts, damage, ..
+            } => {
+                self.bar.inc(1);
+                if let Some(damage) = damage {
+                    tracing::warn!(video = %id, "{id}: damaged: {damage}");
+                }
+                if !self.drawn {
+                    tracing::info!(
+                        video = %id, frames = counts.frames, frames_with_face = counts.frames_with_face,
+                        "{id}: {} frames, {} with a face", counts.frames, counts.frames_with_face
+                    );
+                }
+            }
+            Event::Skipped { .. } => self.bar.inc(1),
+            Event::Failed { id, failure } => {
+                self.failed += 1;
+                self.bar.inc(1);
+                tracing::error!(video = %id, stage = failure.stage.name(), "{id}: {}", failure.error);
+            }
+        }
+        self.bar.set_message(self.line());
+        if !self.drawn && self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
+            tracing::info!(
+                videos = self.bar.position(),
+                of = self.videos,
+                frames = self.frames,
+                failed = self.failed,
+                "{}/{} videos, {}",
+                self.bar.position(),
+                self.videos,
+                self.line()
+            );
+        }
+    }
+
+    /// Clears the bar.
+    pub fn end(&self, stop: &Stop) {
+        self.bar.finish_and_clear();
+        if stop.asked() {
+            tracing::warn!("stopped after {} frames; run the same command again to go on", self.frames);
+        }
+    }
+
+    /// Frames annotated so far.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Seconds since the start.
+    pub fn seconds(&self) -> f64 {
+        self.start.elapsed().as_secs_f64()
+    }
+
+    fn line(&self) -> String {
+        let rate = self.frames as f64 / self.seconds().max(0.001);
+        let mut line = format!("{} frames, {rate:.1} a second", self.frames);
+        if let Some(left) = self.seconds_left(rate) {
+            line += &format!(", about {} left", indicatif::HumanDuration(Duration::from_secs_f64(left)));
+        }
+        if self.failed > 0 {
+            line += &format!(", {} failed", self.failed);
+        }
+        line
+    }
+
+    /// Assumes that videos not begun are as long as those begun.
+    fn seconds_left(&self, rate: f64) -> Option<f64> {
+        if self.started == 0 || self.expected_frames == 0 || rate <= 0.0 {
+            return None;
+        }
+        let all = self.expected_frames as f64 / self.started as f64 * self.videos as f64;
+        Some((all - self.frames as f64).max(0.0) / rate)
+    }
+}
+
+/// A message as a sentence: the level only where it matters, never a time.
+struct Sentence;
+
+impl<S, N> FormatEvent<S, N> for Sentence
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> fmt::Result {
+        let level = match *event.metadata().level() {
+            Level::ERROR => "error: ",
+            Level::WARN => "warning: ",
+            _ => "",
+        };
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        writeln!(writer, "{level}{}", message.0)
+    }
+}
+
+/// The sentence of an event, without the fields that machines read.
+struct Message(String);
+
+impl tracing::field::Visit for Message {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
+
+/// Writes lines above the progress bars.
+#[derive(Clone)]
+struct AboveBars(MultiProgress);
+
+impl Write for AboveBars {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write_all(bytes))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl<'writer> MakeWriter<'writer> for AboveBars {
+    type Writer = Self;
+
+    fn make_writer(&'writer self) -> Self {
+        self.clone()
+    }
+}

@@ -1,0 +1,26 @@
+//! `abaw merge`: close a run.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use abaw::engine::{RunFolder, merge};
+use clap::Args;
+
+use super::{CommandResult, EXIT_DONE, EXIT_SOME_FAILED, summary};
+
+/// Check that nothing is missing from a run done in shards, and publish RUN/run.json.
+#[derive(Args)]
+pub struct Arguments {
+    /// Folder of the run.
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+}
+
+/// Merges.
+pub fn run(arguments: Arguments) -> CommandResult {
+    let run = RunFolder::new(arguments.run);
+    let merged = merge(&run, None)?;
+    summary::print(&run, &merged);
+    let failed = merged.totals.failed > 0;
+    Ok(ExitCode::from(if failed { EXIT_SOME_FAILED } else { EXIT_DONE }))
+}

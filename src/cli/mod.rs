@@ -1,0 +1,70 @@
+//! The command line: one file a subcommand, from flags to a library call to what a person reads.
+
+mod annotate;
+mod console;
+mod doctor;
+mod merge;
+mod plan;
+mod submit;
+mod summary;
+mod weights;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use console::{Console, LogFormat};
+
+/// Everything done.
+const EXIT_DONE: u8 = 0;
+/// Usage or settings; nothing was done.
+const EXIT_USAGE: u8 = 2;
+/// Some inputs failed, each recorded with its reason; all others are done.
+const EXIT_SOME_FAILED: u8 = 3;
+
+/// What a subcommand comes to; an error is one sentence for stderr and exit code 2.
+type CommandResult = Result<ExitCode, Box<dyn Error>>;
+
+/// Annotates faces in video, frame by frame: valence and arousal, eight expressions, twelve action
+/// units.
+#[derive(Parser)]
+#[command(name = "abaw", version, after_help = "Exit codes: 0 done, 2 usage or settings, 3 some inputs failed, 75 stopped.")]
+struct Arguments {
+    /// How messages are written to stderr.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Annotate(annotate::Arguments),
+    Plan(plan::Arguments),
+    Merge(merge::Arguments),
+    Submit(submit::Arguments),
+    Weights(weights::Arguments),
+    Doctor(doctor::Arguments),
+}
+
+/// Reads the command line, does what it says, and gives the exit code.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let console = Console::new(arguments.log_format);
+    let result = match arguments.command {
+        Command::Annotate(arguments) => annotate::run(arguments, &console),
+        Command::Plan(arguments) => plan::run(arguments),
+        Command::Merge(arguments) => merge::run(arguments),
+        Command::Submit(arguments) => submit::run(arguments),
+        Command::Weights(arguments) => weights::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
+    };
+    result.unwrap_or_else(|error| {
+        // One line: a reader of logs sees each error once and whole.
+        let message = error.to_string();
+        let words: Vec<&str> = message.split_whitespace().collect();
+        tracing::error!("{}", words.join(" "));
+        ExitCode::from(EXIT_USAGE)
+    })
+}

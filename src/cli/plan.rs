@@ -1,0 +1,105 @@
+//! `abaw plan`: freeze the work list and the settings.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use abaw::config::Pipeline;
+use abaw::device::{DeviceChoice, Precision};
+use abaw::engine::{self, InputKind, Plan, RunFolder, RunSettings};
+use clap::Args;
+
+use super::{CommandResult, EXIT_DONE};
+
+/// Freeze the work list and the settings in RUN/plan.json, to be done in shards by any number of
+/// machines.
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub work: WorkArguments,
+    /// Parts to split the work into.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub shards: u32,
+}
+
+/// What to annotate, and how.
+#[derive(Args)]
+pub struct WorkArguments {
+    /// Video files, or folders walked for videos.
+    #[arg(value_name = "INPUT", required_unless_present = "plan")]
+    pub inputs: Vec<PathBuf>,
+    /// Folder of the run; an unfinished run in it goes on.
+    #[arg(long, value_name = "RUN", required_unless_present = "plan")]
+    pub out: Option<PathBuf>,
+    /// Pipeline file (TOML); without one, the defaults.
+    #[arg(long, value_name = "FILE")]
+    pub pipeline: Option<PathBuf>,
+    /// DDAMFN weights; overrides the pipeline file.
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Where the networks run: auto, cpu, cuda or cuda:N.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Number format of the networks' arithmetic; overrides the pipeline file.
+    #[arg(long, value_enum)]
+    pub precision: Option<Precision>,
+    /// The inputs are folders of aligned crops, <name>/00001.jpg; nothing is detected.
+    #[arg(long)]
+    pub crops: bool,
+    /// Leave out all but the first N frames of each video.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit_frames: Option<u32>,
+    /// Refuse damaged videos instead of annotating what can be decoded.
+    #[arg(long)]
+    pub strict_video: bool,
+    /// Begin anew where the run's settings or weights differ.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Freezes the plan.
+pub fn run(arguments: Arguments) -> CommandResult {
+    let (run, plan) = make(&arguments.work, arguments.shards)?;
+    prepare(&run)?;
+    plan.freeze(&run, arguments.work.force)?;
+    println!(
+        "{} inputs in {} shards; do each with: abaw annotate --plan {} --shard I",
+        plan.inputs.len(),
+        plan.shards,
+        run.plan().display()
+    );
+    Ok(ExitCode::from(EXIT_DONE))
+}
+
+/// Makes the plan of a run from the command line, touching nothing.
+pub fn make(work: &WorkArguments, shards: u32) -> Result<(RunFolder, Plan), Box<dyn std::error::Error>> {
+    let mut pipeline = match &work.pipeline {
+        Some(path) => Pipeline::read(path)?,
+        None => Pipeline::default(),
+    };
+    if let Some(weights) = &work.weights {
+        pipeline.model.weights = Some(weights.clone());
+    }
+    if let Some(precision) = work.precision {
+        pipeline.model.precision = precision;
+    }
+    pipeline.video.strict |= work.strict_video;
+    let kind = if work.crops { InputKind::Crops } else { InputKind::Video };
+    let inputs = engine::collect(&work.inputs, kind)?;
+    let (device, note) = work.device.resolve()?;
+    if let Some(note) = note {
+        tracing::info!("{note}");
+    }
+    let weights = engine::find_weights(&mut pipeline.model)?;
+    let settings = RunSettings {
+        pipeline,
+        device_kind: abaw::device::kind(device).to_owned(),
+        limit_frames: work.limit_frames,
+    };
+    let run = RunFolder::new(work.out.clone().ok_or("--out RUN is missing")?);
+    Ok((run, Plan::new(inputs, shards, settings, weights)?))
+}
+
+/// Makes the run's folder.
+pub fn prepare(run: &RunFolder) -> Result<(), String> {
+    run.prepare().map_err(|error| format!("cannot write to {}: {error}", run.root().display()))
+}

@@ -1,0 +1,53 @@
+//! `abaw submit`: the organisers' list with a run's predictions filled in.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use abaw::affwild2::{Challenge, FrameList, IfMissing, VideoList, write_submission, write_video_files};
+use abaw::engine::{Plan, RunFolder};
+use clap::Args;
+
+use super::{CommandResult, EXIT_DONE};
+
+/// Write a challenge submission from a run.
+///
+/// The template decides which frames are written and in which order. Frames that the run lacks are
+/// filled from their neighbours in time.
+#[derive(Args)]
+pub struct Arguments {
+    /// Folder of the run.
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    #[arg(long, value_enum)]
+    challenge: Challenge,
+    /// The organisers' template or frame list.
+    #[arg(long, value_name = "FILE")]
+    template: PathBuf,
+    /// The submission; with --per-video a folder.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// The older form: one file a video.
+    #[arg(long)]
+    per_video: bool,
+    /// Write neutral values for listed videos that the run does not have.
+    #[arg(long)]
+    allow_missing: bool,
+}
+
+/// Writes the submission.
+pub fn run(arguments: Arguments) -> CommandResult {
+    let run = RunFolder::new(&arguments.run);
+    let plan = Plan::read(&run.plan())?;
+    let if_missing = if arguments.allow_missing { IfMissing::Neutral } else { IfMissing::Refuse };
+    let predictions = |video: &str| run.predictions(&plan, video);
+    let (challenge, out) = (arguments.challenge, &arguments.out);
+    let summary = if arguments.per_video {
+        let list = VideoList::read(&arguments.template)?;
+        write_video_files(challenge, &list, out, if_missing, predictions)?
+    } else {
+        let list = FrameList::read(&arguments.template)?;
+        write_submission(challenge, &list, out, if_missing, predictions)?
+    };
+    println!("{}: {summary}", out.display());
+    Ok(ExitCode::from(EXIT_DONE))
+}

@@ -1,0 +1,53 @@
+//! What happens during a run, for whoever watches.
+
+use super::input::VideoId;
+use super::run_folder::{Failure, Stage};
+use crate::table::{Counts, StageSeconds};
+
+/// News from the engine, in the order in which it happens.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Work on a video begins; the container's own count of frames, if it has one.
+    Started { id: VideoId, expected_frames: Option<u64> },
+    /// Frames of a video have passed detection and tracking.
+    Frames { count: u64 },
+    /// The table of a video is there.
+    Done {
+        id: VideoId,
+        counts: Counts,
+        seconds: StageSeconds,
+        /// Sentence on damage in the file, if any.
+        damage: Option<String>,
+    },
+    /// The table was there already.
+    Skipped { id: VideoId },
+    /// A video was given up.
+    Failed { id: VideoId, failure: Failure },
+}
+
+/// What a shard's work came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    pub done: u64,
+    pub skipped: u64,
+    pub failed: u64,
+}
+
+impl Tally {
+    pub(super) fn count(&mut self, event: &Event) {
+        match event {
+            Event::Done { .. } => self.done += 1,
+            Event::Skipped { .. } => self.skipped += 1,
+            Event::Failed { .. } => self.failed += 1,
+            Event::Started { .. } | Event::Frames { .. } => {}
+        }
+    }
+
+    /// Inputs dealt with.
+    pub fn total(&self) -> u64 {
+        self.done + self.skipped + self.failed
+    }
+}
+
+/// Which stage an error belongs to, for failures that no stage names itself.
+pub(super) const UNKNOWN_STAGE: Stage = Stage::Write;

@@ -1,0 +1,299 @@
+//! The plan of a run: the frozen work list and settings, the same on every machine.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::input::{Input, InputKind, VideoId};
+use super::run_folder::RunFolder;
+use crate::config::{Pipeline, hash};
+use crate::publish::publish_json;
+use crate::table::WeightsRecord;
+
+/// `plan.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The program that made the plan.
+    pub abaw: String,
+    pub settings: RunSettings,
+    /// sha256 of the settings, file paths of weights left out.
+    pub settings_hash: String,
+    pub weights: Vec<WeightsRecord>,
+    pub shards: u32,
+    pub inputs: Vec<PlannedInput>,
+}
+
+/// An input and the shard that does it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedInput {
+    pub id: VideoId,
+    #[serde(with = "path_bytes")]
+    pub path: PathBuf,
+    pub kind: InputKind,
+    /// Size of the file; for crops the number of images.
+    pub bytes: u64,
+    /// 0-based.
+    pub shard: u32,
+}
+
+/// Everything that shapes the numbers of a run besides inputs and weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSettings {
+    pub pipeline: Pipeline,
+    /// `cpu` or `cuda`.
+    pub device_kind: String,
+    /// Frames after this one are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_frames: Option<u32>,
+}
+
+/// A plan cannot be made, read or continued.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("{}: not a plan of this program: {reason}", path.display())]
+    Foreign { path: PathBuf, reason: String },
+    #[error(
+        "{} holds a run with other {}; give another folder, or --force to begin it anew",
+        root.display(), changed.join(" and ")
+    )]
+    Changed { root: PathBuf, changed: Vec<String> },
+}
+
+impl RunSettings {
+    /// sha256 over all of it but the places of weights, whose content has a hash of its own.
+    pub fn hash(&self) -> Result<String, serde_json::Error> {
+        let mut settings = self.clone();
+        settings.pipeline.model.weights = None;
+        settings.pipeline.model.detector_weights = None;
+        hash(&settings)
+    }
+}
+
+impl Plan {
+    /// Spreads inputs over shards, the largest first, each to the shard with the least work so far.
+    ///
+    /// # Errors
+    /// Only if the settings cannot be written as JSON.
+    pub fn new(
+        inputs: Vec<Input>,
+        shards: u32,
+        settings: RunSettings,
+        weights: Vec<WeightsRecord>,
+    ) -> Result<Self, serde_json::Error> {
+        let shard_of = balanced(&inputs, shards.max(1));
+        let inputs = inputs
+            .into_iter()
+            .zip(shard_of)
+            .map(|(input, shard)| PlannedInput {
+                id: input.id,
+                path: absolute(input.path),
+                kind: input.kind,
+                bytes: input.bytes,
+                shard,
+            })
+            .collect();
+        Ok(Self {
+            abaw: env!("CARGO_PKG_VERSION").to_owned(),
+            settings_hash: settings.hash()?,
+            settings,
+            weights,
+            shards: shards.max(1),
+            inputs,
+        })
+    }
+
+    /// Reads `plan.json`.
+    ///
+    /// # Errors
+    /// [`PlanError`] with the path.
+    pub fn read(path: &Path) -> Result<Self, PlanError> {
+        let text = std::fs::read(path).map_err(|source| PlanError::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        serde_json::from_slice(&text).map_err(|error| PlanError::Foreign {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// Writes the plan into a run's folder. A plan that is there already must agree in settings and
+    /// weights, unless `force` is given; inputs may have been added.
+    ///
+    /// # Errors
+    /// [`PlanError::Changed`] naming what differs; the file system's.
+    pub fn freeze(&self, run: &RunFolder, force: bool) -> Result<(), PlanError> {
+        let path = run.plan();
+        if path.exists() && !force {
+            let changed = Plan::read(&path)?.differences(self);
+            if !changed.is_empty() {
+                return Err(PlanError::Changed {
+                    root: run.root().to_owned(),
+                    changed,
+                });
+            }
+        }
+        publish_json(&path, self).map_err(|source| PlanError::File { path, source })
+    }
+
+    /// The inputs of one shard, in the plan's order.
+    pub fn shard(&self, shard: u32) -> impl Iterator<Item = &PlannedInput> {
+        self.inputs.iter().filter(move |input| input.shard == shard)
+    }
+
+    fn differences(&self, other: &Plan) -> Vec<String> {
+        let mut changed = Vec::new();
+        if self.settings_hash != other.settings_hash {
+            let (ours, theirs) = (
+                serde_json::to_value(&self.settings).unwrap_or_default(),
+                serde_json::to_value(&other.settings).unwrap_or_default(),
+            );
+            let mut keys = Vec::new();
+            changed_keys("", &ours, &theirs, &mut keys);
+            changed.push(format!("settings ({})", keys.join(", ")));
+        }
+        if self.weights != other.weights {
+            changed.push("weights".to_owned());
+        }
+        changed
+    }
+}
+
+/// Lists the settings in which two trees differ, as `a.b: 1 -> 2`.
+fn changed_keys(at: &str, old: &serde_json::Value, new: &serde_json::Value, found: &mut Vec<String>) {
+    match (old.as_object(), new.as_object()) {
+        (Some(old_map), Some(new_map)) => {
+            let keys: std::collections::BTreeSet<&String> = old_map.keys().chain(new_map.keys()).collect();
+            for key in keys {
+                let below = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+                let null = serde_json::Value::Null;
+                changed_keys(
+                    &below,
+                    old_map.get(key).unwrap_or(&null),
+                    new_map.get(key).unwrap_or(&null),
+                    found,
+                );
+            }
+        }
+        _ if old != new => found.push(format!("{at}: {old} -> {new}")),
+        _ => {}
+    }
+}
+
+/// The shard of each input.
+fn balanced(inputs: &[Input], shards: u32) -> Vec<u32> {
+    let mut largest_first: Vec<usize> = (0..inputs.len()).collect();
+    largest_first.sort_by_key(|&at| (std::cmp::Reverse(inputs[at].bytes), at));
+    let mut work = vec![(0u64, 0u64); shards as usize];
+    let mut shard_of = vec![0; inputs.len()];
+    for at in largest_first {
+        let least = (0..work.len()).min_by_key(|&shard| work[shard]).unwrap_or(0);
+        work[least].0 += inputs[at].bytes;
+        work[least].1 += 1;
+        shard_of[at] = least as u32;
+    }
+    shard_of
+}
+
+/// A plan is used from other working folders; a path that cannot be resolved stays as it is.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+/// File names are bytes: UTF-8 ones as a JSON string, others as an array of numbers.
+mod path_bytes {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Name {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        match path.to_str() {
+            Some(text) => text.serialize(serializer),
+            None => path.as_os_str().as_bytes().serialize(serializer),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        Ok(match Name::deserialize(deserializer)? {
+            Name::Text(text) => PathBuf::from(text),
+            Name::Bytes(bytes) => PathBuf::from(OsString::from_vec(bytes)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn input(number: usize, bytes: u64) -> Input {
+        Input {
+            id: VideoId::try_from(format!("v{number}")).unwrap(),
+            path: PathBuf::from(format!("/videos/v{number}.mp4")),
+            kind: InputKind::Video,
+            bytes,
+        }
+    }
+
+    fn settings() -> RunSettings {
+        RunSettings {
+            pipeline: Pipeline::default(),
+            device_kind: "cpu".to_owned(),
+            limit_frames: None,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn shards_hold_every_input_once_and_stay_balanced(
+            sizes in proptest::collection::vec(0u64..1_000_000, 1..80),
+            shards in 1u32..9,
+        ) {
+            let inputs: Vec<Input> = sizes.iter().enumerate().map(|(at, &size)| input(at, size)).collect();
+            let plan = Plan::new(inputs, shards, settings(), Vec::new()).unwrap();
+            let work: Vec<u64> =
+                (0..shards).map(|shard| plan.shard(shard).map(|input| input.bytes).sum()).collect();
+            let done: usize = (0..shards).map(|shard| plan.shard(shard).count()).sum();
+            prop_assert_eq!(done, sizes.len());
+            let spread = work.iter().max().unwrap() - work.iter().min().unwrap();
+            prop_assert!(spread <= *sizes.iter().max().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_changed_setting_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::new(folder.path());
+        let first = Plan::new(vec![input(1, 1)], 1, settings(), Vec::new()).unwrap();
+        first.freeze(&run, false).unwrap();
+        let mut other = settings();
+        other.pipeline.model.batch = 4;
+        let second = Plan::new(vec![input(1, 1), input(2, 2)], 1, other, Vec::new()).unwrap();
+        let refused = second.freeze(&run, false).unwrap_err().to_string();
+        assert!(refused.contains("pipeline.model.batch: 16 -> 4"), "{refused}");
+        second.freeze(&run, true).unwrap();
+        assert_eq!(Plan::read(&run.plan()).unwrap(), second);
+    }
+
+    #[test]
+    fn names_that_are_not_text_survive() {
+        use std::os::unix::ffi::OsStringExt;
+        let mut odd = input(1, 1);
+        odd.path = PathBuf::from(std::ffi::OsString::from_vec(b"/videos/\xff.mp4".to_vec()));
+        let plan = Plan::new(vec![odd.clone()], 1, settings(), Vec::new()).unwrap();
+        let text = serde_json::to_string(&plan).unwrap();
+        let read: Plan = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.inputs[0].path, odd.path);
+    }
+}

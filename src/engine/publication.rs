@@ -1,0 +1,134 @@
+//! What leaves the engine: a table, or a failure, for each video.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::event::Event;
+use super::job::{Finished, VideoJob};
+use super::plan::{Plan, PlannedInput};
+use super::run_folder::{Failure, RunFolder, Stage};
+use crate::postprocess::{Postprocess, finish_rows};
+use crate::table::{self, Counts, Footer, Row};
+
+/// Where a run publishes, and what every table of it says of its making.
+pub struct Publication {
+    run: RunFolder,
+    /// The footer of each table, its facts of one video left empty.
+    footer: Footer,
+    postprocess: Postprocess,
+}
+
+impl Publication {
+    /// The publication of a plan; `inference` says on what and in which form the networks run.
+    pub fn new(
+        run: RunFolder,
+        plan: &Plan,
+        versions: BTreeMap<String, String>,
+        inference: String,
+        postprocess: Postprocess,
+    ) -> Result<Self, serde_json::Error> {
+        let footer = Footer {
+            versions,
+            settings: serde_json::to_value(&plan.settings)?,
+            settings_hash: plan.settings_hash.clone(),
+            weights: plan.weights.clone(),
+            inference,
+            postprocess: serde_json::to_value(&postprocess)?,
+            stream: serde_json::Value::Null,
+            cuts: Vec::new(),
+            input_bytes: 0,
+            counts: Counts::default(),
+        };
+        Ok(Self {
+            run,
+            footer,
+            postprocess,
+        })
+    }
+
+    /// True if the table of an input is there and was made with this plan's settings and weights
+    /// from a file of this size.
+    pub fn has(&self, input: &PlannedInput) -> bool {
+        match table::read_footer(&self.run.table(&input.id)) {
+            Ok((footer, _)) => {
+                footer.settings_hash == self.footer.settings_hash
+                    && footer.weights == self.footer.weights
+                    && footer.input_bytes == input.bytes
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Publishes a video's table, or records why there is none.
+    pub(super) fn publish(&self, video: &VideoJob, outcome: Result<Finished, (Stage, String)>) -> Event {
+        let id = &video.input.id;
+        let published = outcome.and_then(|finished| self.write(video, finished));
+        match published {
+            Ok((counts, damage)) => Event::Done {
+                id: id.clone(),
+                counts,
+                seconds: video.clock.seconds(),
+                damage,
+            },
+            Err((stage, error)) => {
+                let mut failure = Failure {
+                    input: video.input.path.display().to_string(),
+                    stage,
+                    error,
+                    when: Timestamp::now(),
+                };
+                // A table of an earlier attempt would pass for this one's.
+                let _ = std::fs::remove_file(self.run.table(id));
+                if let Err(error) = self.run.record_failure(id, &failure) {
+                    failure.error += &format!(" (and this could not be recorded: {error})");
+                }
+                Event::Failed {
+                    id: id.clone(),
+                    failure,
+                }
+            }
+        }
+    }
+
+    fn write(&self, video: &VideoJob, finished: Finished) -> Result<(Counts, Option<String>), (Stage, String)> {
+        if finished.timeline.frames() == 0 {
+            return Err((Stage::Decode, "not one frame could be decoded".to_owned()));
+        }
+        let cuts = finished.timeline.cuts().to_vec();
+        let mut rows = finished.timeline.into_rows(&finished.ranking);
+        video
+            .clock
+            .time(Stage::Postprocess, || {
+                finish_rows(&mut rows, &cuts, finished.frame_rate, &self.postprocess)
+            })
+            .map_err(|error| (Stage::Postprocess, error.to_string()))?;
+        let counts = count(&rows);
+        let footer = Footer {
+            stream: finished.source.facts,
+            cuts: cuts.iter().map(|frame| frame.number()).collect(),
+            input_bytes: video.input.bytes,
+            counts,
+            ..self.footer.clone()
+        };
+        let id = &video.input.id;
+        table::write(&self.run.table(id), id.as_str(), &rows, &footer, &video.clock.seconds())
+            .map_err(|error| (Stage::Write, error.to_string()))?;
+        // A leftover record of an earlier failure is only confusing; merge prefers the table.
+        let _ = self.run.forget_failure(id);
+        Ok((counts, finished.source.damage))
+    }
+}
+
+fn count(rows: &[Row]) -> Counts {
+    let persons: BTreeSet<_> = rows.iter().filter_map(|row| row.person).collect();
+    let frames = rows.iter().filter(|row| row.subject).count();
+    let mut with_face: Vec<_> = rows.iter().filter(|row| row.sighting.is_face()).map(|row| row.frame).collect();
+    with_face.dedup();
+    Counts {
+        frames: frames as u64,
+        frames_with_face: with_face.len() as u64,
+        persons: persons.len() as u64,
+    }
+}

@@ -1,0 +1,269 @@
+//! The threads of a run. Feeders read videos; workers detect, track, align and infer. Clips and
+//! batches of all videos share the workers, so that one long video and many short ones keep every
+//! core busy; the number of clips in memory is bounded, however long a video is.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select, select_biased, unbounded};
+
+use super::event::{Event, Tally};
+use super::job::{DetectedFrame, FaceBatch, VideoJob};
+use super::plan::PlannedInput;
+use super::publication::Publication;
+use super::run_folder::Stage;
+use super::source;
+use super::stop::Stop;
+use crate::config::Pipeline;
+use crate::face::detector::Detector;
+use crate::face::shot::Signature;
+use crate::model::Predictor;
+use crate::video::Frame;
+
+/// How often the engine looks for a stop signal.
+const STOP_CHECK: Duration = Duration::from_millis(100);
+
+/// The networks of one worker.
+pub struct Networks {
+    pub detector: Detector,
+    pub predictor: Predictor,
+}
+
+impl Networks {
+    /// The same networks for another thread; weights are shared.
+    pub fn fork(&self) -> Self {
+        Self {
+            detector: self.detector.fork(),
+            predictor: self.predictor.fork(),
+        }
+    }
+}
+
+/// How a shard's work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every input is published or recorded as failed.
+    Complete(Tally),
+    /// Stopped by a signal; the rest is for another attempt.
+    Stopped(Tally),
+}
+
+/// Consecutive frames of one video on their way to detection.
+pub(super) struct Clip {
+    pub video: Arc<VideoJob>,
+    pub number: u64,
+    pub frames: Vec<Frame>,
+    pub place: Place,
+}
+
+/// The right to hold one clip in memory; given back when dropped.
+pub(super) struct Place(Sender<()>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Fails only when the run is over.
+        let _ = self.0.try_send(());
+    }
+}
+
+/// What feeders and workers share.
+pub(super) struct Floor<'run> {
+    pub inputs: &'run [PlannedInput],
+    pub pipeline: Arc<Pipeline>,
+    pub limit_frames: Option<u32>,
+    pub publication: &'run Publication,
+    pub stop: &'run Stop,
+    next_input: AtomicUsize,
+    clips: Sender<Clip>,
+    batches: Sender<FaceBatch>,
+    events: Sender<Event>,
+    free_places: (Sender<()>, Receiver<()>),
+    /// Never carries anything; disconnects when the run is over.
+    over: Receiver<()>,
+}
+
+/// Annotates `inputs` with one thread for each of `workers`, publishing a table or a failure for
+/// each, and tells `on_event` what happens.
+pub fn annotate(
+    inputs: &[PlannedInput],
+    pipeline: &Pipeline,
+    limit_frames: Option<u32>,
+    workers: Vec<Networks>,
+    publication: &Publication,
+    stop: &Stop,
+    on_event: &mut dyn FnMut(&Event),
+) -> Outcome {
+    let (clip_sender, clip_receiver) = unbounded();
+    let (batch_sender, batch_receiver) = unbounded();
+    let (event_sender, event_receiver) = unbounded();
+    let (over_sender, over) = bounded::<()>(0);
+    // Two clips a worker: one in work, one ready.
+    let places = 2 * workers.len().max(1);
+    let free_places = bounded(places);
+    for _ in 0..places {
+        let _ = free_places.0.send(());
+    }
+    let floor = Floor {
+        inputs,
+        pipeline: Arc::new(pipeline.clone()),
+        limit_frames,
+        publication,
+        stop,
+        next_input: AtomicUsize::new(0),
+        clips: clip_sender,
+        batches: batch_sender,
+        events: event_sender,
+        free_places,
+        over,
+    };
+    let feeders = workers.len().min(inputs.len());
+    let mut tally = Tally::default();
+    std::thread::scope(|scope| {
+        for _ in 0..feeders {
+            scope.spawn(|| floor.feed());
+        }
+        for networks in workers {
+            let (clips, batches) = (clip_receiver.clone(), batch_receiver.clone());
+            let floor = &floor;
+            scope.spawn(move || floor.work(&networks, &clips, &batches));
+        }
+        while tally.total() < inputs.len() as u64 && !stop.asked() {
+            match event_receiver.recv_timeout(STOP_CHECK) {
+                Ok(event) => {
+                    tally.count(&event);
+                    on_event(&event);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        drop(over_sender);
+    });
+    if tally.total() < inputs.len() as u64 {
+        Outcome::Stopped(tally)
+    } else {
+        Outcome::Complete(tally)
+    }
+}
+
+impl Floor<'_> {
+    /// Reads inputs until none is left.
+    fn feed(&self) {
+        while !self.stop.asked() {
+            let Some(input) = self.inputs.get(self.next_input.fetch_add(1, Ordering::Relaxed)) else {
+                return;
+            };
+            if self.publication.has(input) {
+                self.tell(Event::Skipped { id: input.id.clone() });
+                continue;
+            }
+            source::feed(self, input);
+        }
+    }
+
+    /// Does what there is to do until the run is over. Faces go first: they free memory.
+    fn work(&self, networks: &Networks, clips: &Receiver<Clip>, batches: &Receiver<FaceBatch>) {
+        // On the CPU the workers are the parallelism; threads below them only wait for each other.
+        tch::set_num_threads(1);
+        loop {
+            select_biased! {
+                recv(self.over) -> _ => return,
+                recv(batches) -> batch => match batch {
+                    Ok(batch) => self.infer(&networks.predictor, batch),
+                    Err(_) => return,
+                },
+                recv(clips) -> clip => match clip {
+                    Ok(clip) => self.detect(&networks.detector, clip),
+                    Err(_) => return,
+                },
+            }
+        }
+    }
+
+    fn detect(&self, detector: &Detector, clip: Clip) {
+        let Clip {
+            video,
+            number,
+            frames,
+            place,
+        } = clip;
+        if video.has_failed() {
+            return;
+        }
+        let count = frames.len() as u64;
+        self.guard(&video, Stage::Detect, || {
+            let pictures: Vec<_> = frames.iter().map(|frame| &frame.picture).collect();
+            let found = video.clock.time(Stage::Detect, || detector.detect(&pictures));
+            let detected = found.map_err(|error| error.to_string())?.into_iter().zip(frames).map(
+                |(detections, frame)| DetectedFrame {
+                    signature: Signature::of(&frame.picture),
+                    detections,
+                    frame,
+                },
+            );
+            self.send_batches(video.clip_detected(number, detected.collect()));
+            Ok(())
+        });
+        drop(place);
+        self.tell(Event::Frames { count });
+        self.settle(&video);
+    }
+
+    fn infer(&self, predictor: &Predictor, batch: FaceBatch) {
+        let video = batch.video;
+        if video.has_failed() {
+            return;
+        }
+        self.guard(&video, Stage::Infer, || {
+            let affects = video.clock.time(Stage::Infer, || predictor.predict(&batch.faces));
+            video.batch_inferred(&batch.slots, affects.map_err(|error| error.to_string())?);
+            Ok(())
+        });
+        self.settle(&video);
+    }
+
+    /// Runs a piece of work so that its failure, even a panic, costs one video and not the run.
+    pub(super) fn guard(&self, video: &VideoJob, stage: Stage, work: impl FnOnce() -> Result<(), String>) {
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(Ok(())) => {}
+            Ok(Err(reason)) => video.fail(stage, reason),
+            Err(panic) => {
+                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+                video.fail(stage, format!("a bug in this program, please report it: {text}"));
+            }
+        }
+    }
+
+    /// Publishes the video if this was its last piece of work.
+    pub(super) fn settle(&self, video: &VideoJob) {
+        if let Some(outcome) = video.take_outcome() {
+            self.tell(self.publication.publish(video, outcome));
+        }
+    }
+
+    pub(super) fn send_batches(&self, batches: Vec<FaceBatch>) {
+        for batch in batches {
+            // Fails only when the run is over.
+            let _ = self.batches.send(batch);
+        }
+    }
+
+    pub(super) fn send_clip(&self, clip: Clip) {
+        let _ = self.clips.send(clip);
+    }
+
+    pub(super) fn tell(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+
+    /// Waits until another clip may be held in memory; `None` when the run is over.
+    pub(super) fn place(&self) -> Option<Place> {
+        select! {
+            recv(self.free_places.1) -> free => free.ok().map(|()| Place(self.free_places.0.clone())),
+            recv(self.over) -> _ => None,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Where frames come from: a video file, or a folder of aligned crops.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::event::Event;
+use super::input::{InputKind, absence};
+use super::job::VideoJob;
+use super::plan::PlannedInput;
+use super::run_folder::Stage;
+use super::schedule::{Clip, Floor};
+use crate::video::{Frame, VideoError, VideoReader};
+
+/// Reads one input to its end, into the engine.
+pub(super) fn feed(floor: &Floor, input: &PlannedInput) {
+    match input.kind {
+        InputKind::Video => feed_video(floor, input),
+        InputKind::Crops => feed_crops(floor, input),
+    }
+}
+
+fn feed_video(floor: &Floor, input: &PlannedInput) {
+    let opened = open(&input.path, floor);
+    let frame_rate = opened.as_ref().ok().and_then(|reader| reader.facts().frame_rate);
+    let video = VideoJob::new(input.clone(), Arc::clone(&floor.pipeline), frame_rate);
+    match opened {
+        Err(reason) => video.fail(Stage::Decode, reason),
+        Ok(mut reader) => {
+            floor.tell(Event::Started {
+                id: input.id.clone(),
+                expected_frames: reader.facts().expected_frames,
+            });
+            floor.guard(&video, Stage::Decode, || {
+                read_clips(floor, &video, &mut reader).map_err(|error| error.to_string())
+            });
+        }
+    }
+    floor.settle(&video);
+}
+
+fn open(path: &Path, floor: &Floor) -> Result<VideoReader, String> {
+    if path.is_dir() {
+        return Err(absence(path, InputKind::Video));
+    }
+    VideoReader::open(path, &floor.pipeline.video).map_err(|error| error.to_string())
+}
+
+fn read_clips(floor: &Floor, video: &Arc<VideoJob>, reader: &mut VideoReader) -> Result<(), VideoError> {
+    let mut number = 0;
+    let mut left = floor.limit_frames.unwrap_or(u32::MAX);
+    loop {
+        let Some(place) = floor.place() else {
+            return Ok(());
+        };
+        if video.has_failed() {
+            return Ok(());
+        }
+        let size = floor.pipeline.detector.batch.min(left as usize);
+        let frames = video.clock.time(Stage::Decode, || read_clip(reader, size))?;
+        if frames.is_empty() {
+            break;
+        }
+        left -= frames.len() as u32;
+        floor.send_clip(Clip {
+            video: Arc::clone(video),
+            number,
+            frames,
+            place,
+        });
+        number += 1;
+    }
+    floor.send_batches(video.source_ended(number, reader.facts(), reader.damage()));
+    Ok(())
+}
+
+fn read_clip(reader: &mut VideoReader, size: usize) -> Result<Vec<Frame>, VideoError> {
+    let mut frames = Vec::with_capacity(size);
+    while frames.len() < size {
+        match reader.next_frame()? {
+            Some(frame) => frames.push(frame),
+            None => break,
+        }
+    }
+    Ok(frames)
+}

@@ -1,0 +1,183 @@
+//! A video's sightings in order of time, and the rows that they become.
+
+use std::collections::BTreeMap;
+
+use crate::face::PersonId;
+use crate::frame::FrameIndex;
+use crate::labels::Affect;
+use crate::table::{FinalAffect, Row, Sighting};
+
+/// Everything that was seen in a video, frame by frame, in decode order.
+#[derive(Debug, Default)]
+pub struct Timeline {
+    frames: Vec<(FrameIndex, Option<f64>)>,
+    cuts: Vec<FrameIndex>,
+    faces: Vec<Face>,
+}
+
+#[derive(Debug)]
+struct Face {
+    /// Place in `frames`.
+    at: usize,
+    person: PersonId,
+    sighting: Sighting,
+    raw: Affect,
+}
+
+/// The place of a face in its timeline, for the numbers that come later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FaceSlot(usize);
+
+impl Timeline {
+    /// Adds the next frame; `cut` if a new shot begins with it.
+    pub fn push_frame(&mut self, frame: FrameIndex, time_s: Option<f64>, cut: bool) {
+        self.frames.push((frame, time_s));
+        if cut {
+            self.cuts.push(frame);
+        }
+    }
+
+    /// Adds a face to the newest frame, of which there must be one.
+    pub fn push_face(&mut self, person: PersonId, sighting: Sighting) -> FaceSlot {
+        self.faces.push(Face {
+            at: self.frames.len().saturating_sub(1),
+            person,
+            sighting,
+            raw: Affect::default(),
+        });
+        FaceSlot(self.faces.len() - 1)
+    }
+
+    /// Stores what the network says of a face.
+    pub fn set_raw(&mut self, slot: FaceSlot, raw: Affect) {
+        if let Some(face) = self.faces.get_mut(slot.0) {
+            face.raw = raw;
+        }
+    }
+
+    /// Frames so far.
+    pub fn frames(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// First frames of shots, but for the video's first.
+    pub fn cuts(&self) -> &[FrameIndex] {
+        &self.cuts
+    }
+
+    /// The rows of the table, without final numbers: a row a frame and person, those of a person
+    /// from its first to its last sighting, and one row for a frame without anybody. The subject of
+    /// a frame is the person there that stands first in `ranking`.
+    pub fn into_rows(self, ranking: &[PersonId]) -> Vec<Row> {
+        let rank: BTreeMap<PersonId, usize> =
+            ranking.iter().enumerate().map(|(place, &person)| (person, place)).collect();
+        let mut last_seen: BTreeMap<PersonId, usize> = BTreeMap::new();
+        for face in &self.faces {
+            last_seen.insert(face.person, face.at);
+        }
+        let mut faces = self.faces.into_iter().peekable();
+        let mut present: BTreeMap<PersonId, Option<Face>> = BTreeMap::new();
+        let mut rows = Vec::with_capacity(self.frames.len());
+        for (at, &(frame, time_s)) in self.frames.iter().enumerate() {
+            while let Some(face) = faces.next_if(|face| face.at == at) {
+                present.insert(face.person, Some(face));
+            }
+            let subject = present
+                .keys()
+                .min_by_key(|&person| (rank.get(person).copied().unwrap_or(usize::MAX), *person))
+                .copied();
+            if present.is_empty() {
+                rows.push(row(frame, time_s, None, None));
+            }
+            for (&person, face) in &mut present {
+                let mut of_person = row(frame, time_s, Some(person), face.take());
+                of_person.subject = subject == Some(person);
+                rows.push(of_person);
+            }
+            present.retain(|person, _| last_seen.get(person).is_some_and(|&last| last > at));
+        }
+        rows
+    }
+}
+
+fn row(frame: FrameIndex, time_s: Option<f64>, person: Option<PersonId>, face: Option<Face>) -> Row {
+    let (sighting, raw) = match face {
+        Some(face) => (face.sighting, face.raw),
+        None => (Sighting::Missing, Affect::default()),
+    };
+    Row {
+        frame,
+        time_s,
+        person,
+        subject: true,
+        sighting,
+        raw,
+        result: FinalAffect::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn timeline_of(seen: &[Vec<u16>]) -> Timeline {
+        let mut timeline = Timeline::default();
+        let mut frame = FrameIndex::FIRST;
+        for persons in seen {
+            timeline.push_frame(frame, None, false);
+            for &person in persons {
+                timeline.push_face(PersonId::new(person), Sighting::Crop);
+            }
+            frame = frame.next();
+        }
+        timeline
+    }
+
+    fn summary(rows: &[Row]) -> Vec<(u32, Option<u16>, bool, bool)> {
+        rows.iter()
+            .map(|row| {
+                (
+                    row.frame.number(),
+                    row.person.map(PersonId::number),
+                    row.subject,
+                    row.sighting.is_face(),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn gaps_of_a_person_and_frames_without_anybody_have_rows() {
+        let timeline = timeline_of(&[vec![], vec![0], vec![], vec![0, 1], vec![1], vec![]]);
+        let rows = timeline.into_rows(&[PersonId::new(1), PersonId::new(0)]);
+        assert_eq!(
+            summary(&rows),
+            [
+                (1, None, true, false),
+                (2, Some(0), true, true),
+                (3, Some(0), true, false),
+                (4, Some(0), false, true),
+                (4, Some(1), true, true),
+                (5, Some(1), true, true),
+                (6, None, true, false),
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_frame_has_one_subject_and_no_sighting_is_lost(
+            seen in proptest::collection::vec(proptest::collection::btree_set(0u16..5, 0..4), 0..60),
+        ) {
+            let seen: Vec<Vec<u16>> = seen.into_iter().map(|persons| persons.into_iter().collect()).collect();
+            let rows = timeline_of(&seen).into_rows(&[]);
+            for (at, persons) in seen.iter().enumerate() {
+                let here: Vec<&Row> = rows.iter().filter(|row| row.frame.number() as usize == at + 1).collect();
+                prop_assert_eq!(here.iter().filter(|row| row.subject).count(), 1);
+                let found = here.iter().filter(|row| row.sighting.is_face()).count();
+                prop_assert_eq!(found, persons.len());
+            }
+        }
+    }
+}
