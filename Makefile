@@ -1,0 +1,52 @@
+# Every step is a script in setup/ that does its work once and is silent afterwards. `make help` lists what to ask for.
+
+INPUT =
+OUT = $(if $(INPUT),runs/$(notdir $(INPUT:%/=%)),runs/sample)
+PIPELINE = pipelines/annotate.toml
+DEVICE = auto
+CUDA =
+
+ABAW = target/release/abaw
+SAMPLES = sample_data/astronaut.mp4 sample_data/two_people.mp4 sample_data/carphone.mp4
+
+.DEFAULT_GOAL = help
+.PHONY: help annotate test lint build setup packages libtorch detector samples test-packages clean
+
+help: ## print this list
+	@echo 'make annotate    is where to start. All targets:'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-22s %s\n", $$1, $$2 }'
+
+annotate: build detector $(if $(INPUT),,samples) ## annotate the sample clips; or your own: INPUT=videos OUT=runs/mine PIPELINE=file DEVICE=cpu|cuda
+	$(ABAW) annotate $(if $(INPUT),"$(INPUT)",$(SAMPLES)) --out "$(OUT)" --pipeline "$(PIPELINE)" --device "$(DEVICE)"
+	$(if $(INPUT),,$(ABAW) submit "$(OUT)" --challenge mtl --template sample_data/aff-wild2/MTL/frame_list.txt --out "$(OUT)/submissions/mtl.txt")
+
+test: setup ## run all tests
+	cargo test --release
+
+lint: packages libtorch ## check the format and run clippy, warnings are errors
+	cargo fmt --check
+	cargo clippy --release --all-targets -- -D warnings
+
+build: packages libtorch ## build target/release/abaw
+	cargo build --release
+
+setup: packages libtorch detector samples test-packages ## only install and fetch what the other targets need
+
+packages: ## install the Debian packages (root or sudo)
+	@setup/packages.sh
+
+libtorch: packages ## fetch libtorch, 540 MB once a machine; CUDA=1: the CUDA set, 2.5 GB; CUDA=0: back to the CPU set
+	@setup/libtorch.sh $(CUDA)
+
+detector: packages ## fetch and convert the face detector's weights
+	@setup/detector.sh
+
+samples: packages ## fetch and make the sample clips that are not in the repository
+	@setup/samples.sh
+
+test-packages: packages ## fetch DuckDB, pandas and pyarrow for the tests
+	@setup/test_packages.sh
+
+clean: ## remove what was built and fetched here; runs/ and the machine-wide cache stay
+	rm -rf target .deps
+	rm -f models/retinaface-mobilenet0.25.safetensors sample_data/carphone.mp4 sample_data/two_people.mp4
