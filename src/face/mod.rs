@@ -1,4 +1,25 @@
 //! Faces in pictures: detection, tracking over time, alignment.
+//!
+//! Detection: [`resize`] makes the network's input, [`retinaface`] looks at it, [`prior`] turns what
+//! it says into boxes and landmarks, [`suppression`] leaves one box a face; [`detector`] is the whole.
+//! Alignment: [`similarity`] fits a face's landmarks to a [`template`], [`warp`] cuts the crop;
+//! [`alignment`] is the whole.
+
+pub mod alignment;
+pub mod convolution;
+pub mod detector;
+pub mod error;
+pub mod prior;
+pub mod resize;
+pub mod retinaface;
+pub mod similarity;
+pub mod suppression;
+pub mod template;
+pub mod warp;
+
+pub use alignment::{AlignmentSettings, align};
+pub use detector::{Detector, DetectorSettings};
+pub use error::FaceError;
 
 /// A place in a picture, in pixels; (0, 0) is the centre of the top left pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -1,0 +1,169 @@
+//! Convolutions with their batch normalisation folded in, read from a weight file.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::FaceError;
+
+/// PyTorch's default, which RetinaFace keeps.
+const BATCH_NORM_EPSILON: f64 = 1e-5;
+
+/// The tensors of a weight file by their PyTorch names.
+pub struct Weights {
+    path: PathBuf,
+    tensors: HashMap<String, Tensor>,
+    device: Device,
+}
+
+impl Weights {
+    /// Reads a `.safetensors` file.
+    ///
+    /// # Errors
+    /// [`FaceError::Unreadable`] if the file is missing or damaged.
+    pub fn read(path: &Path, device: Device) -> Result<Self, FaceError> {
+        let tensors = Tensor::read_safetensors(path).map_err(|source| FaceError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            tensors: tensors.into_iter().collect(),
+            device,
+        })
+    }
+
+    fn holds(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// The tensor `name` in float32, which must have this shape.
+    fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor, FaceError> {
+        let misfit = |problem| FaceError::Misfit {
+            path: self.path.clone(),
+            problem,
+        };
+        let tensor = self
+            .tensors
+            .get(name)
+            .ok_or_else(|| misfit(format!("`{name}` is missing")))?;
+        if tensor.size() != shape {
+            return Err(misfit(format!(
+                "`{name}` has shape {:?}, not {shape:?}",
+                tensor.size()
+            )));
+        }
+        Ok(tensor.f_to_kind(Kind::Float)?)
+    }
+}
+
+/// A convolution with bias, padded so that stride 1 keeps the size; weights in channels_last.
+pub struct Convolution {
+    weight: Tensor,
+    bias: Tensor,
+    stride: i64,
+    groups: i64,
+}
+
+impl Convolution {
+    /// Reads a convolution over all of its `from` input channels: `name.weight` with `name.bias`, or
+    /// with the batch normalisation that follows it.
+    pub fn full(
+        weights: &Weights,
+        name: &str,
+        (from, to): (i64, i64),
+        kernel: i64,
+        stride: i64,
+    ) -> Result<Self, FaceError> {
+        Self::read(weights, name, [to, from, kernel, kernel], stride, 1)
+    }
+
+    /// Reads a 3x3 convolution of each channel by itself.
+    pub fn depthwise(weights: &Weights, name: &str, channels: i64, stride: i64) -> Result<Self, FaceError> {
+        Self::read(weights, name, [channels, 1, 3, 3], stride, channels)
+    }
+
+    fn read(
+        weights: &Weights,
+        name: &str,
+        shape: [i64; 4],
+        stride: i64,
+        groups: i64,
+    ) -> Result<Self, FaceError> {
+        let weight = weights.tensor(&format!("{name}.weight"), &shape)?;
+        let bias_name = format!("{name}.bias");
+        let (weight, bias) = if weights.holds(&bias_name) {
+            (weight, weights.tensor(&bias_name, &shape[..1])?)
+        } else {
+            fold_batch_norm(weights, name, &weight)?
+        };
+        Ok(Self {
+            weight: channels_last(&weight)?.f_to_device(weights.device)?,
+            bias: bias.f_to_device(weights.device)?,
+            stride,
+            groups,
+        })
+    }
+
+    /// This convolution and another of the same input, kernel and stride as one; the other's output
+    /// channels come after this one's.
+    pub fn beside(&self, other: &Self) -> Result<Self, TchError> {
+        Ok(Self {
+            weight: channels_last(&Tensor::f_cat(&[&self.weight, &other.weight], 0)?)?,
+            bias: Tensor::f_cat(&[&self.bias, &other.bias], 0)?,
+            stride: self.stride,
+            groups: self.groups,
+        })
+    }
+
+    /// `[N, from, H, W]` to `[N, to, H / stride, W / stride]`, sizes rounded up.
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
+        let padding = self.weight.size()[2] / 2;
+        input.f_conv2d(
+            &self.weight,
+            Some(&self.bias),
+            self.stride,
+            padding,
+            1,
+            self.groups,
+        )
+    }
+
+    /// The same convolution for another thread; the weights are shared.
+    pub fn fork(&self) -> Self {
+        Self {
+            weight: self.weight.shallow_clone(),
+            bias: self.bias.shallow_clone(),
+            ..*self
+        }
+    }
+}
+
+/// Weight and bias of the convolution `name` together with its batch normalisation in evaluation
+/// mode, whose number is one higher: `body.stage1.0.0` goes with `body.stage1.0.1`.
+fn fold_batch_norm(weights: &Weights, name: &str, weight: &Tensor) -> Result<(Tensor, Tensor), FaceError> {
+    let (block, number) = name.rsplit_once('.').unwrap_or(("", name));
+    let norm = match number.parse::<u32>() {
+        Ok(number) => format!("{block}.{}", number + 1),
+        Err(_) => format!("{name}.bn"),
+    };
+    let channels = [weight.size()[0]];
+    let part = |part: &str| -> Result<Tensor, FaceError> {
+        Ok(weights
+            .tensor(&format!("{norm}.{part}"), &channels)?
+            .f_to_kind(Kind::Double)?)
+    };
+    let gain = part("weight")? / (part("running_var")? + BATCH_NORM_EPSILON).sqrt();
+    let bias = part("bias")? - part("running_mean")? * &gain;
+    let weight = weight.f_to_kind(Kind::Double)? * gain.view([-1, 1, 1, 1]);
+    Ok((weight.f_to_kind(Kind::Float)?, bias.f_to_kind(Kind::Float)?))
+}
+
+/// The same values with the channels innermost in memory, the layout that oneDNN is fastest with.
+fn channels_last(weight: &Tensor) -> Result<Tensor, TchError> {
+    weight
+        .f_permute([0, 2, 3, 1])?
+        .f_contiguous()?
+        .f_permute([0, 3, 1, 2])
+}

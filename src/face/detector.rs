@@ -1,0 +1,226 @@
+//! The face detector: pictures in, faces out.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use super::prior::{Prior, priors};
+use super::resize::Resize;
+use super::retinaface::{Predictions, RetinaFace};
+use super::suppression::suppress;
+use super::{BoundingBox, Detection, FaceError, Landmarks, Point};
+use crate::frame::Picture;
+
+/// How faces are looked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DetectorSettings {
+    /// Pictures are enlarged or reduced to this many pixels along their longer side, at least 32. Faces
+    /// under about 13 of these pixels are missed; the cost grows with the square.
+    pub long_side: u32,
+    /// Faces must be more probable than this, in [0, 1).
+    pub confidence: f32,
+    /// Greatest overlap (intersection over union) of two faces' boxes, in [0, 1]; of two boxes with
+    /// more, the less probable one is dropped.
+    pub overlap: f32,
+    /// Pictures that go through the network together, at least 1.
+    pub batch: usize,
+}
+
+impl Default for DetectorSettings {
+    fn default() -> Self {
+        Self {
+            long_side: 640,
+            confidence: 0.6,
+            overlap: 0.35,
+            batch: 8,
+        }
+    }
+}
+
+impl DetectorSettings {
+    fn check(&self) -> Result<(), FaceError> {
+        let wrong = |name, range| Err(FaceError::Setting { name, range });
+        if self.long_side < 32 {
+            return wrong("long_side", "at least 32");
+        }
+        if !(0.0..1.0).contains(&self.confidence) {
+            return wrong("confidence", "from 0 to below 1");
+        }
+        if !(0.0..=1.0).contains(&self.overlap) {
+            return wrong("overlap", "from 0 to 1");
+        }
+        if self.batch == 0 {
+            return wrong("batch", "at least 1");
+        }
+        Ok(())
+    }
+}
+
+/// RetinaFace with its weights on a device. A thread owns its detector; [`Detector::fork`] makes one
+/// for another thread.
+pub struct Detector {
+    network: RetinaFace,
+    settings: DetectorSettings,
+}
+
+impl Detector {
+    /// Reads the weights, a `.safetensors` file with RetinaFace mobilenet0.25 under its PyTorch names,
+    /// and puts them on a device.
+    ///
+    /// # Errors
+    /// If the file is not such a file, a setting is out of its range, or there is no such device.
+    pub fn load(path: &Path, device: Device, settings: &DetectorSettings) -> Result<Self, FaceError> {
+        settings.check()?;
+        Ok(Self {
+            network: RetinaFace::load(path, device)?,
+            settings: settings.clone(),
+        })
+    }
+
+    /// The same detector for another thread; the weights are shared.
+    pub fn fork(&self) -> Self {
+        Self {
+            network: self.network.fork(),
+            settings: self.settings.clone(),
+        }
+    }
+
+    /// The faces in each picture, in its pixels, most probable first. Pictures of one size are looked
+    /// at together.
+    ///
+    /// # Errors
+    /// [`FaceError::Torch`] if libtorch fails, such as for want of memory.
+    pub fn detect(&self, pictures: &[&Picture]) -> Result<Vec<Vec<Detection>>, FaceError> {
+        let mut by_size = BTreeMap::<(u32, u32), Vec<usize>>::new();
+        for (i, picture) in pictures.iter().enumerate() {
+            if picture.width() > 0 && picture.height() > 0 {
+                by_size
+                    .entry((picture.width(), picture.height()))
+                    .or_default()
+                    .push(i);
+            }
+        }
+        let mut detections = vec![Vec::new(); pictures.len()];
+        for ((width, height), places) in by_size {
+            let resize = Resize::to_long_side(width, height, self.settings.long_side);
+            let priors = priors(resize.width(), resize.height());
+            for places in places.chunks(self.settings.batch) {
+                let batch: Vec<&Picture> = places.iter().map(|&i| pictures[i]).collect();
+                let found = self.detect_batch(&batch, &resize, &priors)?;
+                for (&i, faces) in places.iter().zip(found) {
+                    detections[i] = faces;
+                }
+            }
+        }
+        Ok(detections)
+    }
+
+    /// The faces in each of some pictures of one size.
+    fn detect_batch(
+        &self,
+        pictures: &[&Picture],
+        resize: &Resize,
+        priors: &[Prior],
+    ) -> Result<Vec<Vec<Detection>>, FaceError> {
+        let input = self.input(pictures, resize)?;
+        let predictions = self.network.forward(&input)?;
+        let mut candidates = vec![Vec::new(); pictures.len()];
+        for (place, candidate) in self.candidates(&predictions, priors)? {
+            let candidate = scale(candidate, 1.0 / resize.factor());
+            if is_finite(&candidate) {
+                candidates[place].push(candidate);
+            }
+        }
+        Ok(candidates
+            .into_iter()
+            .map(|candidates| suppress(candidates, self.settings.overlap))
+            .collect())
+    }
+
+    /// `[N, 3, H, W]` in channels_last on the network's device; one transfer.
+    fn input(&self, pictures: &[&Picture], resize: &Resize) -> Result<Tensor, FaceError> {
+        let (width, height) = (resize.width() as usize, resize.height() as usize);
+        let mut values = Vec::with_capacity(pictures.len() * height * width * 3);
+        for picture in pictures {
+            resize.append(picture, &mut values);
+        }
+        let shape = [pictures.len() as i64, height as i64, width as i64, 3];
+        Ok(Tensor::f_from_slice(&values)?
+            .f_view(shape)?
+            .f_permute([0, 3, 1, 2])?
+            .f_to_device(self.network.device())?)
+    }
+
+    /// The priors with a face, each with its picture's place in the batch, in pixels of the network's
+    /// input, before suppression.
+    fn candidates(
+        &self,
+        predictions: &Predictions,
+        priors: &[Prior],
+    ) -> Result<Vec<(usize, Detection)>, FaceError> {
+        let scores: Vec<f32> = to_vec(&predictions.scores)?;
+        let chosen: Vec<usize> = (0..scores.len())
+            .filter(|&i| scores[i] > self.settings.confidence)
+            .collect();
+        // Only the chosen rows leave the device.
+        let index: Vec<i64> = chosen.iter().map(|&i| i as i64).collect();
+        let index = Tensor::f_from_slice(&index)?.f_to_device(self.network.device())?;
+        let rows = |all: &Tensor| to_vec(&all.f_flatten(0, 1)?.f_index_select(0, &index)?);
+        let boxes = rows(&predictions.boxes)?;
+        let landmarks = rows(&predictions.landmarks)?;
+
+        let offsets = boxes.as_chunks::<4>().0.iter().zip(landmarks.as_chunks::<10>().0);
+        let candidate = |(&i, (&bounding_box, &landmarks)): (&usize, (&[f32; 4], &[f32; 10]))| {
+            let prior = priors[i % priors.len()];
+            let detection = Detection {
+                score: scores[i],
+                bounding_box: prior.bounding_box(bounding_box),
+                landmarks: prior.landmarks(landmarks),
+            };
+            (i / priors.len(), detection)
+        };
+        Ok(chosen.iter().zip(offsets).map(candidate).collect())
+    }
+}
+
+/// A float32 tensor's values in order.
+fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, FaceError> {
+    let mut values = vec![0.0; tensor.numel()];
+    tensor
+        .f_to_device(Device::Cpu)?
+        .f_to_kind(Kind::Float)?
+        .f_contiguous()?
+        .f_copy_data(&mut values, tensor.numel())?;
+    Ok(values)
+}
+
+fn scale(detection: Detection, factor: f64) -> Detection {
+    let scale = |value: f32| (f64::from(value) * factor) as f32;
+    let BoundingBox { x1, y1, x2, y2 } = detection.bounding_box;
+    Detection {
+        score: detection.score,
+        bounding_box: BoundingBox {
+            x1: scale(x1),
+            y1: scale(y1),
+            x2: scale(x2),
+            y2: scale(y2),
+        },
+        landmarks: Landmarks(detection.landmarks.0.map(|Point { x, y }| Point {
+            x: scale(x),
+            y: scale(y),
+        })),
+    }
+}
+
+/// Damaged weights can give numbers that no face has.
+fn is_finite(detection: &Detection) -> bool {
+    let BoundingBox { x1, y1, x2, y2 } = detection.bounding_box;
+    let points = detection.landmarks.0;
+    [x1, y1, x2, y2]
+        .into_iter()
+        .chain(points.into_iter().flat_map(|p| [p.x, p.y]))
+        .all(f32::is_finite)
+}

@@ -1,0 +1,88 @@
+//! The detector's input: a picture resized bilinearly to a given long side, in float32, blue, green
+//! and red minus the means that RetinaFace was trained with.
+
+use crate::frame::Picture;
+
+/// Mean grey levels of blue, green, red.
+const MEANS: [f32; 3] = [104.0, 117.0, 123.0];
+
+/// How pictures of one size are resized.
+pub struct Resize {
+    factor: f64,
+    columns: Vec<Tap>,
+    rows: Vec<Tap>,
+}
+
+/// The two source pixels between which an output pixel's centre lies, and the second one's weight.
+struct Tap {
+    first: usize,
+    second: usize,
+    weight: f32,
+}
+
+impl Resize {
+    /// Resizes pictures of `width` x `height` pixels, both above 0, so that the longer side gets
+    /// `long_side` pixels; larger or smaller.
+    pub fn to_long_side(width: u32, height: u32, long_side: u32) -> Self {
+        let factor = f64::from(long_side) / f64::from(width.max(height));
+        Self {
+            factor,
+            columns: taps(width, factor),
+            rows: taps(height, factor),
+        }
+    }
+
+    /// Output pixels a source pixel.
+    pub fn factor(&self) -> f64 {
+        self.factor
+    }
+
+    /// Output width in pixels.
+    pub fn width(&self) -> u32 {
+        self.columns.len() as u32
+    }
+
+    /// Output height in pixels.
+    pub fn height(&self) -> u32 {
+        self.rows.len() as u32
+    }
+
+    /// Appends the resized picture to `output`, `[height, width, 3]`.
+    pub fn append(&self, picture: &Picture, output: &mut Vec<f32>) {
+        let source: Vec<&[u8]> = picture.rgb().chunks_exact(picture.width() as usize * 3).collect();
+        let mut blended = vec![0.0f32; picture.width() as usize * 3];
+        for row in &self.rows {
+            let (above, below) = (source[row.first], source[row.second]);
+            for ((value, &above), &below) in blended.iter_mut().zip(above).zip(below) {
+                *value = lerp(f32::from(above), f32::from(below), row.weight);
+            }
+            output.extend(self.columns.iter().flat_map(|column| {
+                let left = &blended[3 * column.first..][..3];
+                let right = &blended[3 * column.second..][..3];
+                let value = |channel: usize| lerp(left[channel], right[channel], column.weight);
+                [value(2) - MEANS[0], value(1) - MEANS[1], value(0) - MEANS[2]]
+            }));
+        }
+    }
+}
+
+fn lerp(a: f32, b: f32, weight: f32) -> f32 {
+    a + (b - a) * weight
+}
+
+/// The taps along a side of `size` pixels. Positions go by `1 / factor` itself, as OpenCV's do when it
+/// is given factors; by the ratio of the rounded sizes the result could be 19 grey levels away.
+fn taps(size: u32, factor: f64) -> Vec<Tap> {
+    let output_size = (f64::from(size) * factor).round_ties_even().max(1.0) as usize;
+    let last = size as usize - 1;
+    let tap = |output: usize| {
+        let position = ((output as f64 + 0.5) / factor - 0.5).clamp(0.0, last as f64);
+        let first = position.floor();
+        Tap {
+            first: first as usize,
+            second: (first as usize + 1).min(last),
+            weight: (position - first) as f32,
+        }
+    };
+    (0..output_size).map(tap).collect()
+}

@@ -1,0 +1,255 @@
+//! The network RetinaFace mobilenet0.25 (Deng et al., arXiv 1905.00641, in its PyTorch form):
+//! MobileNet body, feature pyramid, context modules (SSH), heads for face or not, box and landmarks.
+
+use std::path::Path;
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::FaceError;
+use super::convolution::{Convolution, Weights};
+
+/// Channels of the feature pyramid and of all after it.
+const PYRAMID: i64 = 64;
+/// Priors a cell has.
+const PRIORS: i64 = 2;
+const LEAKY_SLOPE: f64 = 0.1;
+
+/// What the network says of each of the `P` priors of each of `N` pictures, the priors in the order
+/// of [`priors`](super::prior::priors).
+pub struct Predictions {
+    /// `[N, P]`, probability of a face.
+    pub scores: Tensor,
+    /// `[N, P, 4]`, the box relative to its prior.
+    pub boxes: Tensor,
+    /// `[N, P, 10]`, the landmarks relative to their prior, x and y in turn.
+    pub landmarks: Tensor,
+}
+
+/// The network on one device, in float32, for inference.
+pub struct RetinaFace {
+    /// The body's stages, after which 1/8, 1/16 and 1/32 of the picture's size are left.
+    stages: [Vec<Convolution>; 3],
+    /// From each stage to the pyramid's channels.
+    lateral: [Convolution; 3],
+    /// After the sums at 1/8 and 1/16.
+    merge: [Convolution; 2],
+    context: [Context; 3],
+    heads: [Convolution; 3],
+    device: Device,
+}
+
+impl RetinaFace {
+    /// Reads the weights by their PyTorch names, with batch normalisations or with them folded.
+    ///
+    /// # Errors
+    /// [`FaceError::Unreadable`], [`FaceError::Misfit`]; [`FaceError::Torch`] if there is no such device.
+    pub fn load(path: &Path, device: Device) -> Result<Self, FaceError> {
+        let weights = &Weights::read(path, device)?;
+        Ok(Self {
+            stages: load_body(weights)?,
+            lateral: [
+                Convolution::full(weights, "fpn.output1.0", (64, PYRAMID), 1, 1)?,
+                Convolution::full(weights, "fpn.output2.0", (128, PYRAMID), 1, 1)?,
+                Convolution::full(weights, "fpn.output3.0", (256, PYRAMID), 1, 1)?,
+            ],
+            merge: [
+                Convolution::full(weights, "fpn.merge1.0", (PYRAMID, PYRAMID), 3, 1)?,
+                Convolution::full(weights, "fpn.merge2.0", (PYRAMID, PYRAMID), 3, 1)?,
+            ],
+            context: [
+                Context::load(weights, "ssh1")?,
+                Context::load(weights, "ssh2")?,
+                Context::load(weights, "ssh3")?,
+            ],
+            heads: [
+                load_heads(weights, 0)?,
+                load_heads(weights, 1)?,
+                load_heads(weights, 2)?,
+            ],
+            device,
+        })
+    }
+
+    /// The same network for another thread; the weights are shared.
+    pub fn fork(&self) -> Self {
+        Self {
+            stages: self
+                .stages
+                .each_ref()
+                .map(|stage| stage.iter().map(Convolution::fork).collect()),
+            lateral: self.lateral.each_ref().map(Convolution::fork),
+            merge: self.merge.each_ref().map(Convolution::fork),
+            context: self.context.each_ref().map(Context::fork),
+            heads: self.heads.each_ref().map(Convolution::fork),
+            device: self.device,
+        }
+    }
+
+    /// Where the network is and its input must be.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Looks at pictures `[N, 3, H, W]`: BGR minus (104, 117, 123), float32, fastest in channels_last.
+    pub fn forward(&self, input: &Tensor) -> Result<Predictions, TchError> {
+        tch::no_grad(|| {
+            let [fine, middle, coarse] = self.pyramid(input)?;
+            let answers = Tensor::f_cat(
+                &[
+                    self.answers(0, &fine)?,
+                    self.answers(1, &middle)?,
+                    self.answers(2, &coarse)?,
+                ],
+                1,
+            )?;
+            let [classes, boxes, landmarks] = split_answers(&answers)?;
+            Ok(Predictions {
+                scores: classes.f_softmax(-1, Kind::Float)?.f_select(-1, 1)?,
+                boxes,
+                landmarks,
+            })
+        })
+    }
+
+    /// The feature maps `[N, 64, ...]` at 1/8, 1/16 and 1/32 of the picture's size.
+    fn pyramid(&self, input: &Tensor) -> Result<[Tensor; 3], TchError> {
+        let first = run(&self.stages[0], input)?;
+        let second = run(&self.stages[1], &first)?;
+        let third = run(&self.stages[2], &second)?;
+        let coarse = leaky(&self.lateral[2].forward(&third)?)?;
+        let middle = leaky(&self.lateral[1].forward(&second)?)?;
+        let middle = leaky(&self.merge[1].forward(&add_enlarged(middle, &coarse)?)?)?;
+        let fine = leaky(&self.lateral[0].forward(&first)?)?;
+        let fine = leaky(&self.merge[0].forward(&add_enlarged(fine, &middle)?)?)?;
+        Ok([fine, middle, coarse])
+    }
+
+    /// The heads' outputs for one level of the pyramid, `[N, cells, 32]`.
+    fn answers(&self, level: usize, features: &Tensor) -> Result<Tensor, TchError> {
+        let context = self.context[level].forward(features)?;
+        self.heads[level]
+            .forward(&context)?
+            .f_permute([0, 2, 3, 1])?
+            .f_flatten(1, 2)
+    }
+}
+
+/// The MobileNet of a quarter's width: a convolution, then pairs of a depthwise and a 1x1 one.
+fn load_body(weights: &Weights) -> Result<[Vec<Convolution>; 3], FaceError> {
+    // Input channels, output channels and stride of each pair.
+    const STAGE1: [(i64, i64, i64); 5] = [(8, 16, 1), (16, 32, 2), (32, 32, 1), (32, 64, 2), (64, 64, 1)];
+    const STAGE2: [(i64, i64, i64); 6] = [
+        (64, 128, 2),
+        (128, 128, 1),
+        (128, 128, 1),
+        (128, 128, 1),
+        (128, 128, 1),
+        (128, 128, 1),
+    ];
+    const STAGE3: [(i64, i64, i64); 2] = [(128, 256, 2), (256, 256, 1)];
+
+    let pairs = |stage: &str, first: usize, shapes: &[(i64, i64, i64)]| {
+        let mut layers = Vec::new();
+        for (number, &(from, to, stride)) in (first..).zip(shapes) {
+            let block = format!("body.{stage}.{number}");
+            layers.push(Convolution::depthwise(
+                weights,
+                &format!("{block}.0"),
+                from,
+                stride,
+            )?);
+            layers.push(Convolution::full(
+                weights,
+                &format!("{block}.3"),
+                (from, to),
+                1,
+                1,
+            )?);
+        }
+        Ok::<_, FaceError>(layers)
+    };
+    let mut stage1 = vec![Convolution::full(weights, "body.stage1.0.0", (3, 8), 3, 2)?];
+    stage1.extend(pairs("stage1", 1, &STAGE1)?);
+    Ok([stage1, pairs("stage2", 0, &STAGE2)?, pairs("stage3", 0, &STAGE3)?])
+}
+
+/// The three heads of a level as one convolution: face or not, box, landmarks.
+fn load_heads(weights: &Weights, level: usize) -> Result<Convolution, FaceError> {
+    let head = |name: &str, values: i64| {
+        let name = format!("{name}.{level}.conv1x1");
+        Convolution::full(weights, &name, (PYRAMID, PRIORS * values), 1, 1)
+    };
+    let face_or_not = head("ClassHead", 2)?;
+    Ok(face_or_not
+        .beside(&head("BboxHead", 4)?)?
+        .beside(&head("LandmarkHead", 10)?)?)
+}
+
+/// `[N, cells, 32]`, all heads of a cell together, to `[N, P, 2]`, `[N, P, 4]` and `[N, P, 10]`.
+fn split_answers(answers: &Tensor) -> Result<[Tensor; 3], TchError> {
+    let part = |start: i64, values: i64| {
+        answers
+            .f_narrow(2, PRIORS * start, PRIORS * values)?
+            .f_reshape([answers.size()[0], -1, values])
+    };
+    Ok([part(0, 2)?, part(2, 4)?, part(6, 10)?])
+}
+
+/// A context module (SSH): what 3x3, 5x5 and 7x7 convolutions would see, from chains of 3x3 ones.
+/// Convolutions of one input are joined.
+struct Context {
+    /// To the 32 channels of the 3x3 view and to the 16 where the wider ones begin.
+    first: Convolution,
+    /// From those 16 to the 16 of the 5x5 view and to 16 on the way to 7x7.
+    second: Convolution,
+    /// To the 16 of the 7x7 view.
+    third: Convolution,
+}
+
+impl Context {
+    fn load(weights: &Weights, name: &str) -> Result<Self, FaceError> {
+        let part = |part: &str, from: i64, to: i64| {
+            Convolution::full(weights, &format!("{name}.{part}.0"), (from, to), 3, 1)
+        };
+        Ok(Self {
+            first: part("conv3X3", PYRAMID, 32)?.beside(&part("conv5X5_1", PYRAMID, 16)?)?,
+            second: part("conv5X5_2", 16, 16)?.beside(&part("conv7X7_2", 16, 16)?)?,
+            third: part("conv7x7_3", 16, 16)?,
+        })
+    }
+
+    fn fork(&self) -> Self {
+        Self {
+            first: self.first.fork(),
+            second: self.second.fork(),
+            third: self.third.fork(),
+        }
+    }
+
+    /// `[N, 64, H, W]` to the same shape.
+    fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
+        let first = self.first.forward(input)?;
+        let second = self.second.forward(&leaky(&first.f_narrow(1, 32, 16)?)?)?;
+        let third = self.third.forward(&leaky(&second.f_narrow(1, 16, 16)?)?)?;
+        Tensor::f_cat(&[first.f_narrow(1, 0, 32)?, second.f_narrow(1, 0, 16)?, third], 1)?.f_relu_()
+    }
+}
+
+/// Convolutions one after the other, a leaky ReLU after each.
+fn run(layers: &[Convolution], input: &Tensor) -> Result<Tensor, TchError> {
+    layers.iter().try_fold(input.shallow_clone(), |features, layer| {
+        leaky(&layer.forward(&features)?)
+    })
+}
+
+/// Leaky ReLU. tch's own has a fixed slope of 0.01; the derivative of a leaky ReLU times its input is
+/// the leaky ReLU, and its derivative takes the slope.
+fn leaky(features: &Tensor) -> Result<Tensor, TchError> {
+    features.f_leaky_relu_backward(features, LEAKY_SLOPE, false)
+}
+
+/// `fine` plus `coarse` enlarged to its size by repeating pixels.
+fn add_enlarged(mut fine: Tensor, coarse: &Tensor) -> Result<Tensor, TchError> {
+    let (_, _, height, width) = fine.size4()?;
+    fine.f_add_(&coarse.f_upsample_nearest2d([height, width], None, None)?)
+}

@@ -1,0 +1,341 @@
+//! Detection and alignment against the originals' numbers: a few cases that every clone has
+//! (`tests/golden/face/`, its README says what they are) and all cases where `../shared/golden` exists.
+
+use std::path::{Path, PathBuf};
+
+use abaw::face::alignment::{LandmarkForm, fit};
+use abaw::face::prior::priors;
+use abaw::face::resize::Resize;
+use abaw::face::retinaface::RetinaFace;
+use abaw::face::similarity::Similarity;
+use abaw::face::template::{Template, TemplateSet};
+use abaw::face::warp::warp;
+use abaw::face::{
+    AlignmentSettings, BoundingBox, Detection, Detector, DetectorSettings, FaceError, Landmarks, Point, align,
+};
+use abaw::frame::Picture;
+use serde::Deserialize;
+use tch::{Device, Kind, Tensor};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn own_golden() -> PathBuf {
+    root().join("tests/golden/face")
+}
+
+/// The full reference data, which only some machines have.
+fn shared_golden() -> Option<PathBuf> {
+    let path = root().join("../shared/golden");
+    if !path.is_dir() {
+        println!("skipped: {} is not here", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// The weights that `make` fetches.
+fn shipped_weights() -> PathBuf {
+    let path = root().join("models/retinaface-mobilenet0.25.safetensors");
+    assert!(path.exists(), "{} is missing: `make` fetches it", path.display());
+    path
+}
+
+fn read_picture(path: &Path) -> Picture {
+    let image = image::open(path)
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+        .to_rgb8();
+    let (width, height) = image.dimensions();
+    Picture::from_rgb(width, height, image.into_raw()).unwrap()
+}
+
+fn detector(weights: &Path, long_side: u32) -> Detector {
+    let settings = DetectorSettings {
+        long_side,
+        ..DetectorSettings::default()
+    };
+    Detector::load(weights, Device::Cpu, &settings).unwrap()
+}
+
+fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> T {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn greatest_difference(a: &Tensor, b: &Tensor) -> f64 {
+    assert_eq!(a.size(), b.size());
+    (a.to_kind(Kind::Double) - b.to_kind(Kind::Double))
+        .abs()
+        .max()
+        .double_value(&[])
+}
+
+fn landmarks(points: [[f32; 2]; 5]) -> Landmarks {
+    Landmarks(points.map(|[x, y]| Point { x, y }))
+}
+
+// Detection
+
+#[derive(Deserialize)]
+struct DetectionCases {
+    long_side: u32,
+    images: Vec<DetectionCase>,
+}
+
+#[derive(Deserialize)]
+struct DetectionCase {
+    file: String,
+    detections: Vec<ExpectedFace>,
+}
+
+#[derive(Deserialize)]
+struct ExpectedFace {
+    box_xyxy: [f32; 4],
+    score: f32,
+    landmarks_xy: [[f32; 2]; 5],
+}
+
+/// Greatest distance of any box edge or landmark coordinate in pixels.
+fn distance(found: &Detection, expected: &ExpectedFace) -> f32 {
+    let BoundingBox { x1, y1, x2, y2 } = found.bounding_box;
+    let edges = [x1, y1, x2, y2].into_iter().zip(expected.box_xyxy);
+    let points = found
+        .landmarks
+        .0
+        .iter()
+        .flat_map(|p| [p.x, p.y])
+        .zip(expected.landmarks_xy.into_iter().flatten());
+    edges
+        .chain(points)
+        .map(|(found, expected)| (found - expected).abs())
+        .fold(0.0, f32::max)
+}
+
+/// Every face of `cases` in `folder`, and no other, is found where the original finds it. All pictures
+/// go in at once, so that batches of equal and of unequal sizes are covered.
+fn check_detections(weights: &Path, folder: &Path, cases: &str) {
+    let cases: DetectionCases = read_json(&folder.join(cases));
+    let pictures: Vec<Picture> = cases
+        .images
+        .iter()
+        .map(|case| read_picture(&folder.join(&case.file)))
+        .collect();
+    let found = detector(weights, cases.long_side)
+        .detect(&pictures.iter().collect::<Vec<_>>())
+        .unwrap();
+    for (case, found) in cases.images.iter().zip(found) {
+        assert_eq!(found.len(), case.detections.len(), "{}", case.file);
+        for (found, expected) in found.iter().zip(&case.detections) {
+            let distance = distance(found, expected);
+            println!(
+                "{}: {distance:.5} px, score {:.1e}",
+                case.file,
+                found.score - expected.score
+            );
+            assert!(distance < 0.05, "{}: {found:?}", case.file);
+            assert!(
+                (found.score - expected.score).abs() < 1e-3,
+                "{}: {found:?}",
+                case.file
+            );
+        }
+    }
+}
+
+#[test]
+fn the_shipped_weights_find_what_their_original_finds() {
+    check_detections(&shipped_weights(), &own_golden(), "detections.json");
+}
+
+#[test]
+fn the_official_weights_find_what_the_official_code_finds() {
+    if let Some(golden) = shared_golden() {
+        check_detections(
+            &golden.join("retinaface.safetensors"),
+            &golden,
+            "retinaface_cases.json",
+        );
+    }
+}
+
+#[test]
+fn input_priors_and_raw_outputs_are_the_official_ones() {
+    let Some(golden) = shared_golden() else { return };
+    let network = RetinaFace::load(&golden.join("retinaface.safetensors"), Device::Cpu).unwrap();
+    let cases = Tensor::read_safetensors(golden.join("retinaface_cases.safetensors")).unwrap();
+    let case = |name: &str| &cases.iter().find(|(other, _)| other == name).unwrap().1;
+    for (name, file) in [("a", "one_face.png"), ("b", "one_face_not_multiple_of_32.png")] {
+        let input = case(&format!("{name}.input"));
+        let picture = read_picture(&golden.join("images").join(file));
+        let resize = Resize::to_long_side(picture.width(), picture.height(), 320);
+        let (width, height) = (i64::from(resize.width()), i64::from(resize.height()));
+        let mut resized = Vec::new();
+        resize.append(&picture, &mut resized);
+        let resized = Tensor::from_slice(&resized)
+            .view([1, height, width, 3])
+            .permute([0, 3, 1, 2]);
+        let difference = greatest_difference(&resized, input);
+        assert!(difference < 1e-3, "{file}: input {difference}");
+
+        let laid_out: Vec<f32> = priors(resize.width(), resize.height())
+            .iter()
+            .flat_map(|p| {
+                let (width, height) = (width as f32, height as f32);
+                [
+                    p.centre.x / width,
+                    p.centre.y / height,
+                    p.size / width,
+                    p.size / height,
+                ]
+            })
+            .collect();
+        let laid_out = Tensor::from_slice(&laid_out).view([-1, 4]);
+        assert!(greatest_difference(&laid_out, case(&format!("{name}.priors"))) < 1e-6);
+
+        let predictions = network.forward(input).unwrap();
+        let scores = case(&format!("{name}.conf")).select(2, 1);
+        for (what, found, expected, tolerance) in [
+            ("conf", &predictions.scores, &scores, 2e-5),
+            ("loc", &predictions.boxes, case(&format!("{name}.loc")), 3e-4),
+            (
+                "landms",
+                &predictions.landmarks,
+                case(&format!("{name}.landms")),
+                3e-4,
+            ),
+        ] {
+            let difference = greatest_difference(found, expected);
+            println!(
+                "{file}: {what} {difference:.1e}, input {:.1e}",
+                greatest_difference(&resized, input)
+            );
+            assert!(difference < tolerance, "{file}: {what} {difference}");
+        }
+    }
+}
+
+// Alignment
+
+#[derive(Deserialize)]
+struct AlignmentCases {
+    sets: Vec<AlignmentSet>,
+    crops: Vec<CropCase>,
+}
+
+#[derive(Deserialize)]
+struct AlignmentSet {
+    name: String,
+    variants: Variants,
+}
+
+#[derive(Deserialize)]
+struct Variants {
+    int: AlignmentCase,
+    float: AlignmentCase,
+}
+
+#[derive(Deserialize)]
+struct AlignmentCase {
+    landmarks: [[f32; 2]; 5],
+    template: Option<String>,
+    matrix: Option<[[f64; 3]; 2]>,
+}
+
+#[derive(Deserialize)]
+struct CropCase {
+    set: String,
+    variant: String,
+    source: String,
+    file: String,
+}
+
+/// Template, matrix and crop of every case in `folder` are the official ones. The landmarks of `int`
+/// are those of `float` cut to whole pixels.
+fn check_alignment(folder: &Path) {
+    let cases: AlignmentCases = read_json(&folder.join("alignment.json"));
+    for set in &cases.sets {
+        for (form, expected) in [
+            (LandmarkForm::Float, &set.variants.float),
+            (LandmarkForm::Truncated, &set.variants.int),
+        ] {
+            let settings = AlignmentSettings {
+                templates: TemplateSet::Ddamfn,
+                landmarks: form,
+            };
+            let found = fit(&landmarks(set.variants.float.landmarks), &settings);
+            assert_eq!(
+                found.map(|(template, _)| template.name()),
+                expected.template.as_deref(),
+                "{}",
+                set.name
+            );
+            assert_eq!(found.is_some(), expected.matrix.is_some(), "{}", set.name);
+            if let (Some((_, found)), Some(expected)) = (found, expected.matrix) {
+                check_matrix(&set.name, found.matrix(), expected);
+            }
+        }
+    }
+    for case in &cases.crops {
+        let set = cases.sets.iter().find(|set| set.name == case.set).unwrap();
+        let form = if case.variant == "int" {
+            LandmarkForm::Truncated
+        } else {
+            LandmarkForm::Float
+        };
+        let settings = AlignmentSettings {
+            templates: TemplateSet::Ddamfn,
+            landmarks: form,
+        };
+        let face = Detection {
+            score: 1.0,
+            bounding_box: BoundingBox::default(),
+            landmarks: landmarks(set.variants.float.landmarks),
+        };
+        let (crop, _) = align(&read_picture(&folder.join(&case.source)), &face, &settings);
+        let expected = read_picture(&folder.join(&case.file));
+        let worst = crop
+            .rgb()
+            .iter()
+            .zip(expected.rgb())
+            .map(|(a, b)| a.abs_diff(*b))
+            .max()
+            .unwrap();
+        let unequal = crop
+            .rgb()
+            .iter()
+            .zip(expected.rgb())
+            .filter(|(a, b)| a != b)
+            .count();
+        println!(
+            "{}: {worst} grey levels, {unequal} of {} values differ",
+            case.file,
+            crop.rgb().len()
+        );
+        assert!(worst <= 1, "{}", case.file);
+    }
+}
+
+fn check_matrix(name: &str, found: [[f64; 3]; 2], expected: [[f64; 3]; 2]) {
+    for (found, expected) in found.iter().zip(expected) {
+        for (column, tolerance) in [1e-4, 1e-4, 1e-3].into_iter().enumerate() {
+            let difference = (found[column] - expected[column]).abs();
+            assert!(
+                difference < tolerance,
+                "{name}: column {column} differs by {difference}"
+            );
+        }
+    }
+}
+
+#[test]
+fn alignment_is_the_official_one() {
+    check_alignment(&own_golden());
+}
+
+#[test]
+fn alignment_is_the_official_one_in_all_cases() {
+    if let Some(golden) = shared_golden() {
+        check_alignment(&golden);
+    }
+}
