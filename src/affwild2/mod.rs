@@ -1,1 +1,34 @@
 //! The text formats of the ABAW challenges: label files, frame lists, submissions.
+//!
+//! ```text
+//! label files, folders -> Labels                                        (label_file, label_folder)
+//! template, name list  -> FrameList, VideoList                          (frame_list, video_list)
+//! VideoPredictions     -> an Answer a listed frame -> submission file   (predictions, answer, submission)
+//! ```
+//!
+//! Every file is read through [`lines`], which forgives what editors and spreadsheets do to text
+//! (BOM, CRLF, commas at the end of a line, blank lines at the end of the file) and nothing else.
+
+mod answer;
+mod challenge;
+mod error;
+mod frame_label;
+mod frame_list;
+mod image_name;
+mod label_file;
+mod label_folder;
+mod lines;
+mod predictions;
+mod submission;
+mod video_list;
+
+pub use answer::CompoundExpression;
+pub use challenge::Challenge;
+pub use error::Error;
+pub use frame_label::FrameLabel;
+pub use frame_list::{FrameList, ListedFrame};
+pub use image_name::{ImageName, VideoId, VideoNames};
+pub use label_file::{LabelRow, Labels};
+pub use predictions::{FramePrediction, VideoPredictions};
+pub use submission::{IfMissing, SubmissionSummary, write_submission, write_video_files};
+pub use video_list::VideoList;

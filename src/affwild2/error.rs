@@ -1,0 +1,191 @@
+//! What can be wrong with a label file, a template, a run's predictions or a submission.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Challenge;
+use crate::frame::FrameIndex;
+
+/// Names shown of a list of videos.
+const SHOWN_VIDEOS: usize = 10;
+/// Characters shown of what was found in a file.
+const SHOWN_CHARACTERS: usize = 60;
+
+/// An error of the ABAW formats. Each prints as one line: what, where, and what was expected.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or folder could not be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+
+    /// A file or folder could not be written.
+    #[error("{}: cannot be written: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+
+    /// A line of a text file is not what its format asks for. `line` is 1-based.
+    #[error("{}:{line}: found {found}, expected {expected}", path.display())]
+    Line {
+        path: PathBuf,
+        line: usize,
+        found: String,
+        expected: String,
+    },
+
+    /// A folder holds no label file.
+    #[error(
+        "{}: no label files here: expected <video>.txt files, or folders of them named VA_*, EXPR_*, AU_*",
+        path.display()
+    )]
+    NoLabels { path: PathBuf },
+
+    /// Two files of one task label the same video.
+    #[error("{video}: labelled twice, by {} and {}", first.display(), second.display())]
+    LabelledTwice {
+        video: String,
+        first: PathBuf,
+        second: PathBuf,
+    },
+
+    /// A label file's name, which is the name of its video, is not UTF-8.
+    #[error("{}: the name is not UTF-8: rename the file", path.display())]
+    FileName { path: PathBuf },
+
+    /// Predictions of a video do not ascend in frame number.
+    #[error("frame {frame} comes after frame {previous}: expected ascending frames, each once")]
+    FrameOrder { previous: FrameIndex, frame: FrameIndex },
+
+    /// A prediction is infinite or not a number.
+    #[error("frame {frame}: a prediction is infinite or not a number")]
+    NotFinite { frame: FrameIndex },
+
+    /// The predictions of a video could not be had.
+    #[error("{video}: {source}")]
+    Predictions {
+        video: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// The template lists videos that the run does not have.
+    #[error("the run lacks {} of the listed videos: {}", videos.len(), some_of(videos))]
+    MissingVideos { videos: Vec<String> },
+
+    /// Videos that the run does not have, in a list that does not tell how long they are.
+    #[error(
+        "the run lacks {} of the listed videos and the list does not tell their lengths, \
+         expected a frame list (<video>/00001.jpg a line): {}",
+        videos.len(), some_of(videos)
+    )]
+    UnknownLength { videos: Vec<String> },
+
+    /// No listed video has a prediction for every task of the challenge.
+    #[error(
+        "no listed video has predictions for `{challenge}`: a run of a network without these heads, or without faces?"
+    )]
+    NothingPredicted { challenge: Challenge },
+
+    /// The challenge never had the one-file-a-video form.
+    #[error("`{challenge}` has no one-file-a-video form: expected va, expr or au")]
+    NoVideoFiles { challenge: Challenge },
+
+    /// What was written does not read back as what was meant. The output was not touched.
+    #[error("{}:{line}: wrote {expected} but read {found} back: is the disk damaged?", path.display())]
+    ReadBack {
+        path: PathBuf,
+        line: usize,
+        found: String,
+        expected: String,
+    },
+}
+
+impl Error {
+    /// A function that makes an I/O error one of reading `path`.
+    pub(super) fn reading(path: &Path) -> impl FnOnce(io::Error) -> Error {
+        move |source| Error::Read {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// A function that makes an I/O error one of writing `path`.
+    pub(super) fn writing(path: &Path) -> impl FnOnce(io::Error) -> Error {
+        move |source| Error::Write {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// What is wrong within a line, before it is known which line of which file that is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mismatch {
+    /// What stands there, made by [`quoted`].
+    pub found: String,
+    /// What should.
+    pub expected: String,
+}
+
+impl Mismatch {
+    /// `found` is shown quoted.
+    pub fn new(found: &str, expected: impl Into<String>) -> Self {
+        Mismatch {
+            found: quoted(found),
+            expected: expected.into(),
+        }
+    }
+
+    /// The error, now that its place is known.
+    pub fn at(self, path: &Path, line: usize) -> Error {
+        Error::Line {
+            path: path.to_owned(),
+            line,
+            found: self.found,
+            expected: self.expected,
+        }
+    }
+}
+
+/// Text from a file, safe and short enough to print.
+pub(super) fn quoted(text: &str) -> String {
+    if text.is_empty() {
+        return "nothing".to_owned();
+    }
+    let shown: String = text.chars().take(SHOWN_CHARACTERS).collect();
+    let more = if shown.len() < text.len() { "..." } else { "" };
+    format!("`{}{more}`", shown.escape_debug())
+}
+
+fn some_of(videos: &[String]) -> String {
+    let shown = videos
+        .iter()
+        .take(SHOWN_VIDEOS)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    match videos.len().saturating_sub(SHOWN_VIDEOS) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_found_is_printed_short_and_on_one_line() {
+        assert_eq!(quoted(""), "nothing");
+        assert_eq!(quoted("a\r\u{1b}[2J"), r"`a\r\u{1b}[2J`");
+        assert_eq!(quoted(&"x".repeat(70)), format!("`{}...`", "x".repeat(60)));
+    }
+
+    #[test]
+    fn at_most_ten_videos_are_named() {
+        let names = |n: usize| (1..=n).map(|i| format!("v{i}")).collect::<Vec<_>>();
+        assert_eq!(some_of(&names(2)), "v1, v2");
+        assert_eq!(some_of(&names(10)), "v1, v2, v3, v4, v5, v6, v7, v8, v9, v10");
+        assert_eq!(
+            some_of(&names(12)),
+            "v1, v2, v3, v4, v5, v6, v7, v8, v9, v10 and 2 more"
+        );
+    }
+}

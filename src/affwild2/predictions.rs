@@ -1,0 +1,216 @@
+//! What a run says of one video, and what is said of the frames that it lacks.
+
+use super::Error;
+use crate::frame::FrameIndex;
+use crate::labels::{ACTION_UNITS, EXPRESSIONS, ValenceArousal};
+
+/// The final predictions of one frame. A task without prediction is `None`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FramePrediction {
+    pub frame: FrameIndex,
+    pub valence_arousal: Option<ValenceArousal>,
+    /// Probabilities in class order.
+    pub expression: Option<[f32; EXPRESSIONS]>,
+    /// Decisions, after thresholds.
+    pub action_units: Option<[bool; ACTION_UNITS]>,
+}
+
+/// A run's predictions of one video, one row a frame (the rows of the video's subject).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct VideoPredictions {
+    pub(super) valence_arousal: Series<ValenceArousal>,
+    pub(super) expression: Series<[f32; EXPRESSIONS]>,
+    pub(super) action_units: Series<[bool; ACTION_UNITS]>,
+    last: Option<FrameIndex>,
+}
+
+impl VideoPredictions {
+    /// Takes rows of ascending frames; gaps are allowed.
+    ///
+    /// # Errors
+    /// Frames that do not ascend; values that are infinite or not a number.
+    pub fn new(rows: impl IntoIterator<Item = FramePrediction>) -> Result<Self, Error> {
+        let mut predictions = VideoPredictions::default();
+        for FramePrediction {
+            frame,
+            valence_arousal,
+            expression,
+            action_units,
+        } in rows
+        {
+            if let Some(previous) = predictions.last.filter(|last| *last >= frame) {
+                return Err(Error::FrameOrder { previous, frame });
+            }
+            predictions.last = Some(frame);
+            let coordinates = valence_arousal
+                .iter()
+                .flat_map(|point| [point.valence, point.arousal]);
+            if !coordinates
+                .chain(expression.into_iter().flatten())
+                .all(f32::is_finite)
+            {
+                return Err(Error::NotFinite { frame });
+            }
+            predictions.valence_arousal.push(frame, valence_arousal);
+            predictions.expression.push(frame, expression);
+            predictions.action_units.push(frame, action_units);
+        }
+        Ok(predictions)
+    }
+
+    /// The last frame of the run, predicted or not.
+    pub(super) fn last(&self) -> Option<FrameIndex> {
+        self.last
+    }
+}
+
+/// Where a value of a submission comes from. A line is as its worst value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Origin {
+    /// Predicted for this frame.
+    Run,
+    /// From other frames of the video.
+    Filled,
+    /// The video has no prediction at all.
+    Neutral,
+}
+
+/// The known values of a task in a video, by ascending frame.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Series<T> {
+    frames: Vec<FrameIndex>,
+    values: Vec<T>,
+}
+
+impl<T> Default for Series<T> {
+    fn default() -> Self {
+        Series {
+            frames: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+}
+
+impl<T: Copy> Series<T> {
+    fn push(&mut self, frame: FrameIndex, value: Option<T>) {
+        if let Some(value) = value {
+            self.frames.push(frame);
+            self.values.push(value);
+        }
+    }
+
+    /// The value at `frame`: the known one; inside a gap what `between` makes of the values before
+    /// and after it and the place from 0 to 1 between these; the first before the first, the last
+    /// after the last; `neutral` if none is known.
+    fn at(&self, frame: FrameIndex, neutral: T, between: impl FnOnce(T, T, f64) -> T) -> (T, Origin) {
+        let after = self.frames.partition_point(|known| *known < frame);
+        if self.frames.get(after) == Some(&frame) {
+            return (self.values[after], Origin::Run);
+        }
+        match (after.checked_sub(1), self.values.get(after)) {
+            (None, None) => (neutral, Origin::Neutral),
+            (None, Some(&first)) => (first, Origin::Filled),
+            (Some(last), None) => (self.values[last], Origin::Filled),
+            (Some(before), Some(&next)) => {
+                let number = |frame: FrameIndex| f64::from(frame.number());
+                let (start, end) = (number(self.frames[before]), number(self.frames[after]));
+                let place = (number(frame) - start) / (end - start);
+                (between(self.values[before], next, place), Origin::Filled)
+            }
+        }
+    }
+
+    /// As [`Series::at`], with the value nearest in time inside a gap; the earlier of equals.
+    pub fn nearest(&self, frame: FrameIndex, neutral: T) -> (T, Origin) {
+        self.at(
+            frame,
+            neutral,
+            |before, after, place| if place <= 0.5 { before } else { after },
+        )
+    }
+}
+
+impl Series<ValenceArousal> {
+    /// The value at `frame`, linear in frame number inside a gap, the origin of the plane if no
+    /// frame is known.
+    pub fn interpolated(&self, frame: FrameIndex) -> (ValenceArousal, Origin) {
+        self.at(frame, ValenceArousal::default(), |before, after, place| {
+            let mix = |a: f32, b: f32| (f64::from(a) + (f64::from(b) - f64::from(a)) * place) as f32;
+            ValenceArousal {
+                valence: mix(before.valence, after.valence),
+                arousal: mix(before.arousal, after.arousal),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(number: u32) -> FrameIndex {
+        FrameIndex::new(number).unwrap()
+    }
+
+    fn row(number: u32, valence: Option<f32>) -> FramePrediction {
+        FramePrediction {
+            frame: frame(number),
+            valence_arousal: valence.map(|valence| ValenceArousal {
+                valence,
+                arousal: -valence,
+            }),
+            expression: None,
+            action_units: valence.map(|valence| [valence > 0.5; 12]),
+        }
+    }
+
+    #[test]
+    fn gaps_are_filled_as_participants_do() {
+        let rows = [
+            row(3, Some(0.0)),
+            row(4, None),
+            row(7, Some(0.8)),
+            row(8, Some(1.0)),
+            row(9, None),
+        ];
+        let video = VideoPredictions::new(rows).unwrap();
+        let valence = |number| {
+            let (point, origin) = video.valence_arousal.interpolated(frame(number));
+            assert_eq!(point.arousal, -point.valence);
+            (point.valence, origin)
+        };
+        assert_eq!(valence(1), (0.0, Origin::Filled));
+        assert_eq!(valence(3), (0.0, Origin::Run));
+        assert_eq!(valence(4), (0.2, Origin::Filled));
+        assert_eq!(valence(6), (0.6, Origin::Filled));
+        assert_eq!(valence(7), (0.8, Origin::Run));
+        assert_eq!(valence(500), (1.0, Origin::Filled));
+
+        let unit = |number| video.action_units.nearest(frame(number), [false; 12]).0[0];
+        assert_eq!(
+            [1, 4, 5, 6, 7].map(unit),
+            [false, false, false, true, true],
+            "a tie goes to the earlier"
+        );
+        assert_eq!(
+            video.expression.nearest(frame(1), [0.5; 8]),
+            ([0.5; 8], Origin::Neutral)
+        );
+        assert_eq!(video.last(), Some(frame(9)));
+    }
+
+    #[test]
+    fn disorder_and_nan_are_refused() {
+        let error = |rows: &[FramePrediction]| {
+            VideoPredictions::new(rows.iter().copied())
+                .unwrap_err()
+                .to_string()
+        };
+        let twice = error(&[row(2, None), row(2, None)]);
+        assert_eq!(
+            twice,
+            "frame 2 comes after frame 2: expected ascending frames, each once"
+        );
+        assert!(error(&[row(1, None), row(2, Some(f32::NAN))]).starts_with("frame 2: "));
+    }
+}
