@@ -1,5 +1,12 @@
 //! Faces in pictures: detection, tracking over time, alignment.
 
+mod assignment;
+mod landmark_filter;
+mod motion;
+pub mod shot;
+pub mod subject;
+pub mod track;
+
 /// A place in a picture, in pixels; (0, 0) is the centre of the top left pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Point {
