@@ -21,6 +21,13 @@ pub use alignment::{AlignmentSettings, align};
 pub use detector::{Detector, DetectorSettings};
 pub use error::FaceError;
 
+mod assignment;
+mod landmark_filter;
+mod motion;
+pub mod shot;
+pub mod subject;
+pub mod track;
+
 /// A place in a picture, in pixels; (0, 0) is the centre of the top left pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Point {

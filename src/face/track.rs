@@ -1,0 +1,318 @@
+//! Who is who: joins the faces of one frame after another into persons.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use super::assignment::assign;
+use super::landmark_filter::{LandmarkFilter, LandmarkSmoothing};
+use super::motion::{Motion, MotionSettings};
+use super::{BoundingBox, Detection, Landmarks};
+use crate::frame::FrameIndex;
+
+/// A track of one face within a video; 0 is the first. Numbers are not reused before 65,536
+/// tracks have begun; then they start again at 0, leaving out those of living tracks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PersonId(pub u16);
+
+/// How faces become tracks. Times are seconds of presentation time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrackerSettings {
+    /// A track that was not seen for longer than this ends, seconds.
+    pub max_gap_s: f64,
+    /// A track is established once it has this many detections with a score of `birth_score`.
+    pub birth_detections: u32,
+    /// Score from which a detection counts for `birth_detections`, in [0, 1].
+    pub birth_score: f32,
+    /// A track not established yet ends after this gap already, seconds.
+    pub birth_gap_s: f64,
+    /// How far a face may stray from its predicted path between two frames, in face sizes
+    /// (standard deviation): a shaking camera, a nod.
+    pub stray: f64,
+    /// How much a face's width and height may stray, as a logarithm (standard deviation).
+    pub size_stray: f64,
+    /// The most a detection may cost to belong to a track, as minus the logarithm of a likelihood:
+    /// 8 is a stray of four standard deviations from a certain prediction.
+    pub max_cost: f64,
+    /// The motion of a face.
+    pub motion: MotionSettings,
+    /// The smoothing of landmarks within a track.
+    pub landmarks: LandmarkSmoothing,
+}
+
+impl Default for TrackerSettings {
+    fn default() -> Self {
+        Self {
+            max_gap_s: 1.0,
+            birth_detections: 3,
+            birth_score: 0.8,
+            birth_gap_s: 0.2,
+            stray: 0.2,
+            size_stray: 0.2,
+            max_cost: 8.0,
+            motion: MotionSettings::default(),
+            landmarks: LandmarkSmoothing::default(),
+        }
+    }
+}
+
+/// A face of one frame and who it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrackedFace {
+    /// Whose face; no two faces of a frame have the same.
+    pub person: PersonId,
+    /// The face as detected; of a carried face, what its track predicts, with the last score.
+    pub detection: Detection,
+    /// The landmarks steadied over time, for alignment.
+    pub landmarks_smoothed: Landmarks,
+    /// The detector did not run: box and landmarks are predicted from the frames before.
+    pub carried: bool,
+}
+
+/// Frame rate assumed where neither times nor a rate are known, frames a second.
+const FALLBACK_FRAME_RATE: f64 = 25.0;
+/// Shortest time between two frames that is believed, seconds.
+const LEAST_STEP_S: f64 = 1e-6;
+/// Most living tracks, and so most faces of a frame. Beyond it tracks out of sight end early, and
+/// of one frame's faces the smallest are left out; no detector finds as many.
+const MAX_TRACKS: usize = 4096;
+
+/// Follows the faces of one video.
+///
+/// Every detection gets a person: that of the track it continues, or a new one. Which detection
+/// continues which track is the optimal assignment under a Kalman filter's prediction of each
+/// face's place and size; of equally good ones the older track gets the larger, then the more left
+/// face. The order in which detections come does not matter.
+///
+/// A track that is not seen lives on for `max_gap_s`, so that a face comes back under its number
+/// after an occlusion; a track seen only now and then, or only with low scores, for `birth_gap_s`.
+#[derive(Debug, Clone)]
+pub struct Tracker {
+    settings: TrackerSettings,
+    frame_period_s: f64,
+    /// In the order of their birth.
+    tracks: Vec<Track>,
+    next_person: PersonId,
+    last_frame: Option<(FrameIndex, Option<f64>)>,
+}
+
+#[derive(Debug, Clone)]
+struct Track {
+    person: PersonId,
+    motion: Motion,
+    landmarks: LandmarkFilter,
+    /// Of the last detection.
+    score: f32,
+    /// Detections with a score of `birth_score`.
+    good_detections: u32,
+    /// Seconds since the last detection.
+    unseen_s: f64,
+    /// The detector found it when it last ran.
+    in_sight: bool,
+}
+
+impl Tracker {
+    /// A tracker for one video. `frame_rate` in frames a second serves where a frame has no time,
+    /// or one that is not later than the frame's before.
+    pub fn new(settings: TrackerSettings, frame_rate: Option<f64>) -> Self {
+        let frame_rate = frame_rate.filter(|rate| (1e-3..=1e3).contains(rate));
+        Self {
+            settings,
+            frame_period_s: 1.0 / frame_rate.unwrap_or(FALLBACK_FRAME_RATE),
+            tracks: Vec::new(),
+            next_person: PersonId(0),
+            last_frame: None,
+        }
+    }
+
+    /// Takes the detections of a frame, none included; call it or [`Tracker::carry`] once a frame,
+    /// in order. `cut`: a new shot begins with this frame, so all tracks end before it.
+    ///
+    /// Gives one face for each detection, ordered by person. Detections with a number in them that
+    /// is not finite are left out.
+    pub fn update(
+        &mut self,
+        frame: FrameIndex,
+        time_s: Option<f64>,
+        cut: bool,
+        mut detections: Vec<Detection>,
+    ) -> Vec<TrackedFace> {
+        self.advance(frame, time_s);
+        if cut {
+            self.tracks.clear();
+        }
+        detections.retain(is_finite);
+        detections.sort_by(canonical_order);
+        detections.truncate(MAX_TRACKS);
+
+        let owners = self.assign(&detections);
+        for track in &mut self.tracks {
+            track.in_sight = false;
+        }
+        let mut faces = Vec::with_capacity(detections.len());
+        let mut newcomers = Vec::new();
+        for (detection, owner) in detections.into_iter().zip(owners) {
+            match owner {
+                Some(track) => faces.push(self.tracks[track].correct(detection, &self.settings)),
+                None => newcomers.push(detection),
+            }
+        }
+        self.end_unseen(newcomers.len());
+        for detection in newcomers {
+            let track = Track::new(self.free_person(), &detection, &self.settings);
+            faces.push(track.face(detection));
+            self.tracks.push(track);
+        }
+        faces.sort_by_key(|face| face.person);
+        faces
+    }
+
+    /// Carries on, for a frame on which the detector does not run, the faces it found when it last
+    /// ran, for `max_gap_s` at most; ordered by person. On a frame that begins a shot the detector
+    /// must run ([`Tracker::update`]): nothing can be carried across a cut.
+    pub fn carry(&mut self, frame: FrameIndex, time_s: Option<f64>) -> Vec<TrackedFace> {
+        self.advance(frame, time_s);
+        let max_gap_s = self.settings.max_gap_s;
+        let carried = |track: &&Track| track.in_sight && track.unseen_s <= max_gap_s;
+        let mut faces: Vec<_> = self.tracks.iter().filter(carried).map(Track::carried).collect();
+        faces.sort_by_key(|face| face.person);
+        faces
+    }
+
+    /// Moves all tracks on to a frame's time.
+    fn advance(&mut self, frame: FrameIndex, time_s: Option<f64>) {
+        let time_s = time_s.filter(|time| time.is_finite());
+        if let Some((last_frame, last_time_s)) = self.last_frame {
+            let frames = frame.number().saturating_sub(last_frame.number()).max(1);
+            let by_time = time_s.zip(last_time_s).map(|(now, before)| now - before);
+            let step = by_time
+                .filter(|&step| step >= LEAST_STEP_S)
+                .unwrap_or(f64::from(frames) * self.frame_period_s);
+            // A picture that stands for long, as in a recorded screen, moves nobody.
+            let moving = step.min(self.settings.max_gap_s);
+            for track in &mut self.tracks {
+                track.unseen_s += step;
+                track.motion.advance(moving, &self.settings.motion);
+            }
+        }
+        self.last_frame = Some((frame, time_s));
+    }
+
+    /// The index of the track that each detection continues.
+    fn assign(&self, detections: &[Detection]) -> Vec<Option<usize>> {
+        let TrackerSettings { stray, size_stray, max_cost, .. } = self.settings;
+        let mut costs = Vec::with_capacity(detections.len() * self.tracks.len());
+        for detection in detections {
+            let cost = |track: &Track| track.motion.surprise(&detection.bounding_box, stray, size_stray);
+            costs.extend(self.tracks.iter().map(cost));
+        }
+        assign(&costs, detections.len(), self.tracks.len(), max_cost)
+    }
+
+    /// Ends the tracks that were not seen for too long, and makes room for newcomers.
+    fn end_unseen(&mut self, newcomers: usize) {
+        let settings = &self.settings;
+        self.tracks
+            .retain(|track| track.in_sight || track.unseen_s <= track.longest_gap_s(settings));
+        if self.tracks.len() + newcomers > MAX_TRACKS {
+            self.tracks.retain(|track| track.in_sight);
+        }
+    }
+
+    /// The next number that no living track has; there is one, as `MAX_TRACKS` is less than 65,536.
+    fn free_person(&mut self) -> PersonId {
+        loop {
+            let person = self.next_person;
+            self.next_person = PersonId(person.0.wrapping_add(1));
+            if self.tracks.iter().all(|track| track.person != person) {
+                return person;
+            }
+        }
+    }
+}
+
+impl Track {
+    fn new(person: PersonId, seen: &Detection, settings: &TrackerSettings) -> Self {
+        let motion = Motion::new(&seen.bounding_box, &settings.motion);
+        Self {
+            person,
+            landmarks: LandmarkFilter::new(&seen.landmarks, &motion),
+            motion,
+            score: seen.score,
+            good_detections: u32::from(seen.score >= settings.birth_score),
+            unseen_s: 0.0,
+            in_sight: true,
+        }
+    }
+
+    /// Takes in a detection of this face.
+    fn correct(&mut self, seen: Detection, settings: &TrackerSettings) -> TrackedFace {
+        self.motion.correct(&seen.bounding_box, &settings.motion);
+        self.landmarks
+            .correct(&seen.landmarks, &self.motion, self.unseen_s, &settings.landmarks);
+        self.score = seen.score;
+        if seen.score >= settings.birth_score {
+            self.good_detections = self.good_detections.saturating_add(1);
+        }
+        self.unseen_s = 0.0;
+        self.in_sight = true;
+        self.face(seen)
+    }
+
+    fn longest_gap_s(&self, settings: &TrackerSettings) -> f64 {
+        if self.good_detections >= settings.birth_detections {
+            settings.max_gap_s
+        } else {
+            settings.birth_gap_s.min(settings.max_gap_s)
+        }
+    }
+
+    fn face(&self, detection: Detection) -> TrackedFace {
+        TrackedFace {
+            person: self.person,
+            detection,
+            landmarks_smoothed: self.landmarks.landmarks(&self.motion),
+            carried: false,
+        }
+    }
+
+    fn carried(&self) -> TrackedFace {
+        let landmarks = self.landmarks.landmarks(&self.motion);
+        let predicted = Detection {
+            score: self.score,
+            bounding_box: self.motion.bounding_box(),
+            landmarks,
+        };
+        TrackedFace {
+            carried: true,
+            ..self.face(predicted)
+        }
+    }
+}
+
+/// The numbers of a detection: box, score, landmarks.
+fn numbers(detection: &Detection) -> [f32; 15] {
+    let BoundingBox { x1, y1, x2, y2 } = detection.bounding_box;
+    let mut numbers = [x1, y1, x2, y2, detection.score, 0., 0., 0., 0., 0., 0., 0., 0., 0., 0.];
+    for (at, point) in detection.landmarks.0.iter().enumerate() {
+        numbers[5 + 2 * at] = point.x;
+        numbers[6 + 2 * at] = point.y;
+    }
+    numbers
+}
+
+fn is_finite(detection: &Detection) -> bool {
+    numbers(detection).iter().all(|number| number.is_finite())
+}
+
+/// Largest first, then from left to right; equal only if all numbers are.
+fn canonical_order(a: &Detection, b: &Detection) -> Ordering {
+    let by_size = b.bounding_box.area().total_cmp(&a.bounding_box.area());
+    let by_numbers = || {
+        let pairs = numbers(a).into_iter().zip(numbers(b));
+        pairs.map(|(a, b)| a.total_cmp(&b)).find(|order| order.is_ne())
+    };
+    by_size.then_with(|| by_numbers().unwrap_or(Ordering::Equal))
+}
