@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::device::Precision;
-use crate::face::align::AlignmentSettings;
-use crate::face::detector::DetectorSettings;
 use crate::face::shot::ShotSettings;
 use crate::face::track::TrackerSettings;
+use crate::face::{AlignmentSettings, DetectorSettings};
+use crate::model::Precision;
 use crate::postprocess::PostprocessSettings;
 use crate::video::VideoSettings;
 

@@ -140,3 +140,14 @@ pub struct Affect {
     /// Independent probabilities in ABAW order.
     pub action_units: Option<[f32; ACTION_UNITS]>,
 }
+
+/// What is finally said of one face in one frame, after gap filling, smoothing and thresholds.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct FinalAffect {
+    /// Valence and arousal in [-1, 1]; probabilities, those of the expressions of sum 1.
+    pub affect: Affect,
+    /// The most probable expression; the first of equals.
+    pub expression: Option<Expression>,
+    /// Which action units are present.
+    pub action_units: Option<[bool; ACTION_UNITS]>,
+}

@@ -12,6 +12,9 @@
 //! and can be run again with other settings.
 
 pub mod affwild2;
+pub mod config;
+pub mod device;
+pub mod engine;
 pub mod face;
 pub mod frame;
 pub mod labels;

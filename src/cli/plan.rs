@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use abaw::config::Pipeline;
-use abaw::device::{DeviceChoice, Precision};
+use abaw::device::DeviceChoice;
 use abaw::engine::{self, InputKind, Plan, RunFolder, RunSettings};
+use abaw::model::Precision;
 use clap::Args;
 
 use super::{CommandResult, EXIT_DONE};

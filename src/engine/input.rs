@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
+use crate::face::crop_folder::is_image_name;
 use crate::video::is_video_name;
 
 /// The name of a video within a run: its path below the input folder, without the extension.
@@ -198,12 +199,6 @@ fn crop_folders(argument: &Path) -> Result<Vec<Input>, InputError> {
             })
         })
         .collect()
-}
-
-/// True for names of images that may be crops: `.jpg`, `.jpeg`, `.png`.
-pub fn is_image_name(path: &Path) -> bool {
-    let extension = path.extension().and_then(OsStr::to_str).unwrap_or("").to_ascii_lowercase();
-    matches!(extension.as_str(), "jpg" | "jpeg" | "png")
 }
 
 /// Everything below a folder that is not hidden, in the order of names, links followed.

@@ -7,15 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::clock::StageClock;
 use super::plan::PlannedInput;
 use super::run_folder::Stage;
+use super::schedule::Place;
 use super::timeline::{FaceSlot, Timeline};
 use crate::config::Pipeline;
-use crate::face::align::align;
 use crate::face::shot::{ShotDetector, Signature};
 use crate::face::subject::{SubjectRule, Subjects};
 use crate::face::track::Tracker;
-use crate::face::{Detection, PersonId};
+use crate::face::{Detection, PersonId, align};
+use crate::frame::FrameIndex;
 use crate::labels::Affect;
-use crate::model::AlignedFace;
+use crate::model::{AlignedFace, ModelError};
 use crate::table::Sighting;
 use crate::video::Frame;
 
@@ -58,6 +59,8 @@ pub struct FaceBatch {
     pub video: Arc<VideoJob>,
     pub slots: Vec<FaceSlot>,
     pub faces: Vec<AlignedFace>,
+    /// Held while the batch waits, if the clip it comes from does not count any more.
+    pub place: Option<Place>,
 }
 
 /// What a finished video leaves.
@@ -105,7 +108,7 @@ impl VideoJob {
     }
 
     /// Takes a clip back from detection and returns the batches of faces that are full now.
-    pub fn clip_detected(self: &Arc<Self>, number: u64, frames: Vec<DetectedFrame>) -> Vec<FaceBatch> {
+    pub fn clip_detected(self: &Arc<Self>, number: u64, frames: Vec<DetectedFrame>) -> Result<Vec<FaceBatch>, ModelError> {
         self.clock.time(Stage::Track, || {
             let mut progress = self.progress();
             progress.waiting.insert(number, frames);
@@ -116,10 +119,10 @@ impl VideoJob {
                 };
                 progress.next_clip += 1;
                 for frame in frames {
-                    progress.track(frame, &self.pipeline);
+                    progress.track(frame, &self.pipeline)?;
                 }
             }
-            self.batches(&mut progress)
+            Ok(self.batches(&mut progress))
         })
     }
 
@@ -131,15 +134,26 @@ impl VideoJob {
         self.batches(&mut progress)
     }
 
-    /// Adds an aligned crop, or a frame whose crop cannot be read, in the order of frames.
-    pub fn crop_read(self: &Arc<Self>, frame: crate::frame::FrameIndex, face: Option<AlignedFace>) -> Vec<FaceBatch> {
+    /// Adds aligned crops in the order of frames, without a face where an image cannot be read.
+    /// `place` is given back when their numbers are there.
+    pub fn crops_read(
+        self: &Arc<Self>,
+        crops: Vec<(FrameIndex, Option<AlignedFace>)>,
+        place: Place,
+    ) -> Vec<FaceBatch> {
         let mut progress = self.progress();
-        progress.timeline.push_frame(frame, None, false);
-        if let Some(face) = face {
-            let slot = progress.timeline.push_face(PersonId::new(0), Sighting::Crop);
-            progress.faces.push((slot, face));
+        for (frame, face) in crops {
+            progress.timeline.push_frame(frame, None, false);
+            if let Some(face) = face {
+                let slot = progress.timeline.push_face(PersonId::new(0), Sighting::Crop);
+                progress.faces.push((slot, face));
+            }
         }
-        self.batches(&mut progress)
+        let mut batches = self.batches(&mut progress);
+        if let Some(batch) = batches.last_mut() {
+            batch.place = Some(place);
+        }
+        batches
     }
 
     /// Takes a batch back from the network.
@@ -201,6 +215,7 @@ impl VideoJob {
                 video: Arc::clone(self),
                 slots,
                 faces,
+                place: None,
             });
         }
         batches
@@ -213,7 +228,7 @@ impl VideoJob {
 }
 
 impl Progress {
-    fn track(&mut self, detected: DetectedFrame, pipeline: &Pipeline) {
+    fn track(&mut self, detected: DetectedFrame, pipeline: &Pipeline) -> Result<(), ModelError> {
         let Frame {
             index,
             time_s,
@@ -224,8 +239,13 @@ impl Progress {
         for face in self.tracker.update(index, time_s, cut, detected.detections) {
             self.subjects.observe(index, face.person, &face.detection.bounding_box);
             let slot = self.timeline.push_face(face.person, Sighting::Found(face.detection));
-            let aligned = align(&picture, &face.landmarks_smoothed, &pipeline.alignment);
-            self.faces.push((slot, aligned));
+            let steady = Detection {
+                landmarks: face.landmarks_smoothed,
+                ..face.detection
+            };
+            let (crop, _) = align(&picture, &steady, &pipeline.alignment);
+            self.faces.push((slot, AlignedFace::new(crop)?));
         }
+        Ok(())
     }
 }

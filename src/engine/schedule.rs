@@ -11,35 +11,20 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select, sel
 
 use super::event::{Event, Tally};
 use super::job::{DetectedFrame, FaceBatch, VideoJob};
+use super::networks::Networks;
 use super::plan::PlannedInput;
 use super::publication::Publication;
 use super::run_folder::Stage;
 use super::source;
 use super::stop::Stop;
 use crate::config::Pipeline;
-use crate::face::detector::Detector;
+use crate::face::Detector;
 use crate::face::shot::Signature;
 use crate::model::Predictor;
 use crate::video::Frame;
 
 /// How often the engine looks for a stop signal.
 const STOP_CHECK: Duration = Duration::from_millis(100);
-
-/// The networks of one worker.
-pub struct Networks {
-    pub detector: Detector,
-    pub predictor: Predictor,
-}
-
-impl Networks {
-    /// The same networks for another thread; weights are shared.
-    pub fn fork(&self) -> Self {
-        Self {
-            detector: self.detector.fork(),
-            predictor: self.predictor.fork(),
-        }
-    }
-}
 
 /// How a shard's work ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,7 +188,8 @@ impl Floor<'_> {
                     frame,
                 },
             );
-            self.send_batches(video.clip_detected(number, detected.collect()));
+            let batches = video.clip_detected(number, detected.collect());
+            self.send_batches(batches.map_err(|error| error.to_string())?);
             Ok(())
         });
         drop(place);
@@ -217,7 +203,8 @@ impl Floor<'_> {
             return;
         }
         self.guard(&video, Stage::Infer, || {
-            let affects = video.clock.time(Stage::Infer, || predictor.predict(&batch.faces));
+            let faces: Vec<_> = batch.faces.iter().collect();
+            let affects = video.clock.time(Stage::Infer, || predictor.predict(&faces));
             video.batch_inferred(&batch.slots, affects.map_err(|error| error.to_string())?);
             Ok(())
         });

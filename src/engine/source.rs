@@ -3,12 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::event::Event;
 use super::input::{InputKind, absence};
-use super::job::VideoJob;
+use super::job::{SourceReport, VideoJob};
 use super::plan::PlannedInput;
 use super::run_folder::Stage;
 use super::schedule::{Clip, Floor};
+use crate::face::crop_folder::{CropFolder, read_crop};
+use crate::model::AlignedFace;
 use crate::video::{Frame, VideoError, VideoReader};
 
 /// Reads one input to its end, into the engine.
@@ -82,4 +86,55 @@ fn read_clip(reader: &mut VideoReader, size: usize) -> Result<Vec<Frame>, VideoE
         }
     }
     Ok(frames)
+}
+
+fn feed_crops(floor: &Floor, input: &PlannedInput) {
+    let video = VideoJob::new(input.clone(), Arc::clone(&floor.pipeline), None);
+    match CropFolder::open(&input.path) {
+        Err(error) => video.fail(Stage::Decode, error),
+        Ok(folder) => {
+            floor.tell(Event::Started {
+                id: input.id.clone(),
+                expected_frames: Some(folder.images().len() as u64),
+            });
+            floor.guard(&video, Stage::Decode, || read_crops(floor, &video, &folder));
+        }
+    }
+    floor.settle(&video);
+}
+
+fn read_crops(floor: &Floor, video: &Arc<VideoJob>, folder: &CropFolder) -> Result<(), String> {
+    let limit = floor.limit_frames.unwrap_or(u32::MAX) as usize;
+    let images: Vec<_> = folder.images().take(limit).collect();
+    let mut unreadable = Vec::new();
+    for some in images.chunks(floor.pipeline.model.batch) {
+        let Some(place) = floor.place() else {
+            return Ok(());
+        };
+        if video.has_failed() {
+            return Ok(());
+        }
+        let mut crops = Vec::with_capacity(some.len());
+        for &(frame, path) in some {
+            let crop = video.clock.time(Stage::Decode, || read_crop(path));
+            if let Err(error) = &crop {
+                unreadable.push(error.to_string());
+            }
+            let face = crop.ok().map(AlignedFace::new).transpose().map_err(|error| error.to_string())?;
+            crops.push((frame, face));
+        }
+        floor.send_batches(video.crops_read(crops, place));
+        floor.tell(Event::Frames {
+            count: some.len() as u64,
+        });
+    }
+    let damage = (!unreadable.is_empty())
+        .then(|| format!("{} of {} images unreadable, the first: {}", unreadable.len(), images.len(), unreadable[0]));
+    let facts = json!({
+        "images": images.len(),
+        "unnumbered_images": folder.unnumbered(),
+        "damage": { "unreadable_images": unreadable },
+    });
+    floor.send_batches(video.source_ended(0, SourceReport { facts, damage }));
+    Ok(())
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::face::PersonId;
 use crate::frame::FrameIndex;
-use crate::labels::Affect;
-use crate::table::{FinalAffect, Row, Sighting};
+use crate::labels::{Affect, FinalAffect};
+use crate::table::{Row, Sighting};
 
 /// Everything that was seen in a video, frame by frame, in decode order.
 #[derive(Debug, Default)]

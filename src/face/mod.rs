@@ -7,6 +7,7 @@
 
 pub mod alignment;
 pub mod convolution;
+pub mod crop_folder;
 pub mod detector;
 pub mod error;
 pub mod prior;

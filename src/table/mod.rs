@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use crate::face::{BoundingBox, Detection, Landmarks, PersonId};
 use crate::frame::FrameIndex;
-use crate::labels::{ACTION_UNITS, Affect, Expression};
+use crate::labels::{Affect, FinalAffect};
 
 /// How the face of a row was seen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,16 +58,6 @@ impl Sighting {
     }
 }
 
-/// The numbers of a row after gap filling, smoothing and thresholds.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct FinalAffect {
-    pub affect: Affect,
-    /// The most probable expression.
-    pub expression: Option<Expression>,
-    /// Which action units are present.
-    pub action_units: Option<[bool; ACTION_UNITS]>,
-}
-
 /// One person in one frame, or a frame without any.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Row {
@@ -96,7 +86,7 @@ pub enum TableError {
 mod tests {
     use super::*;
     use crate::face::Point;
-    use crate::labels::{EXPRESSIONS, ValenceArousal};
+    use crate::labels::{EXPRESSIONS, Expression, ValenceArousal};
     use proptest::prelude::*;
 
     fn affect() -> impl Strategy<Value = Affect> {

@@ -13,10 +13,10 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::columns::{action_unit_column, expression_column, sighting};
-use super::{FOOTER_KEY, FinalAffect, Footer, Row, SECONDS_KEY, StageSeconds, TableError};
+use super::{FOOTER_KEY, Footer, Row, SECONDS_KEY, StageSeconds, TableError};
 use crate::face::{BoundingBox, Landmarks, PersonId, Point};
 use crate::frame::FrameIndex;
-use crate::labels::{ACTION_UNITS, ActionUnit, Affect, EXPRESSIONS, Expression, ValenceArousal};
+use crate::labels::{ACTION_UNITS, ActionUnit, Affect, EXPRESSIONS, Expression, FinalAffect, ValenceArousal};
 
 /// Reads only what a table says of its making, and the seconds that it took.
 ///

@@ -1,0 +1,167 @@
+//! A folder of aligned crops, as Aff-Wild2 hands them out: `00001.jpg`, the number being the frame's.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use image::imageops::FilterType;
+use image::{ImageReader, imageops};
+
+use super::template::CROP_SIZE;
+use crate::frame::{FrameIndex, Picture};
+
+/// The images of one folder in the order of their frames; gaps are allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CropFolder {
+    images: BTreeMap<FrameIndex, PathBuf>,
+    /// Images whose names are no frame numbers.
+    unnumbered: usize,
+}
+
+/// A folder of crops, or one of its images, cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CropError {
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("{}: two images of frame {frame}: {} and {}", folder.display(), first.display(), second.display())]
+    Twice {
+        folder: PathBuf,
+        frame: FrameIndex,
+        first: PathBuf,
+        second: PathBuf,
+    },
+    #[error("{}: no images named by frame number, such as 00001.jpg", folder.display())]
+    Empty { folder: PathBuf },
+    #[error("{}: {reason}", path.display())]
+    Unreadable { path: PathBuf, reason: String },
+}
+
+impl CropFolder {
+    /// Lists a folder.
+    ///
+    /// # Errors
+    /// [`CropError`] if it cannot be listed, holds no numbered image, or two of one number.
+    pub fn open(folder: &Path) -> Result<Self, CropError> {
+        let failed = |source| CropError::File {
+            path: folder.to_owned(),
+            source,
+        };
+        let mut images = BTreeMap::new();
+        let mut unnumbered = 0;
+        for entry in std::fs::read_dir(folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if !is_image_name(&path) {
+                continue;
+            }
+            let Some(frame) = frame_number(&path) else {
+                unnumbered += 1;
+                continue;
+            };
+            if let Some(first) = images.insert(frame, path.clone()) {
+                return Err(CropError::Twice {
+                    folder: folder.to_owned(),
+                    frame,
+                    first: first.clone().min(path.clone()),
+                    second: first.max(path),
+                });
+            }
+        }
+        if images.is_empty() {
+            return Err(CropError::Empty {
+                folder: folder.to_owned(),
+            });
+        }
+        Ok(Self { images, unnumbered })
+    }
+
+    /// Frames and their images, in order.
+    pub fn images(&self) -> impl ExactSizeIterator<Item = (FrameIndex, &Path)> {
+        self.images.iter().map(|(&frame, path)| (frame, path.as_path()))
+    }
+
+    /// Images left out because their names are no frame numbers.
+    pub fn unnumbered(&self) -> usize {
+        self.unnumbered
+    }
+}
+
+/// Reads an image as RGB and brings it to 112x112 pixels, bilinear, whatever its shape, as the
+/// authors of arXiv 2407.12390 do.
+///
+/// # Errors
+/// [`CropError::Unreadable`] with the reason.
+pub fn read_crop(path: &Path) -> Result<Picture, CropError> {
+    let unreadable = |reason: String| CropError::Unreadable {
+        path: path.to_owned(),
+        reason,
+    };
+    let image = ImageReader::open(path)
+        .and_then(ImageReader::with_guessed_format)
+        .map_err(|error| unreadable(error.to_string()))?
+        .decode()
+        .map_err(|error| unreadable(error.to_string()))?
+        .into_rgb8();
+    let image = if image.dimensions() == (CROP_SIZE, CROP_SIZE) {
+        image
+    } else {
+        imageops::resize(&image, CROP_SIZE, CROP_SIZE, FilterType::Triangle)
+    };
+    Picture::from_rgb(CROP_SIZE, CROP_SIZE, image.into_raw())
+        .ok_or_else(|| unreadable("the image has no pixels".to_owned()))
+}
+
+/// True for names of images that may be crops: `.jpg`, `.jpeg`, `.png`.
+pub fn is_image_name(path: &Path) -> bool {
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or("").to_ascii_lowercase();
+    matches!(extension.as_str(), "jpg" | "jpeg" | "png")
+}
+
+fn frame_number(path: &Path) -> Option<FrameIndex> {
+    let stem = path.file_stem()?.to_str()?;
+    let digits = stem.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| stem.parse().ok()).flatten().and_then(FrameIndex::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::RgbImage;
+
+    fn folder_of(names: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            RgbImage::new(4, 4).save(folder.path().join(name)).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn images_come_in_the_order_of_their_numbers() {
+        let folder = folder_of(&["00010.jpg", "00002.png", "3.jpg", "cover.jpg", "00000.jpg"]);
+        let crops = CropFolder::open(folder.path()).unwrap();
+        let frames: Vec<u32> = crops.images().map(|(frame, _)| frame.number()).collect();
+        assert_eq!(frames, [2, 3, 10]);
+        assert_eq!(crops.unnumbered(), 2);
+    }
+
+    #[test]
+    fn one_frame_twice_and_no_frame_are_errors() {
+        let twice = folder_of(&["00001.jpg", "1.png"]);
+        assert!(matches!(CropFolder::open(twice.path()), Err(CropError::Twice { .. })));
+        let none = folder_of(&["a.png"]);
+        assert!(matches!(CropFolder::open(none.path()), Err(CropError::Empty { .. })));
+    }
+
+    #[test]
+    fn other_sizes_are_brought_to_112() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("00001.png");
+        RgbImage::from_fn(224, 56, |x, _| image::Rgb([if x < 112 { 200 } else { 40 }, 7, 0])).save(&path).unwrap();
+        let crop = read_crop(&path).unwrap();
+        assert_eq!((crop.width(), crop.height()), (112, 112));
+        assert_eq!(crop.pixel(20, 60), [200, 7, 0]);
+        assert_eq!(crop.pixel(90, 60), [40, 7, 0]);
+        std::fs::write(&path, b"no image").unwrap();
+        assert!(matches!(read_crop(&path), Err(CropError::Unreadable { .. })));
+    }
+}
