@@ -1,1 +1,49 @@
-//! Frames in decode order from a video file: rotation, colour, damage.
+//! Frames in decode order from a video file: what is refused, colour, rotation, damage.
+//!
+//! ```text
+//! path -> source (refusals, deadline) -> reader (packets -> frames) -> colour (RGB) -> orientation (upright) -> Frame
+//! ```
+//!
+//! A [`VideoReader`] decodes with one thread and never guesses: frames are counted as the decoder
+//! puts them out (what `ffprobe -count_frames` counts), times are those the file gives, colours
+//! and rotation are those it is tagged with, and whatever was broken is counted in [`Damage`].
+
+mod colour;
+mod containers;
+mod damage;
+mod deadline;
+mod error;
+mod facts;
+mod orientation;
+mod reader;
+mod settings;
+mod source;
+
+pub use colour::{Colour, ColourMatrix, ColourRange};
+pub use containers::is_video_name;
+pub use damage::Damage;
+pub use error::{VideoError, VideoFault};
+pub use facts::{StreamFacts, probe};
+pub use reader::{Frame, VideoReader};
+pub use settings::VideoSettings;
+
+use ffmpeg_next as ffmpeg;
+
+/// Stops libav from writing to stderr, for the whole process. What it would say is in [`Damage`]
+/// and [`VideoError`]. The command calls it once, before any video is opened.
+pub fn silence_libav() {
+    ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
+}
+
+/// The libav libraries this process runs with, for example
+/// `libavformat 59.27.100, libavcodec 59.37.100, libswscale 6.7.100, libavutil 57.28.100`.
+pub fn libav_versions() -> String {
+    let text = |version: u32| format!("{}.{}.{}", version >> 16, version >> 8 & 0xff, version & 0xff);
+    format!(
+        "libavformat {}, libavcodec {}, libswscale {}, libavutil {}",
+        text(ffmpeg::format::version()),
+        text(ffmpeg::codec::version()),
+        text(ffmpeg::software::scaling::version()),
+        text(ffmpeg::util::version()),
+    )
+}

@@ -1,0 +1,99 @@
+//! Why a video was not read.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ffmpeg_next as ffmpeg;
+
+use super::Damage;
+
+/// A video that was not read, or not to its end: which one and why, in one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{path:?}: {fault}")]
+pub struct VideoError {
+    /// The video.
+    pub path: PathBuf,
+    /// Why.
+    pub fault: VideoFault,
+}
+
+/// Why a video was not read, or not to its end. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum VideoFault {
+    /// There is nothing under this name.
+    #[error("no such file; check the name")]
+    Missing,
+    /// The operating system did not open it.
+    #[error("cannot be opened ({0}); check its permissions")]
+    Unopenable(io::Error),
+    /// A folder, a pipe, a device.
+    #[error("not a regular file; give a video file")]
+    NotRegularFile,
+    /// A file of 0 bytes.
+    #[error("empty (0 bytes); copy or record it again")]
+    Empty,
+    /// No known container, or one that is broken from the start.
+    #[error("not a video, or broken from its start; check that it plays, or convert it with ffmpeg")]
+    NotAVideo,
+    /// An MP4 or QuickTime file without its index.
+    #[error(
+        "its index (moov) is missing or broken: recording or copying was cut off; copy it again or repair it"
+    )]
+    IndexMissing,
+    /// Something that libav knows but that is not taken for a video.
+    #[error("not a video but a playlist, an image, a text or the like; give the video file itself")]
+    NotAVideoContainer,
+    /// Sound only, or sound with a cover picture.
+    #[error("holds no video stream (sound or a cover picture only); leave it out")]
+    NoVideoStream,
+    /// This libav cannot decode the stream.
+    #[error("its {codec} stream cannot be decoded ({reason}); convert it with ffmpeg")]
+    Undecodable {
+        /// The codec's name in libav.
+        codec: &'static str,
+        /// What libav said.
+        reason: ffmpeg::Error,
+    },
+    /// A pixel format that cannot be turned into RGB.
+    #[error("its pixels ({0}) cannot be turned into RGB; convert it with ffmpeg")]
+    UnknownPixels(&'static str),
+    /// Frames over [`VideoSettings::max_pixels`](super::VideoSettings::max_pixels).
+    #[error(
+        "frames of {width}x{height} pixels, over the limit of {max_pixels}; raise max_pixels to accept it"
+    )]
+    TooLarge {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// The limit, in pixels.
+        max_pixels: u32,
+    },
+    /// More frames than [`VideoSettings::max_frames`](super::VideoSettings::max_frames).
+    #[error("more than {0} frames; raise max_frames to accept it, or cut it")]
+    TooLong(u32),
+    /// No frame came for [`VideoSettings::stall_seconds`](super::VideoSettings::stall_seconds).
+    #[error("no frame came for {0} seconds; check the disk or the network mount, or raise stall_seconds")]
+    Stalled(u32),
+    /// The operating system failed to read on.
+    #[error("reading failed midway ({0}); check the disk or the network mount")]
+    ReadFailed(io::Error),
+    /// The video was read to its end without a single frame.
+    #[error("not one frame could be decoded; check that it plays, or record it again")]
+    NoFrames,
+    /// Damage, where [`VideoSettings::strict`](super::VideoSettings::strict) refuses it.
+    #[error("damaged ({0}) and damaged videos are refused; repair it or allow damage")]
+    Damaged(Damage),
+    /// libav ran out of memory or met something unforeseen.
+    #[error("libav failed ({0}); try again with fewer jobs at once")]
+    Libav(#[from] ffmpeg::Error),
+}
+
+impl VideoFault {
+    pub(super) fn at(self, path: &Path) -> VideoError {
+        VideoError {
+            path: path.to_owned(),
+            fault: self,
+        }
+    }
+}

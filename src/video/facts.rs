@@ -1,0 +1,108 @@
+//! What a container says of its video stream.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use ffmpeg_next as ffmpeg;
+
+use ffmpeg::format::Pixel;
+use ffmpeg::format::context::Input;
+use ffmpeg::{Stream, decoder, ffi, frame};
+
+use super::orientation::Orientation;
+use super::source::Source;
+use super::{Colour, VideoError, VideoSettings};
+
+/// What a container says of its video stream. None of it is used to number frames.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StreamFacts {
+    /// Name of the codec in libav, for example `h264`.
+    pub codec: String,
+    /// Width of the upright frame in pixels. A frame may differ where the size changes midway.
+    pub width: u32,
+    /// Height of the upright frame in pixels.
+    pub height: u32,
+    /// Degrees by which frames are turned clockwise to be upright: 0, 90, 180 or 270.
+    pub rotation: u16,
+    /// Whether frames are mirrored left to right before they are turned.
+    pub mirrored: bool,
+    /// Average frames a second.
+    pub fps: Option<f64>,
+    /// Seconds from the first frame to the end.
+    pub duration_s: Option<f64>,
+    /// Number of frames according to the container, which may be wrong.
+    pub container_frames: Option<u64>,
+    /// Name of the pixel format in libav, for example `yuv420p`.
+    pub pixel_format: String,
+    /// How its colours were turned into RGB; `None` where they are RGB already. Known from the
+    /// first frame on; before it, what the header says.
+    pub colour: Option<Colour>,
+}
+
+impl StreamFacts {
+    pub(super) fn read(
+        input: &Input,
+        stream: &Stream,
+        decoder: &decoder::Video,
+        orientation: Orientation,
+    ) -> Self {
+        let (width, height) = orientation.upright_size(decoder.width(), decoder.height());
+        let format = decoder.format();
+        let rate = stream.avg_frame_rate();
+        Self {
+            codec: decoder.id().name().to_owned(),
+            width,
+            height,
+            rotation: orientation.rotation(),
+            mirrored: orientation.mirrored(),
+            fps: (rate.numerator() > 0 && rate.denominator() > 0).then(|| rate.into()),
+            duration_s: duration_s(input, stream),
+            container_frames: u64::try_from(stream.frames()).ok().filter(|&frames| frames > 0),
+            pixel_format: format_name(format),
+            colour: Colour::choose(
+                decoder.color_space(),
+                decoder.color_range(),
+                format,
+                decoder.width(),
+                decoder.height(),
+            ),
+        }
+    }
+
+    /// Puts right what the first frame shows.
+    pub(super) fn correct(&mut self, frame: &frame::Video, orientation: Orientation, colour: Option<Colour>) {
+        (self.width, self.height) = orientation.upright_size(frame.width(), frame.height());
+        self.rotation = orientation.rotation();
+        self.mirrored = orientation.mirrored();
+        self.pixel_format = format_name(frame.format());
+        self.colour = colour;
+    }
+
+    /// About how many frames to expect, for plans and progress bars.
+    pub fn expected_frames(&self) -> Option<u64> {
+        let from_time = || Some((self.duration_s? * self.fps?).round() as u64);
+        self.container_frames.or_else(from_time)
+    }
+}
+
+fn format_name(format: Pixel) -> String {
+    format
+        .descriptor()
+        .map_or("unknown", |known| known.name())
+        .to_owned()
+}
+
+/// The stream's duration, or else the file's.
+fn duration_s(input: &Input, stream: &Stream) -> Option<f64> {
+    let of_stream = (stream.duration() > 0).then(|| stream.duration() as f64 * f64::from(stream.time_base()));
+    let of_file = (input.duration() > 0).then(|| input.duration() as f64 / f64::from(ffi::AV_TIME_BASE));
+    of_stream.or(of_file)
+}
+
+/// Reads what a container says without decoding the video: for plans. Refuses what
+/// [`VideoReader::open`](super::VideoReader::open) refuses.
+pub fn probe(path: &Path, settings: &VideoSettings) -> Result<StreamFacts, VideoError> {
+    let source = Source::open(path, settings).map_err(|fault| fault.at(path))?;
+    Ok(source.facts)
+}

@@ -1,0 +1,166 @@
+//! Frames of a video, one after the other.
+
+use std::path::{Path, PathBuf};
+
+use ffmpeg_next as ffmpeg;
+
+use ffmpeg::{Error, frame};
+
+use crate::frame::{FrameIndex, Picture};
+
+use super::colour::{Colour, Converter};
+use super::orientation::Orientation;
+use super::source::{self, Next, Source};
+use super::{Damage, StreamFacts, VideoError, VideoFault, VideoSettings};
+
+/// A frame of a video.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// Its number: 1-based, in the order the decoder puts frames out.
+    pub index: FrameIndex,
+    /// Its presentation time in seconds, as the file gives it: on the file's own clock, which may
+    /// start below or above 0. `None` where the file gives none (raw streams, some AVI).
+    pub time_s: Option<f64>,
+    /// Its pixels, upright.
+    pub picture: Picture,
+}
+
+/// Reads the frames of a video in decode order, as many as `ffprobe -count_frames` counts.
+///
+/// Frames are turned upright, in RGB, each at its own size, interlaced ones as they are. The
+/// reader decodes in the calling thread and stays in the thread that made it.
+pub struct VideoReader {
+    path: PathBuf,
+    settings: VideoSettings,
+    source: Source,
+    converter: Converter,
+    decoded: frame::Video,
+    packets: u64,
+    frames: u32,
+    damage: Damage,
+    ended: bool,
+}
+
+impl VideoReader {
+    /// Opens a video. Only regular files in a known container are opened, and nothing they name.
+    pub fn open(path: &Path, settings: &VideoSettings) -> Result<Self, VideoError> {
+        let source = Source::open(path, settings).map_err(|fault| fault.at(path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            settings: settings.clone(),
+            source,
+            converter: Converter::default(),
+            decoded: frame::Video::empty(),
+            packets: 0,
+            frames: 0,
+            damage: Damage::default(),
+            ended: false,
+        })
+    }
+
+    /// The next frame, or `None` at the end.
+    ///
+    /// Damage is no error, it is noted in [`VideoReader::damage`]; with [`VideoSettings::strict`] a
+    /// damaged video ends in an error in place of `None`. After an error there are no more frames.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, VideoError> {
+        if self.ended {
+            return Ok(None);
+        }
+        self.source.deadline.restart();
+        let next = self.decode();
+        self.ended = !matches!(next, Ok(Some(_)));
+        next.map_err(|fault| fault.at(&self.path))
+    }
+
+    /// What the container says of the stream; from the first frame on, with that frame's size,
+    /// pixel format and colour.
+    pub fn facts(&self) -> &StreamFacts {
+        &self.source.facts
+    }
+
+    /// What was broken so far. Complete once [`VideoReader::next_frame`] has given `None`.
+    pub fn damage(&self) -> Damage {
+        self.damage
+    }
+
+    fn decode(&mut self) -> Result<Option<Frame>, VideoFault> {
+        loop {
+            match self.source.decoder.receive_frame(&mut self.decoded) {
+                Ok(()) => return self.take_frame().map(Some),
+                Err(Error::Other { errno: libc::EAGAIN }) => self.feed()?,
+                Err(Error::Eof) => return self.end().map(|()| None),
+                error => self.note_refused(error)?,
+            }
+            self.source.check_progress()?;
+        }
+    }
+
+    /// Gives the decoder its next packet, or the end.
+    fn feed(&mut self) -> Result<(), VideoFault> {
+        match self.source.next_packet()? {
+            Next::Packet(packet) => {
+                self.packets += 1;
+                let sent = self.source.decoder.send_packet(&packet);
+                if sent.is_ok() && packet.is_corrupt() {
+                    self.damage.corrupt_packets += 1;
+                }
+                self.note_refused(sent)
+            }
+            Next::End => Ok(self.source.decoder.send_eof()?),
+            Next::Broken => {
+                self.damage.early_end = true;
+                Ok(self.source.decoder.send_eof()?)
+            }
+        }
+    }
+
+    /// Notes a packet that the decoder refused; an error where the packet is not to blame.
+    fn note_refused(&mut self, decoded: Result<(), Error>) -> Result<(), VideoFault> {
+        match decoded {
+            Ok(()) => {}
+            Err(error @ Error::Other { errno: libc::ENOMEM }) => return Err(error.into()),
+            Err(_) => self.damage.corrupt_packets += 1,
+        }
+        Ok(())
+    }
+
+    /// The decoded frame, upright and in RGB.
+    fn take_frame(&mut self) -> Result<Frame, VideoFault> {
+        let decoded = &self.decoded;
+        let (width, height) = (decoded.width(), decoded.height());
+        source::check_size(width, height, &self.settings)?;
+        if self.frames >= self.settings.max_frames {
+            return Err(VideoFault::TooLong(self.settings.max_frames));
+        }
+
+        let colour = Colour::of_frame(decoded);
+        let orientation = Orientation::of_frame(decoded).unwrap_or(self.source.orientation);
+        if self.frames == 0 {
+            self.source.facts.correct(decoded, orientation, colour);
+        }
+        if decoded.has_decode_errors() || decoded.is_corrupt() {
+            self.damage.concealed_frames += 1;
+        }
+        let rgb = self.converter.rgb(decoded, colour)?;
+        let picture = orientation
+            .apply(rgb.bytes, rgb.stride, width, height)
+            .ok_or(Error::Bug)?;
+        self.frames += 1;
+        Ok(Frame {
+            index: FrameIndex::new(self.frames).ok_or(Error::Bug)?,
+            time_s: decoded.pts().map(|ticks| ticks as f64 * self.source.tick_s),
+            picture,
+        })
+    }
+
+    fn end(&mut self) -> Result<(), VideoFault> {
+        if self.frames == 0 {
+            return Err(VideoFault::NoFrames);
+        }
+        self.damage.early_end |= self.packets < self.source.indexed_packets();
+        if self.settings.strict && self.damage.any() {
+            return Err(VideoFault::Damaged(self.damage));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,37 @@
+//! How much of a video is accepted.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Limits and time-outs for reading a video.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VideoSettings {
+    /// Largest frame, in pixels (width x height). The default holds 8K (7680x4320).
+    pub max_pixels: u32,
+    /// Most frames of a video. The default is a day at 60 frames a second.
+    pub max_frames: u32,
+    /// Seconds without a frame after which a video is given up.
+    pub stall_seconds: NonZeroU32,
+    /// Refuse damaged videos: reading one ends in an error instead of a note of the damage.
+    pub strict: bool,
+}
+
+impl Default for VideoSettings {
+    fn default() -> Self {
+        Self {
+            max_pixels: 40_000_000,
+            max_frames: 24 * 3600 * 60,
+            stall_seconds: const { NonZeroU32::new(60).unwrap() },
+            strict: false,
+        }
+    }
+}
+
+impl VideoSettings {
+    pub(super) fn stall_time(&self) -> Duration {
+        Duration::from_secs(self.stall_seconds.get().into())
+    }
+}
