@@ -25,14 +25,14 @@ pub(super) fn feed(floor: &Floor, input: &PlannedInput) {
 
 fn feed_video(floor: &Floor, input: &PlannedInput) {
     let opened = open(&input.path, floor);
-    let frame_rate = opened.as_ref().ok().and_then(|reader| reader.facts().frame_rate);
+    let frame_rate = opened.as_ref().ok().and_then(|reader| reader.facts().fps);
     let video = VideoJob::new(input.clone(), Arc::clone(&floor.pipeline), frame_rate);
     match opened {
         Err(reason) => video.fail(Stage::Decode, reason),
         Ok(mut reader) => {
             floor.tell(Event::Started {
                 id: input.id.clone(),
-                expected_frames: reader.facts().expected_frames,
+                expected_frames: reader.facts().expected_frames(),
             });
             floor.guard(&video, Stage::Decode, || {
                 read_clips(floor, &video, &mut reader).map_err(|error| error.to_string())
@@ -73,8 +73,18 @@ fn read_clips(floor: &Floor, video: &Arc<VideoJob>, reader: &mut VideoReader) ->
         });
         number += 1;
     }
-    floor.send_batches(video.source_ended(number, reader.facts(), reader.damage()));
+    floor.send_batches(video.source_ended(number, report(reader)));
     Ok(())
+}
+
+fn report(reader: &VideoReader) -> SourceReport {
+    let damage = reader.damage();
+    let mut facts = json!(reader.facts());
+    facts["damage"] = json!(damage);
+    SourceReport {
+        facts,
+        damage: damage.any().then(|| damage.to_string()),
+    }
 }
 
 fn read_clip(reader: &mut VideoReader, size: usize) -> Result<Vec<Frame>, VideoError> {
