@@ -1,8 +1,10 @@
 //! `abaw annotate`: plan, annotate, merge; or one shard of a plan.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use abaw::device::{self, DeviceChoice};
 use abaw::engine::{self, EXIT_STOPPED, Outcome, Pace, Plan, PlannedInput, Publication, RunFolder, Stop};
 use clap::Args;
 
@@ -82,15 +84,15 @@ fn work(
     arguments: &Arguments,
     console: &Console,
     stop: &Stop,
-) -> Result<(Outcome, Pace), Box<dyn std::error::Error>> {
-    let (device, _) = arguments.work.device.resolve()?;
+) -> Result<(Outcome, Pace), Box<dyn Error>> {
+    let device = planned_device(plan, arguments)?;
     let loaded = engine::load(plan, device)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     let threads = match arguments.threads {
         Some(threads) => usize::from(threads),
-        None => abaw::device::default_workers(device),
+        None => device::default_workers(device),
     };
     let workers = (0..threads).map(|_| loaded.networks.fork()).collect();
     let postprocess = plan.settings.pipeline.postprocess.resolve(loaded.calibration.as_ref())?;
@@ -112,6 +114,21 @@ fn work(
         frames: progress.frames(),
     };
     Ok((outcome, pace))
+}
+
+/// The device asked for, which must be of the kind that was planned with: other kinds compute other
+/// last digits.
+fn planned_device(plan: &Plan, arguments: &Arguments) -> Result<tch::Device, Box<dyn Error>> {
+    let kind = &plan.settings.device_kind;
+    let choice = match arguments.work.device {
+        DeviceChoice::Auto => kind.parse()?,
+        choice => choice,
+    };
+    let (device, _) = choice.resolve()?;
+    if device::kind(device) != kind {
+        return Err(format!("the run was planned for {kind}; give --device {kind}, or plan anew").into());
+    }
+    Ok(device)
 }
 
 fn exit_code(outcome: Outcome) -> ExitCode {

@@ -1,5 +1,6 @@
 //! `abaw plan`: freeze the work list and the settings.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -26,10 +27,10 @@ pub struct Arguments {
 #[derive(Args)]
 pub struct WorkArguments {
     /// Video files, or folders walked for videos.
-    #[arg(value_name = "INPUT", required_unless_present = "plan")]
+    #[arg(value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
     /// Folder of the run; an unfinished run in it goes on.
-    #[arg(long, value_name = "RUN", required_unless_present = "plan")]
+    #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
     /// Pipeline file (TOML); without one, the defaults.
     #[arg(long, value_name = "FILE")]
@@ -72,7 +73,11 @@ pub fn run(arguments: Arguments) -> CommandResult {
 }
 
 /// Makes the plan of a run from the command line, touching nothing.
-pub fn make(work: &WorkArguments, shards: u32) -> Result<(RunFolder, Plan), Box<dyn std::error::Error>> {
+pub fn make(work: &WorkArguments, shards: u32) -> Result<(RunFolder, Plan), Box<dyn Error>> {
+    let out = work.out.as_ref().ok_or("no --out RUN: name the folder that the run shall fill")?;
+    if work.inputs.is_empty() {
+        return Err("no INPUT: name video files, or folders of videos".into());
+    }
     let mut pipeline = match &work.pipeline {
         Some(path) => Pipeline::read(path)?,
         None => Pipeline::default(),
@@ -96,8 +101,7 @@ pub fn make(work: &WorkArguments, shards: u32) -> Result<(RunFolder, Plan), Box<
         device_kind: abaw::device::kind(device).to_owned(),
         limit_frames: work.limit_frames,
     };
-    let run = RunFolder::new(work.out.clone().ok_or("--out RUN is missing")?);
-    Ok((run, Plan::new(inputs, shards, settings, weights)?))
+    Ok((RunFolder::new(out), Plan::new(inputs, shards, settings, weights)?))
 }
 
 /// Makes the run's folder.
