@@ -23,4 +23,5 @@ pub mod model;
 pub mod postprocess;
 pub mod publish;
 pub mod table;
+pub mod training;
 pub mod video;

@@ -4,19 +4,26 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn sample(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_data").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("sample_data")
+        .join(name)
 }
 
 fn annotate(inputs: &[&Path], out: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_abaw"));
     command.arg("annotate").args(inputs);
-    command.args(["--device", "cpu", "--limit-frames", "4", "--out"]).arg(out);
+    command
+        .args(["--device", "cpu", "--limit-frames", "4", "--out"])
+        .arg(out);
     command.output().unwrap()
 }
 
 fn errors(output: &Output) -> Vec<String> {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    said.lines().filter(|line| line.starts_with("error: ")).map(str::to_owned).collect()
+    said.lines()
+        .filter(|line| line.starts_with("error: "))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// A folder with files that are no videos.
@@ -28,9 +35,22 @@ impl Bad {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("empty.mp4"), b"").unwrap();
-        std::fs::write(folder.path().join("text.mp4"), "this is not a video\n".repeat(200)).unwrap();
+        std::fs::write(
+            folder.path().join("text.mp4"),
+            "this is not a video\n".repeat(200),
+        )
+        .unwrap();
         let audio = Command::new("ffmpeg")
-            .args(["-v", "error", "-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac"])
+            .args([
+                "-v",
+                "error",
+                "-f",
+                "lavfi",
+                "-i",
+                "sine=duration=1",
+                "-c:a",
+                "aac",
+            ])
             .arg(folder.path().join("audio.mp4"))
             .status()
             .unwrap();
@@ -54,12 +74,22 @@ fn bad_inputs_are_recorded_and_the_good_one_is_done() {
     inputs.push(sample("carphone.mp4"));
     let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
     let output = annotate(&inputs, &run);
-    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(3),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let errors = errors(&output);
     assert_eq!(errors.len(), names.len(), "{errors:#?}");
     for name in names {
         let id = name.trim_end_matches(".mp4");
-        assert!(errors.iter().any(|line| line.starts_with(&format!("error: {id}: "))), "{name}: {errors:#?}");
+        assert!(
+            errors
+                .iter()
+                .any(|line| line.starts_with(&format!("error: {id}: "))),
+            "{name}: {errors:#?}"
+        );
         let record = std::fs::read_to_string(run.join(format!("failures/{id}.json"))).unwrap();
         for key in ["\"input\"", "\"stage\"", "\"error\"", "\"when\""] {
             assert!(record.contains(key), "{record}");
@@ -125,17 +155,31 @@ fn a_pipeline_file_with_an_unknown_key_is_refused() {
     let pipeline = bad.path("pipeline.toml");
     std::fs::write(&pipeline, "[detector]\nlong_sides = 320\n").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_abaw"));
-    command.arg("annotate").arg(sample("carphone.mp4")).arg("--pipeline").arg(&pipeline);
+    command
+        .arg("annotate")
+        .arg(sample("carphone.mp4"))
+        .arg("--pipeline")
+        .arg(&pipeline);
     let output = command.arg("--out").arg(bad.path("run")).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let errors = errors(&output);
-    assert!(errors[0].contains("long_sides") && errors[0].contains("pipeline.toml"), "{errors:#?}");
+    assert!(
+        errors[0].contains("long_sides") && errors[0].contains("pipeline.toml"),
+        "{errors:#?}"
+    );
 }
 
 #[test]
 fn errors_can_be_read_by_machines() {
     let output = Command::new(env!("CARGO_BIN_EXE_abaw"))
-        .args(["--log-format", "json", "annotate", "/does/not/exist.mp4", "--out", "/tmp/never"])
+        .args([
+            "--log-format",
+            "json",
+            "annotate",
+            "/does/not/exist.mp4",
+            "--out",
+            "/tmp/never",
+        ])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -92,12 +92,12 @@ fn work(
     }
     let threads = match arguments.threads {
         Some(threads) => usize::from(threads),
-        None => device::default_workers(device),
+        None => engine::default_workers(device),
     };
     let workers = (0..threads).map(|_| loaded.networks.fork()).collect();
     let postprocess = plan.settings.pipeline.postprocess.resolve(loaded.calibration.as_ref())?;
     let publication =
-        Publication::new(run.clone(), plan, abaw::versions(), loaded.inference.clone(), postprocess)?;
+        Publication::new(run.clone(), plan, engine::versions(), loaded.inference.clone(), postprocess)?;
     let mut progress = console.progress(inputs.len() as u64);
     let outcome = engine::annotate(
         inputs,

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use abaw::config::ModelSettings;
-use abaw::{device, engine, video};
+use abaw::device::{LibtorchVersion, Probe};
+use abaw::{engine, video};
 use clap::Args;
 
 use super::{CommandResult, EXIT_DONE, EXIT_USAGE};
@@ -14,12 +15,22 @@ pub struct Arguments {}
 
 /// Prints the findings; exit code 2 if annotating cannot work.
 pub fn run(_: Arguments) -> CommandResult {
-    let torch = device::probe();
+    let probe = Probe::run();
+    let libtorch = match probe.libtorch {
+        Some(version) if version == LibtorchVersion::NEEDED => version.to_string(),
+        Some(version) => format!("{version}, but {} is needed", LibtorchVersion::NEEDED),
+        None => format!("too old to say its version; {} is needed", LibtorchVersion::NEEDED),
+    };
+    let cuda = match probe.cuda {
+        Ok(count) => format!("{count} devices"),
+        Err(reason) => format!("no: {reason}"),
+    };
+    let bf16 = if probe.cpu_bf16 { "with" } else { "without" };
     println!("abaw       {}", env!("CARGO_PKG_VERSION"));
-    println!("libtorch   {}", torch.libtorch);
-    println!("CUDA       {}", torch.cuda);
+    println!("libtorch   {libtorch}");
+    println!("CUDA       {cuda}");
     println!("libav      {}", video::libav_versions());
-    println!("cores      {}", torch.cores);
+    println!("cores      {}, {bf16} bf16 instructions", probe.cores);
     match engine::find_weights(&mut ModelSettings::default()) {
         Ok(records) => {
             for record in records {

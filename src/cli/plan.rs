@@ -92,9 +92,7 @@ pub fn make(work: &WorkArguments, shards: u32) -> Result<(RunFolder, Plan), Box<
     let kind = if work.crops { InputKind::Crops } else { InputKind::Video };
     let inputs = engine::collect(&work.inputs, kind)?;
     let (device, note) = work.device.resolve()?;
-    if let Some(note) = note {
-        tracing::info!("{note}");
-    }
+    tracing::info!("device: {note}");
     let weights = engine::find_weights(&mut pipeline.model)?;
     let settings = RunSettings {
         pipeline,

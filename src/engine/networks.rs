@@ -1,16 +1,19 @@
 //! The networks of a run: which weights, read once, forked for each worker.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tch::Device;
 
 use super::plan::Plan;
 use crate::config::ModelSettings;
+use crate::device::LibtorchVersion;
 use crate::face::{Detector, FaceError};
 use crate::model::weights::{Weights, WeightsError, sha256};
 use crate::model::{Architecture, InferenceForm, ModelError, Predictor, initial_weights};
 use crate::postprocess::Preset;
 use crate::table::WeightsRecord;
+use crate::video::libav_versions;
 
 /// The detector's weights as the set-up puts them, below a folder above the program.
 const DETECTOR: &str = "models/retinaface-mobilenet0.25.safetensors";
@@ -68,6 +71,18 @@ pub enum NetworksError {
     Weights(#[from] WeightsError),
     #[error("affect weights: {0}")]
     Model(#[from] ModelError),
+}
+
+/// Versions of what shapes the numbers, by name.
+pub fn versions() -> BTreeMap<String, String> {
+    let libtorch = LibtorchVersion::linked().map(|version| version.to_string());
+    [
+        ("abaw", env!("CARGO_PKG_VERSION").to_owned()),
+        ("libtorch", libtorch.unwrap_or_else(|| "unknown".to_owned())),
+        ("libav", libav_versions()),
+    ]
+    .map(|(name, version)| (name.to_owned(), version))
+    .into()
 }
 
 /// Names the weights of a run: completes the settings with the detector's place and gives the

@@ -35,6 +35,16 @@ pub enum Outcome {
     Stopped(Tally),
 }
 
+/// Compute threads for a device: one a core on the CPU; on a GPU two, so that one prepares while the
+/// other's work runs.
+pub fn default_workers(device: tch::Device) -> usize {
+    if device.is_cuda() {
+        2
+    } else {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    }
+}
+
 /// Consecutive frames of one video on their way to detection.
 pub(super) struct Clip {
     pub video: Arc<VideoJob>,
