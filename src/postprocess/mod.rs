@@ -1,1 +1,194 @@
 //! From the raw numbers of a network to final ones: gap filling, smoothing, thresholds.
+//!
+//! ```text
+//! Series -> (blend) -> fill -> smooth -> decide -> Final
+//! ```
+//!
+//! Everything here is cheap and can be run again on a raw table. A kernel over entries
+//! ([`Kernel::FrameDistance`]) smooths before gaps are filled, so that it sees predictions only.
+
+mod blend;
+mod fill;
+mod series;
+mod settings;
+mod smooth;
+mod threshold;
+
+pub use blend::{Member, blend};
+pub use fill::fill_gaps;
+pub use series::Series;
+pub use settings::{PerTask, PostprocessSettings, Preset};
+pub use smooth::{Kernel, ShotKernel, Window};
+pub use threshold::Thresholds;
+
+use crate::frame::FrameIndex;
+use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, Expression, ValenceArousal};
+use serde::{Deserialize, Serialize};
+
+/// What can be wrong with a series, a blend or the settings.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PostprocessError {
+    #[error("a series has {frames} frame numbers and {values} predictions")]
+    LengthsDiffer { frames: usize, values: usize },
+    #[error("frame numbers must increase, but {next} follows {frame}")]
+    FramesNotIncreasing { frame: FrameIndex, next: FrameIndex },
+    #[error("a window of {0} needs the frame rate of the video, which is not known: give it in frames")]
+    NoFrameRate(Window),
+    #[error("no preset is called `{name}`; known: {known}")]
+    UnknownPreset { name: String, known: String },
+    #[error("blended series must list the same frames")]
+    BlendedFramesDiffer,
+    #[error("a blending weight must be a number of at least 0, not {0}")]
+    BlendWeight(f64),
+}
+
+/// What is finally said of one face in one frame. A task without any prediction in the whole
+/// series stays `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Final {
+    /// Filled and smoothed: valence and arousal in [-1, 1], expressions of sum 1.
+    pub affect: Affect,
+    /// The most probable expression; the first of equals.
+    pub expression: Option<Expression>,
+    /// Which action units are active.
+    pub action_units: Option<[bool; ACTION_UNITS]>,
+}
+
+/// The step itself, its settings resolved: one kernel a task, one threshold an action unit.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Postprocess {
+    pub smoothing: PerTask<Kernel>,
+    pub thresholds: Thresholds,
+}
+
+impl Postprocess {
+    /// Fills, smooths and decides a whole series; one `Final` an entry.
+    ///
+    /// # Errors
+    /// A window in seconds on a series without a frame rate.
+    pub fn apply(&self, series: &Series) -> Result<Vec<Final>, PostprocessError> {
+        let mut finals = vec![Final::default(); series.frames().len()];
+        if let Some(curve) = valence_arousal(series, self.smoothing.valence_arousal)? {
+            for (last, point) in finals.iter_mut().zip(curve) {
+                last.affect.valence_arousal = Some(point);
+            }
+        }
+        if let Some(curve) = expression(series, self.smoothing.expression)? {
+            for (last, probabilities) in finals.iter_mut().zip(curve) {
+                last.affect.expression = Some(probabilities);
+                last.expression = Some(Expression::most_probable(&probabilities));
+            }
+        }
+        if let Some(curve) = action_units(series, self.smoothing.action_units)? {
+            for (last, probabilities) in finals.iter_mut().zip(curve) {
+                last.affect.action_units = Some(probabilities);
+                last.action_units = Some(self.thresholds.decide(&probabilities));
+            }
+        }
+        Ok(finals)
+    }
+}
+
+/// Final valence and arousal of every entry; `None` if the series predicts none.
+///
+/// # Errors
+/// A window in seconds on a series without a frame rate.
+pub fn valence_arousal(
+    series: &Series,
+    kernel: Kernel,
+) -> Result<Option<Vec<ValenceArousal>>, PostprocessError> {
+    let curve = curve(series, kernel, |affect| {
+        affect.valence_arousal.map(|point| [point.valence, point.arousal])
+    })?;
+    Ok(curve.map(|rows| {
+        rows.into_iter()
+            .map(|row| {
+                let [valence, arousal] = row.map(|value| value.clamp(-1.0, 1.0) as f32);
+                ValenceArousal { valence, arousal }
+            })
+            .collect()
+    }))
+}
+
+/// Final probabilities of the expressions of every entry, sum 1; `None` if the series predicts none.
+///
+/// # Errors
+/// A window in seconds on a series without a frame rate.
+pub fn expression(
+    series: &Series,
+    kernel: Kernel,
+) -> Result<Option<Vec<[f32; EXPRESSIONS]>>, PostprocessError> {
+    let curve = curve(series, kernel, |affect| {
+        affect
+            .expression
+            .filter(|probabilities| probabilities.iter().sum::<f32>() > 0.0)
+    })?;
+    Ok(curve.map(|rows| rows.into_iter().map(distribution).collect()))
+}
+
+/// Final probabilities of the action units of every entry; `None` if the series predicts none.
+///
+/// # Errors
+/// A window in seconds on a series without a frame rate.
+pub fn action_units(
+    series: &Series,
+    kernel: Kernel,
+) -> Result<Option<Vec<[f32; ACTION_UNITS]>>, PostprocessError> {
+    let curve = curve(series, kernel, |affect| affect.action_units)?;
+    Ok(curve.map(|rows| {
+        rows.into_iter()
+            .map(|row| row.map(|probability| probability.clamp(0.0, 1.0) as f32))
+            .collect()
+    }))
+}
+
+/// One task's numbers, filled and smoothed. A prediction with a number that is not finite counts as
+/// none: a single NaN would otherwise spread over its whole window.
+fn curve<const N: usize>(
+    series: &Series,
+    kernel: Kernel,
+    task: impl Fn(&Affect) -> Option<[f32; N]>,
+) -> Result<Option<Vec<[f64; N]>>, PostprocessError> {
+    let kernel = kernel.in_frames(series.frame_rate())?;
+    let mut given: Vec<Option<[f64; N]>> = series
+        .values()
+        .iter()
+        .map(|value| value.as_ref().and_then(&task))
+        .map(|row| row.map(|row| row.map(f64::from)))
+        .map(|row| row.filter(|row| row.iter().all(|number| number.is_finite())))
+        .collect();
+
+    if kernel.wants_gaps_filled() {
+        let Some(mut filled) = fill_gaps(series.frames(), &given, series.shots()) else {
+            return Ok(None);
+        };
+        for shot in series.shots() {
+            let smooth = kernel.smooth(&series.frames()[shot.clone()], &filled[shot.clone()]);
+            filled[shot].copy_from_slice(&smooth);
+        }
+        Ok(Some(filled))
+    } else {
+        for shot in series.shots() {
+            let entries: Vec<usize> = shot.filter(|&entry| given[entry].is_some()).collect();
+            let frames: Vec<FrameIndex> = entries.iter().map(|&entry| series.frames()[entry]).collect();
+            let rows: Vec<[f64; N]> = entries.iter().filter_map(|&entry| given[entry]).collect();
+            for (entry, row) in entries.into_iter().zip(kernel.smooth(&frames, &rows)) {
+                given[entry] = Some(row);
+            }
+        }
+        Ok(fill_gaps(series.frames(), &given, series.shots()))
+    }
+}
+
+/// Makes smoothed probabilities sum to 1. Rows that already do are kept to the bit, so that a
+/// series which is not smoothed keeps the network's own numbers.
+fn distribution(row: [f64; EXPRESSIONS]) -> [f32; EXPRESSIONS] {
+    const ROUNDING: f64 = 5e-7;
+    let row = row.map(|probability| probability.max(0.0));
+    let sum: f64 = row.iter().sum();
+    if (sum - 1.0).abs() <= ROUNDING {
+        row.map(|probability| probability as f32)
+    } else {
+        row.map(|probability| (probability / sum) as f32)
+    }
+}

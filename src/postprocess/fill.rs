@@ -1,0 +1,97 @@
+//! Gap filling: frames without a prediction take one from their neighbours.
+
+use crate::frame::FrameIndex;
+use std::ops::Range;
+
+/// Gives every entry a row of numbers; `None` if there is none at all to start from.
+///
+/// Before the first given row of a shot stands the first, after the last the last, between two the
+/// line through both in the frame number (which keeps probabilities of sum 1 at sum 1). A shot
+/// without any lies on the line between its neighbours. `shots` are ranges of entries, in order.
+pub fn fill_gaps<const N: usize>(
+    frames: &[FrameIndex],
+    given: &[Option<[f64; N]>],
+    shots: impl Iterator<Item = Range<usize>>,
+) -> Option<Vec<[f64; N]>> {
+    let first = given.iter().find_map(|row| *row)?;
+    let mut filled: Vec<[f64; N]> = given.iter().map(|row| row.unwrap_or(first)).collect();
+
+    // The last given entry so far, and the end of its shot.
+    let mut before: Option<(usize, usize)> = None;
+    for shot in shots {
+        for at in shot.clone().filter(|&at| given[at].is_some()) {
+            if let Some((last, shot_end)) = before {
+                let (a, b) = (filled[last], filled[at]);
+                let (begin, end) = (frames[last].number(), frames[at].number());
+                for gap in last + 1..at {
+                    filled[gap] = if gap >= shot.start && last < shot.start {
+                        b
+                    } else if gap < shot_end && at >= shot_end {
+                        a
+                    } else {
+                        let passed = f64::from(frames[gap].number() - begin);
+                        between(&a, &b, passed / f64::from(end - begin))
+                    };
+                }
+            }
+            before = Some((at, shot.end));
+        }
+    }
+    if let Some((last, _)) = before {
+        let row = filled[last];
+        filled[last + 1..].fill(row);
+    }
+    Some(filled)
+}
+
+/// The point at `share` (0 to 1) of the way from `a` to `b`.
+pub(super) fn between<const N: usize>(a: &[f64; N], b: &[f64; N], share: f64) -> [f64; N] {
+    std::array::from_fn(|i| a[i] + (b[i] - a[i]) * share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `ends` are the ends of the shots.
+    fn fill(numbers: &[u32], given: &[Option<f64>], ends: &[usize]) -> Vec<f64> {
+        let frames: Vec<_> = numbers.iter().map(|&n| FrameIndex::new(n).unwrap()).collect();
+        let given: Vec<_> = given.iter().map(|value| value.map(|v| [v])).collect();
+        let starts = std::iter::once(&0).chain(ends);
+        let shots = starts.zip(ends).map(|(&start, &end)| start..end);
+        let filled = fill_gaps(&frames, &given, shots).unwrap();
+        filled.into_iter().map(|[v]| v).collect()
+    }
+
+    #[test]
+    fn a_gap_lies_on_the_line_in_the_frame_number() {
+        let given = [None, Some(1.0), None, None, Some(3.0), None];
+        assert_eq!(
+            fill(&[1, 2, 3, 9, 10, 11], &given, &[6]),
+            [1.0, 1.0, 1.25, 2.75, 3.0, 3.0]
+        );
+    }
+
+    #[test]
+    fn a_gap_at_a_cut_takes_its_own_shots_value() {
+        let given = [Some(0.0), None, None, Some(3.0)];
+        assert_eq!(fill(&[1, 2, 3, 4], &given, &[2, 4]), [0.0, 0.0, 3.0, 3.0]);
+    }
+
+    #[test]
+    fn a_shot_without_any_prediction_lies_between_its_neighbours() {
+        let given = [Some(0.0), None, None, None, None, Some(5.0)];
+        assert_eq!(
+            fill(&[1, 2, 3, 4, 5, 6], &given, &[2, 4, 6]),
+            [0.0, 0.0, 2.0, 3.0, 5.0, 5.0]
+        );
+    }
+
+    #[test]
+    fn nothing_comes_from_nothing() {
+        assert_eq!(
+            fill_gaps::<1>(&[FrameIndex::FIRST], &[None], std::iter::once(0..1)),
+            None
+        );
+    }
+}

@@ -1,0 +1,212 @@
+//! The settings of the step, as they stand in a pipeline file, and how they lie over each other.
+
+use super::{Kernel, Postprocess, PostprocessError, Thresholds};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One thing for each task.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PerTask<T> {
+    pub valence_arousal: T,
+    pub expression: T,
+    pub action_units: T,
+}
+
+impl<T: Copy> PerTask<T> {
+    /// The three in order.
+    pub fn each(&self) -> [T; 3] {
+        [self.valence_arousal, self.expression, self.action_units]
+    }
+
+    /// The same thing for every task.
+    pub fn all(thing: T) -> Self {
+        Self {
+            valence_arousal: thing,
+            expression: thing,
+            action_units: thing,
+        }
+    }
+}
+
+impl<T> PerTask<Option<T>> {
+    /// What is set here, else what is set there.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            valence_arousal: self.valence_arousal.or(other.valence_arousal),
+            expression: self.expression.or(other.expression),
+            action_units: self.action_units.or(other.action_units),
+        }
+    }
+}
+
+/// Numbers that belong together and were found together: a team's published ones, or a calibration.
+/// What is not set is left to what lies below.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Preset {
+    /// One kernel a task.
+    pub smoothing: PerTask<Option<Kernel>>,
+    /// 12 numbers in [0, 1], ABAW order.
+    pub thresholds: Option<Thresholds>,
+}
+
+impl Preset {
+    /// What is set here, else what is set in `other`.
+    pub fn or(self, other: Preset) -> Preset {
+        Preset {
+            smoothing: self.smoothing.or(other.smoothing),
+            thresholds: self.thresholds.or(other.thresholds),
+        }
+    }
+}
+
+/// The `[postprocess]` table of a pipeline file. Gaps are always filled.
+///
+/// ```toml
+/// presets = ["published_thresholds"]
+/// smoothing.valence_arousal = { kernel = "box", half_width = "10 frames" }
+///
+/// [preset.published_thresholds]
+/// thresholds = [0.44, 0.36, 0.39, 0.34, 0.46, 0.47, 0.38, 0.11, 0.10, 0.49, 0.62, 0.31]
+/// ```
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PostprocessSettings {
+    /// One kernel a task; goes before presets and calibration.
+    pub smoothing: PerTask<Option<Kernel>>,
+    /// 12 numbers in [0, 1], ABAW order; goes before presets and calibration.
+    pub thresholds: Option<Thresholds>,
+    /// Names of the presets to use; the first that sets a thing wins.
+    pub presets: Vec<String>,
+    /// The presets that can be named.
+    pub preset: BTreeMap<String, Preset>,
+}
+
+impl PostprocessSettings {
+    /// The step: what is set here, else by the named presets, else by the calibration of the weights,
+    /// else no smoothing and thresholds of 0.5.
+    ///
+    /// # Errors
+    /// A preset that is not there.
+    pub fn resolve(&self, calibration: Option<&Preset>) -> Result<Postprocess, PostprocessError> {
+        let mut set = Preset {
+            smoothing: self.smoothing,
+            thresholds: self.thresholds,
+        };
+        for name in &self.presets {
+            let preset = self
+                .preset
+                .get(name)
+                .ok_or_else(|| PostprocessError::UnknownPreset {
+                    name: name.clone(),
+                    known: self.preset.keys().cloned().collect::<Vec<_>>().join(", "),
+                })?;
+            set = set.or(preset.clone());
+        }
+        let set = set.or(calibration.cloned().unwrap_or_default());
+        Ok(Postprocess {
+            smoothing: PerTask {
+                valence_arousal: set.smoothing.valence_arousal.unwrap_or_default(),
+                expression: set.smoothing.expression.unwrap_or_default(),
+                action_units: set.smoothing.action_units.unwrap_or_default(),
+            },
+            thresholds: set.thresholds.unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postprocess::Window;
+
+    const RECIPE: &str = r#"
+        presets = ["hsemotion", "published"]
+
+        [smoothing.valence_arousal]
+        kernel = "box"
+        half_width = "0.4 seconds"
+
+        [preset.published]
+        thresholds = [0.44, 0.36, 0.39, 0.34, 0.46, 0.47, 0.38, 0.11, 0.10, 0.49, 0.62, 0.31]
+
+        [preset.hsemotion.smoothing]
+        valence_arousal = { kernel = "frame_distance", sigma = 1e5, entries = 10 }
+        expression = { kernel = "frame_distance", sigma = 1e5, entries = 50 }
+    "#;
+
+    #[test]
+    fn settings_lie_over_presets_over_calibration_over_defaults() {
+        let settings: PostprocessSettings = toml::from_str(RECIPE).unwrap();
+        let calibration: Preset = toml::from_str(
+            r#"
+            thresholds = [0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2]
+            smoothing.expression = { kernel = "none" }
+            smoothing.action_units = { kernel = "gaussian", sigma = "2 frames", radius = "6 frames" }
+            "#,
+        )
+        .unwrap();
+        let step = settings.resolve(Some(&calibration)).unwrap();
+        let half_width = Window::Seconds(0.4);
+        assert_eq!(step.smoothing.valence_arousal, Kernel::Box { half_width });
+        assert_eq!(
+            step.smoothing.expression,
+            Kernel::FrameDistance {
+                sigma: 1e5,
+                entries: 50
+            }
+        );
+        assert_eq!(
+            step.smoothing.action_units,
+            Kernel::Gaussian {
+                sigma: Window::Frames(2),
+                radius: Window::Frames(6)
+            }
+        );
+        assert_eq!(step.thresholds.values()[7], 0.11);
+        assert_eq!(
+            PostprocessSettings::default().resolve(None),
+            Ok(Postprocess::default())
+        );
+    }
+
+    #[test]
+    fn settings_survive_being_written() {
+        let settings: PostprocessSettings = toml::from_str(RECIPE).unwrap();
+        let text = toml::to_string(&settings).unwrap();
+        assert_eq!(toml::from_str::<PostprocessSettings>(&text).unwrap(), settings);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for wrong in [
+            "smoothing.valence = { kernel = \"none\" }",
+            "smoothing.expression = { kernel = \"none\", half_width = \"3 frames\" }",
+            "smoothing.expression = { kernel = \"box\", half_width = \"3 frames\", sigma = \"1 frames\" }",
+            "smoothing.expression = { kernel = \"box\", half_width = 3 }",
+            "smoothing.expression = { kernel = \"box\", half_width = \"-3 frames\" }",
+            "smoothing.expression = { kernel = \"box\", half_width = \"-0.1 seconds\" }",
+            "smoothing.expression = { kernel = \"box\", half_width = \"nan seconds\" }",
+            "smoothing.expression = { kernel = \"box\" }",
+            "smoothing.expression = { kernel = \"median\" }",
+            "smoothing.expression = { kernel = \"frame_distance\", sigma = -1.0, entries = 3 }",
+            "thresholds = [0.5]",
+            "thresholds = [0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 1.1]",
+            "fill = \"linear\"",
+        ] {
+            assert!(toml::from_str::<PostprocessSettings>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_preset_is_named_with_those_that_are_known() {
+        let mut settings: PostprocessSettings = toml::from_str(RECIPE).unwrap();
+        settings.presets = vec!["publisched".into()];
+        let message = settings.resolve(None).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "no preset is called `publisched`; known: hsemotion, published"
+        );
+    }
+}
