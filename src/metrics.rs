@@ -1,1 +1,0 @@
-//! The scores of the ABAW challenge: CCC, F1, P.
