@@ -521,7 +521,7 @@ fn everywhere(kernel: Kernel) -> Postprocess {
 }
 
 /// All numbers of one final row.
-fn numbers(last: &abaw::postprocess::Final) -> Vec<f32> {
+fn numbers(last: &abaw::labels::FinalAffect) -> Vec<f32> {
     let mut all = Vec::new();
     all.extend(
         last.affect
