@@ -154,7 +154,8 @@ pub(super) fn quoted(text: &str) -> String {
     format!("`{}{more}`", shown.escape_debug())
 }
 
-fn some_of(videos: &[String]) -> String {
+/// The first ten names, and how many more there are.
+pub(super) fn some_of(videos: &[String]) -> String {
     let shown = videos
         .iter()
         .take(SHOWN_VIDEOS)

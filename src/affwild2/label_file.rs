@@ -27,8 +27,8 @@ pub struct LabelRow {
 /// per-video files go by video name, then by frame.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Labels {
-    pub(super) videos: VideoNames,
-    pub(super) rows: Vec<LabelRow>,
+    videos: VideoNames,
+    rows: Vec<LabelRow>,
 }
 
 impl Labels {

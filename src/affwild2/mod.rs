@@ -6,11 +6,12 @@
 //! VideoPredictions     -> an Answer a listed frame -> submission file   (predictions, answer, submission)
 //! ```
 //!
-//! Every file is read through [`lines`], which forgives what editors and spreadsheets do to text
+//! Every file is read through `lines`, which forgives what editors and spreadsheets do to text
 //! (BOM, CRLF, commas at the end of a line, blank lines at the end of the file) and nothing else.
 
 mod answer;
 mod challenge;
+mod compound_expression;
 mod error;
 mod frame_label;
 mod frame_list;
@@ -22,8 +23,8 @@ mod predictions;
 mod submission;
 mod video_list;
 
-pub use answer::CompoundExpression;
 pub use challenge::Challenge;
+pub use compound_expression::CompoundExpression;
 pub use error::Error;
 pub use frame_label::FrameLabel;
 pub use frame_list::{FrameList, ListedFrame};

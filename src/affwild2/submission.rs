@@ -9,7 +9,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use super::answer::Answer;
-use super::error::{Error, Mismatch, quoted};
+use super::error::{Error, Mismatch, quoted, some_of};
 use super::image_name::VideoNames;
 use super::lines::{Lines, read_file};
 use super::predictions::Origin;
@@ -44,20 +44,17 @@ pub struct SubmissionSummary {
 
 impl Display for SubmissionSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} lines, {} videos, {} lines filled",
-            self.lines, self.videos, self.filled
-        )?;
+        write!(f, "{} lines, {} videos", self.lines, self.videos)?;
+        write!(f, ", {} lines filled from other frames", self.filled)?;
         if self.neutral > 0 {
-            write!(f, ", {} lines with neutral values", self.neutral)?;
+            write!(f, ", {} neutral", self.neutral)?;
         }
         let names = [
             ("not in the run", &self.missing),
             ("without a face", &self.faceless),
         ];
         for (what, videos) in names.into_iter().filter(|(_, videos)| !videos.is_empty()) {
-            write!(f, "; {what}: {}", videos.join(", "))?;
+            write!(f, "; {} {what}: {}", videos.len(), some_of(videos))?;
         }
         Ok(())
     }
@@ -118,13 +115,15 @@ where
     if matches!(challenge, Challenge::Mtl | Challenge::Ce) {
         return Err(Error::NoVideoFiles { challenge });
     }
+    list.check_is_for(challenge)?;
+    let frames_to = |last| frames_to(last).collect();
     let wanted = list
-        .lengths
-        .iter()
-        .map(|length| length.map(|length| frames_to(length).collect()))
+        .lengths()
+        .into_iter()
+        .map(|last| last.map(frames_to))
         .collect();
-    let (answers, summary) = answer(challenge, &list.videos, wanted, if_missing, predictions)?;
-    for (video, answers) in list.videos.iter().zip(answers) {
+    let (answers, summary) = answer(challenge, list.videos(), wanted, if_missing, predictions)?;
+    for (video, answers) in list.videos().iter().zip(answers) {
         let rows = answers.iter().map(|answer| (None, answer));
         publish(
             &out.join(format!("{video}.txt")),
@@ -299,4 +298,39 @@ fn read_back<'a>(
 /// A line of a submission.
 fn written(image: Option<&str>, answer: &Answer) -> String {
     image.map_or_else(|| format!("`{answer}`"), |image| format!("`{image},{answer}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::labels::Expression;
+
+    #[test]
+    fn a_file_that_says_something_else_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [anger, fear] = [Expression::Anger, Expression::Fear].map(Answer::Expr);
+        let written = [(Some("a/1.jpg"), &anger), (Some("a/2.jpg"), &fear)];
+        let file = write_temporary(folder.path(), "h", written.into_iter()).unwrap();
+        let read_as = |header: &str, rows: &[(Option<&str>, &Answer)]| {
+            let rows = rows.iter().copied();
+            match read_back(file.path(), Challenge::Expr, header, rows) {
+                Err(Error::Line { line, .. }) => Some(line),
+                other => other.map(|()| None).unwrap(),
+            }
+        };
+        assert_eq!(read_as("h", &written), None);
+        assert_eq!(read_as("other", &written), Some(1));
+        assert_eq!(
+            read_as("h", &[(Some("a/1.jpg"), &fear), written[1]]),
+            Some(2),
+            "a value"
+        );
+        assert_eq!(read_as("h", &[written[1], written[0]]), Some(2), "the order");
+        assert_eq!(read_as("h", &written[..1]), Some(3), "a line too many");
+        assert_eq!(
+            read_as("h", &[written[0], written[1], written[0]]),
+            Some(4),
+            "a line too few"
+        );
+    }
 }

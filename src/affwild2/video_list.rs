@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::FrameList;
 use super::challenge::Header;
 use super::error::{Error, Mismatch};
 use super::image_name::{ImageName, VideoNames, is_video_name};
 use super::lines::{Lines, read_file};
+use super::{Challenge, FrameList};
+use crate::frame::FrameIndex;
 
 /// A per-video file has a line for every frame, so a wrong digit in a frame number could ask for a
 /// file of gigabytes. This is 92 hours at 30 frames a second.
@@ -14,12 +15,14 @@ const LONGEST_VIDEO: u32 = 9_999_999;
 
 const EXPECTED: &str = "a video's name alone";
 
-/// The videos of a test set, each once, in order.
+/// The videos of a test set, each once, in order of first appearance.
 #[derive(Debug, Clone, PartialEq)]
-pub struct VideoList {
-    pub(super) videos: VideoNames,
-    /// Frames of each video, where the list tells them: the highest listed frame number.
-    pub(super) lengths: Vec<Option<u32>>,
+pub struct VideoList(Form);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Form {
+    Names(VideoNames),
+    Frames(FrameList),
 }
 
 impl VideoList {
@@ -37,50 +40,64 @@ impl VideoList {
         let first = Lines::new(path, bytes).first(|| EXPECTED.to_owned())?;
         let has_images = Header::parse(first.text).is_some_and(|header| header.has_images)
             || first.fields().next().and_then(ImageName::parse).is_some();
-        if has_images {
-            Self::from_frames(path, bytes)
+        let form = if has_images {
+            Form::Frames(read_frames(path, bytes)?)
         } else {
-            Self::from_names(path, bytes)
-        }
-    }
-
-    fn from_frames(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
-        let list = FrameList::from_bytes(path, bytes)?;
-        let mut lengths = vec![None; list.videos().len()];
-        for (index, row) in list.rows().enumerate() {
-            let number = row.frame.number();
-            if number > LONGEST_VIDEO {
-                let mismatch = Mismatch::new(row.image, format!("a frame number up to {LONGEST_VIDEO}"));
-                return Err(mismatch.at(path, list.line_of(index)));
-            }
-            let length = &mut lengths[row.video.index()];
-            *length = (*length).max(Some(number));
-        }
-        Ok(VideoList {
-            videos: list.videos().clone(),
-            lengths,
-        })
-    }
-
-    fn from_names(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
-        let mut videos = VideoNames::default();
-        Lines::new(path, bytes).each(|line| {
-            let is_name =
-                is_video_name(line.text) && ImageName::parse(line.text).is_none() && !line.text.contains(',');
-            if !is_name {
-                return Err(Mismatch::new(line.text, EXPECTED));
-            }
-            videos.intern(line.text);
-            Ok(())
-        })?;
-        let lengths = vec![None; videos.len()];
-        Ok(VideoList { videos, lengths })
+            Form::Names(read_names(path, bytes)?)
+        };
+        Ok(VideoList(form))
     }
 
     /// The videos, in order of first appearance.
     pub fn videos(&self) -> &VideoNames {
-        &self.videos
+        match &self.0 {
+            Form::Names(videos) => videos,
+            Form::Frames(list) => list.videos(),
+        }
     }
+
+    /// The number of each video's last listed frame (by its id); `None` in a list of names.
+    pub fn lengths(&self) -> Vec<Option<u32>> {
+        match &self.0 {
+            Form::Names(videos) => vec![None; videos.len()],
+            Form::Frames(list) => {
+                let last = |frames: Vec<FrameIndex>| frames.into_iter().max().map(FrameIndex::number);
+                list.frames_by_video().into_iter().map(last).collect()
+            }
+        }
+    }
+
+    /// As [`FrameList::check_is_for`]; a list of names is for any challenge.
+    pub(super) fn check_is_for(&self, challenge: Challenge) -> Result<(), Error> {
+        match &self.0 {
+            Form::Names(_) => Ok(()),
+            Form::Frames(list) => list.check_is_for(challenge),
+        }
+    }
+}
+
+fn read_frames(path: &Path, bytes: &[u8]) -> Result<FrameList, Error> {
+    let list = FrameList::from_bytes(path, bytes)?;
+    for (index, row) in list.rows().enumerate() {
+        if row.frame.number() > LONGEST_VIDEO {
+            let expected = format!("a frame number up to {LONGEST_VIDEO}");
+            return Err(Mismatch::new(row.image, expected).at(path, list.line_of(index)));
+        }
+    }
+    Ok(list)
+}
+
+fn read_names(path: &Path, bytes: &[u8]) -> Result<VideoNames, Error> {
+    let mut videos = VideoNames::default();
+    Lines::new(path, bytes).each(|line| {
+        let is_image = ImageName::parse(line.text).is_some();
+        if is_image || line.text.contains(',') || !is_video_name(line.text) {
+            return Err(Mismatch::new(line.text, EXPECTED));
+        }
+        videos.intern(line.text);
+        Ok(())
+    })?;
+    Ok(videos)
 }
 
 #[cfg(test)]
@@ -89,7 +106,12 @@ mod tests {
 
     fn read(text: &str) -> Result<Vec<(String, Option<u32>)>, String> {
         let list = VideoList::from_bytes(Path::new("t.txt"), text.as_bytes()).map_err(|e| e.to_string())?;
-        Ok(list.videos.iter().map(str::to_owned).zip(list.lengths).collect())
+        Ok(list
+            .videos()
+            .iter()
+            .map(str::to_owned)
+            .zip(list.lengths())
+            .collect())
     }
 
     #[test]
