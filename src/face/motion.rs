@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BoundingBox, Point};
+use super::BoundingBox;
 
 /// What is expected of a face's motion. A "size" is the face's own: the root of its box's area.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -10,7 +10,7 @@ use super::{BoundingBox, Point};
 pub struct MotionSettings {
     /// Usual speed of a face, sizes a second (standard deviation of each component).
     pub speed: f64,
-    /// Usual growth of a face, a second: 0.5 means by about half.
+    /// Usual growth or shrinkage of a face, a second: 0.3 means by about 30 %.
     pub growth: f64,
     /// How long a motion lasts, seconds: a predicted speed decays with this time constant.
     pub persistence_s: f64,
@@ -21,10 +21,10 @@ pub struct MotionSettings {
 impl Default for MotionSettings {
     fn default() -> Self {
         Self {
-            speed: 2.0,
-            growth: 0.5,
-            persistence_s: 1.0,
-            box_noise: 0.03,
+            speed: 1.0,
+            growth: 0.3,
+            persistence_s: 2.0,
+            box_noise: 0.06,
         }
     }
 }
@@ -103,19 +103,18 @@ impl Motion {
     }
 
     /// A point of the picture in the box's own measure: (0, 0) is its middle, (±0.5, ±0.5) its corners.
-    pub fn to_box(&self, point: Point) -> [f64; 2] {
-        [
-            (f64::from(point.x) - self.x.position) / self.width(),
-            (f64::from(point.y) - self.y.position) / self.height(),
-        ]
+    pub fn to_box(&self, [x, y]: [f64; 2]) -> [f64; 2] {
+        [(x - self.x.position) / self.width(), (y - self.y.position) / self.height()]
     }
 
-    /// The point of the picture at a place in the box's own measure.
-    pub fn to_picture(&self, [x, y]: [f64; 2]) -> Point {
-        Point {
-            x: (self.x.position + x * self.width()) as f32,
-            y: (self.y.position + y * self.height()) as f32,
-        }
+    /// The point of the picture, in pixels, at a place in the box's own measure.
+    pub fn to_picture(&self, [x, y]: [f64; 2]) -> [f64; 2] {
+        [self.x.position + x * self.width(), self.y.position + y * self.height()]
+    }
+
+    /// The root of the box's area, pixels.
+    pub fn size(&self) -> f64 {
+        ((self.ln_width.position + self.ln_height.position) / 2.0).exp()
     }
 
     fn width(&self) -> f64 {
@@ -124,10 +123,6 @@ impl Motion {
 
     fn height(&self) -> f64 {
         self.ln_height.position.exp()
-    }
-
-    fn size(&self) -> f64 {
-        ((self.ln_width.position + self.ln_height.position) / 2.0).exp()
     }
 }
 

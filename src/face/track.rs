@@ -34,8 +34,14 @@ pub struct TrackerSettings {
     /// How much a face's width and height may stray, as a logarithm (standard deviation).
     pub size_stray: f64,
     /// The most a detection may cost to belong to a track, as minus the logarithm of a likelihood:
-    /// 8 is a stray of four standard deviations from a certain prediction.
+    /// 8 is a stray of four standard deviations where the prediction is certain.
     pub max_cost: f64,
+    /// The same for a detection with a score below `birth_score`: a false alarm shall not take the
+    /// track of a hidden face.
+    pub max_cost_weak: f64,
+    /// What it costs more to belong to a track that was out of sight: where two faces overlap, the
+    /// one that is found is the one that was found before.
+    pub hidden_cost: f64,
     /// The motion of a face.
     pub motion: MotionSettings,
     /// The smoothing of landmarks within a track.
@@ -49,9 +55,11 @@ impl Default for TrackerSettings {
             birth_detections: 3,
             birth_score: 0.8,
             birth_gap_s: 0.2,
-            stray: 0.2,
-            size_stray: 0.2,
-            max_cost: 8.0,
+            stray: 0.18,
+            size_stray: 0.15,
+            max_cost: 9.0,
+            max_cost_weak: 5.5,
+            hidden_cost: 0.5,
             motion: MotionSettings::default(),
             landmarks: LandmarkSmoothing::default(),
         }
@@ -202,11 +210,23 @@ impl Tracker {
 
     /// The index of the track that each detection continues.
     fn assign(&self, detections: &[Detection]) -> Vec<Option<usize>> {
-        let TrackerSettings { stray, size_stray, max_cost, .. } = self.settings;
+        let TrackerSettings {
+            stray,
+            size_stray,
+            birth_score,
+            max_cost,
+            max_cost_weak,
+            hidden_cost,
+            ..
+        } = self.settings;
         let mut costs = Vec::with_capacity(detections.len() * self.tracks.len());
         for detection in detections {
-            let cost = |track: &Track| track.motion.surprise(&detection.bounding_box, stray, size_stray);
-            costs.extend(self.tracks.iter().map(cost));
+            let limit = if detection.score < birth_score { max_cost_weak } else { max_cost };
+            costs.extend(self.tracks.iter().map(|track| {
+                let surprise = track.motion.surprise(&detection.bounding_box, stray, size_stray);
+                let cost = surprise + if track.in_sight { 0.0 } else { hidden_cost };
+                if cost < limit { cost } else { f64::INFINITY }
+            }));
         }
         assign(&costs, detections.len(), self.tracks.len(), max_cost)
     }
