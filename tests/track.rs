@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use abaw::face::track::{PersonId, TrackedFace, Tracker, TrackerSettings};
+use abaw::face::PersonId;
+use abaw::face::track::{TrackedFace, Tracker, TrackerSettings};
 use abaw::face::{BoundingBox, Detection, Landmarks, Point};
 use abaw::frame::FrameIndex;
 use proptest::prelude::*;

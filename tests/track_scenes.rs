@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 
-use abaw::face::track::{PersonId, TrackedFace, Tracker, TrackerSettings};
+use abaw::face::PersonId;
+use abaw::face::track::{TrackedFace, Tracker, TrackerSettings};
 use abaw::face::{BoundingBox, Detection, Landmarks, Point};
 use abaw::frame::FrameIndex;
 

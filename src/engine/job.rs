@@ -11,7 +11,7 @@ use super::schedule::Place;
 use super::timeline::{FaceSlot, Timeline};
 use crate::config::Pipeline;
 use crate::face::shot::{ShotDetector, Signature};
-use crate::face::subject::{SubjectRule, Subjects};
+use crate::face::subject::{Ranking, SubjectRule, Subjects};
 use crate::face::track::Tracker;
 use crate::face::{Detection, PersonId, align};
 use crate::frame::FrameIndex;
@@ -66,7 +66,7 @@ pub struct FaceBatch {
 /// What a finished video leaves.
 pub struct Finished {
     pub timeline: Timeline,
-    pub ranking: Vec<PersonId>,
+    pub ranking: Ranking,
     pub source: SourceReport,
     /// Frames a second.
     pub frame_rate: Option<f64>,
@@ -87,7 +87,7 @@ impl VideoJob {
         let progress = Progress {
             shots: ShotDetector::new(pipeline.shots),
             tracker: Tracker::new(pipeline.tracker, frame_rate),
-            subjects: Subjects::new(SubjectRule::from_video_name(input.id.as_str())),
+            subjects: Subjects::new(),
             timeline: Timeline::default(),
             waiting: BTreeMap::new(),
             next_clip: 0,
@@ -145,7 +145,7 @@ impl VideoJob {
         for (frame, face) in crops {
             progress.timeline.push_frame(frame, None, false);
             if let Some(face) = face {
-                let slot = progress.timeline.push_face(PersonId::new(0), Sighting::Crop);
+                let slot = progress.timeline.push_face(PersonId(0), Sighting::Crop);
                 progress.faces.push((slot, face));
             }
         }
@@ -195,7 +195,7 @@ impl VideoJob {
         progress.over = true;
         Some(Ok(Finished {
             timeline: std::mem::take(&mut progress.timeline),
-            ranking: progress.subjects.ranking(),
+            ranking: progress.subjects.rank(SubjectRule::from_video_name(self.input.id.as_str())),
             source: std::mem::take(&mut progress.source),
             frame_rate: progress.frame_rate,
         }))
@@ -236,8 +236,10 @@ impl Progress {
         } = detected.frame;
         let cut = self.shots.is_cut(&detected.signature);
         self.timeline.push_frame(index, time_s, cut);
-        for face in self.tracker.update(index, time_s, cut, detected.detections) {
-            self.subjects.observe(index, face.person, &face.detection.bounding_box);
+        let faces = self.tracker.update(index, time_s, cut, detected.detections);
+        let places: Vec<_> = faces.iter().map(|face| (face.person, face.detection.bounding_box)).collect();
+        self.subjects.observe(&places);
+        for face in faces {
             let slot = self.timeline.push_face(face.person, Sighting::Found(face.detection));
             let steady = Detection {
                 landmarks: face.landmarks_smoothed,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::face::PersonId;
+use crate::face::subject::Ranking;
 use crate::frame::FrameIndex;
 use crate::labels::{Affect, FinalAffect};
 use crate::table::{Row, Sighting};
@@ -68,9 +69,7 @@ impl Timeline {
     /// The rows of the table, without final numbers: a row a frame and person, those of a person
     /// from its first to its last sighting, and one row for a frame without anybody. The subject of
     /// a frame is the person there that stands first in `ranking`.
-    pub fn into_rows(self, ranking: &[PersonId]) -> Vec<Row> {
-        let rank: BTreeMap<PersonId, usize> =
-            ranking.iter().enumerate().map(|(place, &person)| (person, place)).collect();
+    pub fn into_rows(self, ranking: &Ranking) -> Vec<Row> {
         let mut last_seen: BTreeMap<PersonId, usize> = BTreeMap::new();
         for face in &self.faces {
             last_seen.insert(face.person, face.at);
@@ -82,10 +81,8 @@ impl Timeline {
             while let Some(face) = faces.next_if(|face| face.at == at) {
                 present.insert(face.person, Some(face));
             }
-            let subject = present
-                .keys()
-                .min_by_key(|&person| (rank.get(person).copied().unwrap_or(usize::MAX), *person))
-                .copied();
+            let first = present.keys().next().copied();
+            let subject = ranking.subject(present.keys().copied()).or(first);
             if present.is_empty() {
                 rows.push(row(frame, time_s, None, None));
             }
@@ -119,6 +116,8 @@ fn row(frame: FrameIndex, time_s: Option<f64>, person: Option<PersonId>, face: O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::face::BoundingBox;
+    use crate::face::subject::{SubjectRule, Subjects};
     use proptest::prelude::*;
 
     fn timeline_of(seen: &[Vec<u16>]) -> Timeline {
@@ -127,11 +126,25 @@ mod tests {
         for persons in seen {
             timeline.push_frame(frame, None, false);
             for &person in persons {
-                timeline.push_face(PersonId::new(person), Sighting::Crop);
+                timeline.push_face(PersonId(person), Sighting::Crop);
             }
             frame = frame.next();
         }
         timeline
+    }
+
+    /// Persons by the number of times they are named.
+    fn ranking_of(persons: &[u16]) -> Ranking {
+        let face = BoundingBox {
+            x2: 10.0,
+            y2: 10.0,
+            ..BoundingBox::default()
+        };
+        let mut subjects = Subjects::new();
+        for &person in persons {
+            subjects.observe(&[(PersonId(person), face)]);
+        }
+        subjects.rank(SubjectRule::LargestFace)
     }
 
     fn summary(rows: &[Row]) -> Vec<(u32, Option<u16>, bool, bool)> {
@@ -139,7 +152,7 @@ mod tests {
             .map(|row| {
                 (
                     row.frame.number(),
-                    row.person.map(PersonId::number),
+                    row.person.map(|id| id.0),
                     row.subject,
                     row.sighting.is_face(),
                 )
@@ -150,7 +163,7 @@ mod tests {
     #[test]
     fn gaps_of_a_person_and_frames_without_anybody_have_rows() {
         let timeline = timeline_of(&[vec![], vec![0], vec![], vec![0, 1], vec![1], vec![]]);
-        let rows = timeline.into_rows(&[PersonId::new(1), PersonId::new(0)]);
+        let rows = timeline.into_rows(&ranking_of(&[0, 1, 1]));
         assert_eq!(
             summary(&rows),
             [
@@ -171,7 +184,7 @@ mod tests {
             seen in proptest::collection::vec(proptest::collection::btree_set(0u16..5, 0..4), 0..60),
         ) {
             let seen: Vec<Vec<u16>> = seen.into_iter().map(|persons| persons.into_iter().collect()).collect();
-            let rows = timeline_of(&seen).into_rows(&[]);
+            let rows = timeline_of(&seen).into_rows(&ranking_of(&[]));
             for (at, persons) in seen.iter().enumerate() {
                 let here: Vec<&Row> = rows.iter().filter(|row| row.frame.number() as usize == at + 1).collect();
                 prop_assert_eq!(here.iter().filter(|row| row.subject).count(), 1);

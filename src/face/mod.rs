@@ -2,32 +2,36 @@
 //!
 //! Detection: [`resize`] makes the network's input, [`retinaface`] looks at it, [`prior`] turns what
 //! it says into boxes and landmarks, [`suppression`] leaves one box a face; [`detector`] is the whole.
+//! Tracking: [`shot`] finds cuts, [`track`] follows faces between them, [`subject`] says who speaks for a
+//! video.
 //! Alignment: [`similarity`] fits a face's landmarks to a [`template`], [`warp`] cuts the crop;
 //! [`alignment`] is the whole.
 
 pub mod alignment;
+mod assignment;
 pub mod convolution;
 pub mod crop_folder;
 pub mod detector;
 pub mod error;
+mod landmark_filter;
+mod motion;
 pub mod prior;
 pub mod resize;
 pub mod retinaface;
+pub mod shot;
 pub mod similarity;
+pub mod subject;
 pub mod suppression;
 pub mod template;
+pub mod track;
 pub mod warp;
 
 pub use alignment::{AlignmentSettings, align};
 pub use detector::{Detector, DetectorSettings};
 pub use error::FaceError;
 
-mod assignment;
-mod landmark_filter;
-mod motion;
-pub mod shot;
-pub mod subject;
-pub mod track;
+use serde::{Deserialize, Serialize};
+
 
 /// A place in a picture, in pixels; (0, 0) is the centre of the top left pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -86,18 +90,8 @@ pub struct Detection {
     pub landmarks: Landmarks,
 }
 
-/// The number of a track within its video: one person seen without interruption.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PersonId(u16);
-
-impl PersonId {
-    /// The person of a 0-based number.
-    pub fn new(number: u16) -> Self {
-        Self(number)
-    }
-
-    /// The 0-based number.
-    pub fn number(self) -> u16 {
-        self.0
-    }
-}
+/// A track of one face within a video; 0 is the first. Numbers are not reused before 65,536
+/// tracks have begun; then they start again at 0, leaving out those of living tracks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PersonId(pub u16);

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::BoundingBox;
-use super::track::PersonId;
+use super::{BoundingBox, PersonId};
 
 /// A side of the picture, as its viewer sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

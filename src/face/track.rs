@@ -7,14 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::assignment::assign;
 use super::landmark_filter::{LandmarkFilter, LandmarkSmoothing};
 use super::motion::{Motion, MotionSettings};
-use super::{BoundingBox, Detection, Landmarks};
+use super::{BoundingBox, Detection, Landmarks, PersonId};
 use crate::frame::FrameIndex;
-
-/// A track of one face within a video; 0 is the first. Numbers are not reused before 65,536
-/// tracks have begun; then they start again at 0, leaving out those of living tracks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct PersonId(pub u16);
 
 /// How faces become tracks. Times are seconds of presentation time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

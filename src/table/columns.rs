@@ -48,7 +48,7 @@ pub(super) fn columns(video: &str, rows: &[Row]) -> Vec<(Field, ArrayRef)> {
     );
     columns.nullable(
         "person",
-        UInt16Array::from_iter(rows.iter().map(|row| row.person.map(|id| id.number()))),
+        UInt16Array::from_iter(rows.iter().map(|row| row.person.map(|id| id.0))),
     );
     columns.required(
         "subject",

@@ -149,7 +149,7 @@ mod tests {
             Row {
                 frame: FrameIndex::new(number).unwrap_or(FrameIndex::FIRST),
                 time_s,
-                person: person.map(PersonId::new),
+                person: person.map(PersonId),
                 subject,
                 sighting,
                 raw,

@@ -90,7 +90,7 @@ fn append_rows(batch: &RecordBatch, rows: &mut Vec<Row>) -> Result<(), String> {
         rows.push(Row {
             frame,
             time_s: time_s.is_valid(at).then(|| time_s.value(at)),
-            person: person.is_valid(at).then(|| PersonId::new(person.value(at))),
+            person: person.is_valid(at).then(|| PersonId(person.value(at))),
             subject: subject.value(at),
             sighting: faces.at(at),
             raw: raw.at(at),
