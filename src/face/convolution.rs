@@ -119,15 +119,17 @@ impl Convolution {
 
     /// `[N, from, H, W]` to `[N, to, H / stride, W / stride]`, sizes rounded up.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        let padding = self.weight.size()[2] / 2;
-        input.f_conv2d(
-            &self.weight,
-            Some(&self.bias),
-            self.stride,
-            padding,
-            1,
-            self.groups,
-        )
+        let padding = [self.weight.size()[2] / 2; 2];
+        let stride = [self.stride; 2];
+        let bias = Some(&self.bias);
+        match self.weight.device() {
+            // Left to itself libtorch gives 1x1 kernels to a slower routine when it has one thread, so
+            // that speed and the last digits would depend on the number of threads.
+            Device::Cpu => {
+                input.f_mkldnn_convolution(&self.weight, bias, padding, stride, [1, 1], self.groups)
+            }
+            _ => input.f_conv2d(&self.weight, bias, stride, padding, [1, 1], self.groups),
+        }
     }
 
     /// The same convolution for another thread; the weights are shared.

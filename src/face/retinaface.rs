@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 
 use super::FaceError;
 use super::convolution::{Convolution, Weights};
@@ -104,7 +104,7 @@ impl RetinaFace {
             )?;
             let [classes, boxes, landmarks] = split_answers(&answers)?;
             Ok(Predictions {
-                scores: classes.f_softmax(-1, Kind::Float)?.f_select(-1, 1)?,
+                scores: probability_of_second(&classes)?,
                 boxes,
                 landmarks,
             })
@@ -193,6 +193,15 @@ fn split_answers(answers: &Tensor) -> Result<[Tensor; 3], TchError> {
             .f_reshape([answers.size()[0], -1, values])
     };
     Ok([part(0, 2)?, part(2, 4)?, part(6, 10)?])
+}
+
+/// Softmax over two classes, the second one's share: `[N, P, 2]` to `[N, P]`. The logistic function of
+/// their difference is the same and several times faster than libtorch's softmax over a short axis.
+fn probability_of_second(classes: &Tensor) -> Result<Tensor, TchError> {
+    classes
+        .f_select(-1, 1)?
+        .f_sub(&classes.f_select(-1, 0)?)?
+        .f_sigmoid_()
 }
 
 /// A context module (SSH): what 3x3, 5x5 and 7x7 convolutions would see, from chains of 3x3 ones.
