@@ -92,11 +92,9 @@ impl Convolution {
         groups: i64,
     ) -> Result<Self, FaceError> {
         let weight = weights.tensor(&format!("{name}.weight"), &shape)?;
-        let bias_name = format!("{name}.bias");
-        let (weight, bias) = if weights.holds(&bias_name) {
-            (weight, weights.tensor(&bias_name, &shape[..1])?)
-        } else {
-            fold_batch_norm(weights, name, &weight)?
+        let (weight, bias) = match batch_norm_name(weights, name) {
+            Some(norm) => fold_batch_norm(weights, &norm, &weight)?,
+            None => (weight, weights.tensor(&format!("{name}.bias"), &shape[..1])?),
         };
         Ok(Self {
             weight: channels_last(&weight)?.f_to_device(weights.device)?,
@@ -142,14 +140,17 @@ impl Convolution {
     }
 }
 
-/// Weight and bias of the convolution `name` together with its batch normalisation in evaluation
-/// mode, whose number is one higher: `body.stage1.0.0` goes with `body.stage1.0.1`.
-fn fold_batch_norm(weights: &Weights, name: &str, weight: &Tensor) -> Result<(Tensor, Tensor), FaceError> {
-    let (block, number) = name.rsplit_once('.').unwrap_or(("", name));
-    let norm = match number.parse::<u32>() {
-        Ok(number) => format!("{block}.{}", number + 1),
-        Err(_) => format!("{name}.bn"),
-    };
+/// The batch normalisation after the convolution `name`, if there is one. It has the next number:
+/// `body.stage1.0.1` comes after `body.stage1.0.0`.
+fn batch_norm_name(weights: &Weights, name: &str) -> Option<String> {
+    let (block, number) = name.rsplit_once('.')?;
+    let norm = format!("{block}.{}", number.parse::<u32>().ok()? + 1);
+    weights.holds(&format!("{norm}.running_var")).then_some(norm)
+}
+
+/// Weight and bias of a convolution that does what `weight` and the batch normalisation `norm` after it
+/// do in evaluation mode.
+fn fold_batch_norm(weights: &Weights, norm: &str, weight: &Tensor) -> Result<(Tensor, Tensor), FaceError> {
     let channels = [weight.size()[0]];
     let part = |part: &str| -> Result<Tensor, FaceError> {
         Ok(weights

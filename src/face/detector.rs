@@ -17,8 +17,8 @@ use crate::frame::Picture;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DetectorSettings {
-    /// Pictures are enlarged or reduced to this many pixels along their longer side, at least 32. Faces
-    /// under about 13 of these pixels are missed; the cost grows with the square.
+    /// Pixels along the longer side of what the network sees, at least 32; smaller pictures are enlarged
+    /// to it. Faces under about 13 of these pixels are missed; the cost grows with the square.
     pub long_side: u32,
     /// Faces must be more probable than this, in [0, 1).
     pub confidence: f32,
@@ -161,7 +161,7 @@ impl Detector {
         predictions: &Predictions,
         priors: &[Prior],
     ) -> Result<Vec<(usize, Detection)>, FaceError> {
-        let scores: Vec<f32> = to_vec(&predictions.scores)?;
+        let scores = to_vec(&predictions.scores)?;
         let chosen: Vec<usize> = (0..scores.len())
             .filter(|&i| scores[i] > self.settings.confidence)
             .collect();
@@ -172,17 +172,18 @@ impl Detector {
         let boxes = rows(&predictions.boxes)?;
         let landmarks = rows(&predictions.landmarks)?;
 
-        let offsets = boxes.as_chunks::<4>().0.iter().zip(landmarks.as_chunks::<10>().0);
-        let candidate = |(&i, (&bounding_box, &landmarks)): (&usize, (&[f32; 4], &[f32; 10]))| {
-            let prior = priors[i % priors.len()];
+        let mut candidates = Vec::with_capacity(chosen.len());
+        let offsets = boxes.as_chunks().0.iter().zip(landmarks.as_chunks().0);
+        for (i, (&bounding_box, &landmarks)) in chosen.into_iter().zip(offsets) {
+            let (place, prior) = (i / priors.len(), priors[i % priors.len()]);
             let detection = Detection {
                 score: scores[i],
                 bounding_box: prior.bounding_box(bounding_box),
                 landmarks: prior.landmarks(landmarks),
             };
-            (i / priors.len(), detection)
-        };
-        Ok(chosen.iter().zip(offsets).map(candidate).collect())
+            candidates.push((place, detection));
+        }
+        Ok(candidates)
     }
 }
 
