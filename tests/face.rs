@@ -7,9 +7,7 @@ use abaw::face::alignment::{LandmarkForm, fit};
 use abaw::face::prior::priors;
 use abaw::face::resize::Resize;
 use abaw::face::retinaface::RetinaFace;
-use abaw::face::similarity::Similarity;
 use abaw::face::template::{Template, TemplateSet};
-use abaw::face::warp::warp;
 use abaw::face::{
     AlignmentSettings, BoundingBox, Detection, Detector, DetectorSettings, FaceError, Landmarks, Point, align,
 };
@@ -133,9 +131,9 @@ fn check_detections(weights: &Path, folder: &Path, cases: &str) {
                 case.file,
                 found.score - expected.score
             );
-            assert!(distance < 0.05, "{}: {found:?}", case.file);
+            assert!(distance < 0.005, "{}: {found:?}", case.file);
             assert!(
-                (found.score - expected.score).abs() < 1e-3,
+                (found.score - expected.score).abs() < 1e-5,
                 "{}: {found:?}",
                 case.file
             );
@@ -143,9 +141,11 @@ fn check_detections(weights: &Path, folder: &Path, cases: &str) {
     }
 }
 
+/// Among them one face that is too small, or too dark, at a long side of 320 pixels and found at 640.
 #[test]
 fn the_shipped_weights_find_what_their_original_finds() {
-    check_detections(&shipped_weights(), &own_golden(), "detections.json");
+    check_detections(&shipped_weights(), &own_golden(), "detections_320.json");
+    check_detections(&shipped_weights(), &own_golden(), "detections_640.json");
 }
 
 #[test]
@@ -213,6 +213,124 @@ fn input_priors_and_raw_outputs_are_the_official_ones() {
             assert!(difference < tolerance, "{file}: {what} {difference}");
         }
     }
+}
+
+/// What is found must not hang on which pictures happen to share a batch.
+#[test]
+fn faces_are_the_same_alone_in_any_batch_and_on_any_thread() {
+    let several = read_picture(&own_golden().join("images/several_faces.png"));
+    let mut flipped = several.clone();
+    flipped.rgb_mut().reverse();
+    let portrait = read_picture(&own_golden().join("images/portrait_odd_size.png"));
+    let pictures = [
+        &flipped,
+        &portrait,
+        &several,
+        &several,
+        &Picture::black(0, 0),
+        &flipped,
+        &several,
+    ];
+    let detector = detector(&shipped_weights(), 320);
+    let together = detector.detect(&pictures).unwrap();
+    let fork = detector.fork();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for (picture, together) in pictures.iter().zip(&together) {
+                assert_eq!(&fork.detect(&[picture]).unwrap()[0], together);
+            }
+        });
+    });
+}
+
+#[test]
+fn pictures_of_any_shape_are_looked_at() {
+    let detector = detector(&shipped_weights(), 320);
+    for (width, height) in [(1, 1), (1, 700), (2000, 2), (33, 31)] {
+        assert_eq!(
+            detector.detect(&[&Picture::black(width, height)]).unwrap(),
+            [vec![]]
+        );
+    }
+    assert!(detector.detect(&[]).unwrap().is_empty());
+}
+
+#[test]
+fn a_file_that_is_no_retinaface_is_refused_with_the_reason() {
+    let load = |path: &Path| {
+        Detector::load(path, Device::Cpu, &DetectorSettings::default())
+            .err()
+            .unwrap()
+    };
+    assert!(matches!(
+        load(Path::new("/nowhere.safetensors")),
+        FaceError::Unreadable { .. }
+    ));
+    assert!(matches!(
+        load(&root().join("Cargo.toml")),
+        FaceError::Unreadable { .. }
+    ));
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("changed.safetensors");
+    let mut tensors = Tensor::read_safetensors(shipped_weights()).unwrap();
+    let at = tensors
+        .iter()
+        .position(|(name, _)| name == "fpn.merge1.0.weight")
+        .unwrap();
+    tensors[at].1 = Tensor::zeros([64, 64, 1, 1], (Kind::Float, Device::Cpu));
+    Tensor::write_safetensors(&tensors, &path).unwrap();
+    assert!(
+        load(&path)
+            .to_string()
+            .contains("`fpn.merge1.0.weight` has shape [64, 64, 1, 1]"),
+        "{}",
+        load(&path)
+    );
+    tensors.truncate(at);
+    Tensor::write_safetensors(&tensors, &path).unwrap();
+    assert!(
+        load(&path).to_string().contains("` is missing"),
+        "{}",
+        load(&path)
+    );
+}
+
+#[test]
+fn settings_out_of_range_or_unknown_are_refused() {
+    let refused =
+        |settings: DetectorSettings| Detector::load(&shipped_weights(), Device::Cpu, &settings).is_err();
+    assert!(!refused(DetectorSettings::default()));
+    assert!(refused(DetectorSettings {
+        long_side: 31,
+        ..Default::default()
+    }));
+    assert!(refused(DetectorSettings {
+        confidence: f32::NAN,
+        ..Default::default()
+    }));
+    assert!(refused(DetectorSettings {
+        overlap: 1.1,
+        ..Default::default()
+    }));
+    assert!(refused(DetectorSettings {
+        batch: 0,
+        ..Default::default()
+    }));
+
+    let read = |text: &str| toml::from_str::<DetectorSettings>(text);
+    assert_eq!(read("long_side = 320").unwrap().long_side, 320);
+    assert!(read("longside = 320").is_err());
+    let read = |text: &str| toml::from_str::<AlignmentSettings>(text);
+    let official = AlignmentSettings {
+        templates: TemplateSet::Ddamfn,
+        landmarks: LandmarkForm::Truncated,
+    };
+    assert_eq!(
+        read("templates = \"ddamfn\"\nlandmarks = \"truncated\"").unwrap(),
+        official
+    );
+    assert!(read("templates = \"vggface\"").is_err());
 }
 
 // Alignment
@@ -338,4 +456,62 @@ fn alignment_is_the_official_one_in_all_cases() {
     if let Some(golden) = shared_golden() {
         check_alignment(&golden);
     }
+}
+
+#[test]
+fn arcface_has_one_template() {
+    let settings = AlignmentSettings {
+        templates: TemplateSet::Arcface,
+        landmarks: LandmarkForm::Float,
+    };
+    // Twice the template's size and 10 pixels to the right: half of it, and 5 to the left, leads back.
+    let face = Landmarks(Template::Arcface.landmarks().0.map(|p| Point {
+        x: 2.0 * p.x + 10.0,
+        y: 2.0 * p.y,
+    }));
+    let (template, to_crop) = fit(&face, &settings).unwrap();
+    assert_eq!(template, Template::Arcface);
+    check_matrix("arcface", to_crop.matrix(), [[0.5, 0.0, -5.0], [0.0, 0.5, 0.0]]);
+}
+
+/// A face whose landmarks say nothing is cut out by its box; it never stops a run.
+#[test]
+fn landmarks_without_a_similarity_fall_back_to_the_box() {
+    let picture = read_picture(&own_golden().join("images/upscaled.png"));
+    let bounding_box = BoundingBox {
+        x1: 10.0,
+        y1: 20.0,
+        x2: 122.0,
+        y2: 76.0,
+    };
+    for landmarks in [
+        [Point { x: 50.1, y: 50.1 }; 5],
+        [Point { x: f32::NAN, y: 0.0 }; 5],
+        [Point {
+            x: f32::INFINITY,
+            y: 1.0,
+        }; 5],
+    ] {
+        let face = Detection {
+            score: 0.9,
+            bounding_box,
+            landmarks: Landmarks(landmarks),
+        };
+        let (crop, template) = align(&picture, &face, &AlignmentSettings::default());
+        assert_eq!(template, None);
+        // The box is as wide as the crop and its middle is (66, 48), so pixel (0, 0) is (10.5, -7.5).
+        assert_eq!(crop.pixel(0, 6), [0; 3]);
+        let between = [(10, 40), (11, 40), (10, 41), (11, 41)].map(|(x, y)| picture.pixel(x, y));
+        for channel in 0..3 {
+            let mean = between.iter().map(|pixel| f32::from(pixel[channel])).sum::<f32>() / 4.0;
+            assert!((f32::from(crop.pixel(0, 48)[channel]) - mean).abs() <= 0.5);
+        }
+    }
+    let nothing = Detection {
+        score: 0.9,
+        bounding_box: BoundingBox::default(),
+        landmarks: Landmarks::default(),
+    };
+    let (crop, template) = align(&picture, &nothing, &AlignmentSettings::default());
+    assert_eq!((crop, template), (Picture::black(112, 112), None));
 }

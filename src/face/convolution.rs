@@ -92,11 +92,9 @@ impl Convolution {
         groups: i64,
     ) -> Result<Self, FaceError> {
         let weight = weights.tensor(&format!("{name}.weight"), &shape)?;
-        let bias_name = format!("{name}.bias");
-        let (weight, bias) = if weights.holds(&bias_name) {
-            (weight, weights.tensor(&bias_name, &shape[..1])?)
-        } else {
-            fold_batch_norm(weights, name, &weight)?
+        let (weight, bias) = match batch_norm_name(weights, name) {
+            Some(norm) => fold_batch_norm(weights, &norm, &weight)?,
+            None => (weight, weights.tensor(&format!("{name}.bias"), &shape[..1])?),
         };
         Ok(Self {
             weight: channels_last(&weight)?.f_to_device(weights.device)?,
@@ -119,15 +117,17 @@ impl Convolution {
 
     /// `[N, from, H, W]` to `[N, to, H / stride, W / stride]`, sizes rounded up.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        let padding = self.weight.size()[2] / 2;
-        input.f_conv2d(
-            &self.weight,
-            Some(&self.bias),
-            self.stride,
-            padding,
-            1,
-            self.groups,
-        )
+        let padding = [self.weight.size()[2] / 2; 2];
+        let stride = [self.stride; 2];
+        let bias = Some(&self.bias);
+        match self.weight.device() {
+            // Left to itself libtorch gives 1x1 kernels to a slower routine when it has one thread, so
+            // that speed and the last digits would depend on the number of threads.
+            Device::Cpu => {
+                input.f_mkldnn_convolution(&self.weight, bias, padding, stride, [1, 1], self.groups)
+            }
+            _ => input.f_conv2d(&self.weight, bias, stride, padding, [1, 1], self.groups),
+        }
     }
 
     /// The same convolution for another thread; the weights are shared.
@@ -140,14 +140,17 @@ impl Convolution {
     }
 }
 
-/// Weight and bias of the convolution `name` together with its batch normalisation in evaluation
-/// mode, whose number is one higher: `body.stage1.0.0` goes with `body.stage1.0.1`.
-fn fold_batch_norm(weights: &Weights, name: &str, weight: &Tensor) -> Result<(Tensor, Tensor), FaceError> {
-    let (block, number) = name.rsplit_once('.').unwrap_or(("", name));
-    let norm = match number.parse::<u32>() {
-        Ok(number) => format!("{block}.{}", number + 1),
-        Err(_) => format!("{name}.bn"),
-    };
+/// The batch normalisation after the convolution `name`, if there is one. It has the next number:
+/// `body.stage1.0.1` comes after `body.stage1.0.0`.
+fn batch_norm_name(weights: &Weights, name: &str) -> Option<String> {
+    let (block, number) = name.rsplit_once('.')?;
+    let norm = format!("{block}.{}", number.parse::<u32>().ok()? + 1);
+    weights.holds(&format!("{norm}.running_var")).then_some(norm)
+}
+
+/// Weight and bias of a convolution that does what `weight` and the batch normalisation `norm` after it
+/// do in evaluation mode.
+fn fold_batch_norm(weights: &Weights, norm: &str, weight: &Tensor) -> Result<(Tensor, Tensor), FaceError> {
     let channels = [weight.size()[0]];
     let part = |part: &str| -> Result<Tensor, FaceError> {
         Ok(weights

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::prior::{Prior, priors};
 use super::resize::Resize;
@@ -17,15 +17,15 @@ use crate::frame::Picture;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DetectorSettings {
-    /// Pictures are enlarged or reduced to this many pixels along their longer side, at least 32. Faces
-    /// under about 13 of these pixels are missed; the cost grows with the square.
+    /// Pixels along the longer side of what the network sees, at least 32; smaller pictures are enlarged
+    /// to it. Faces under about 13 of these pixels are missed; the cost grows with the square.
     pub long_side: u32,
     /// Faces must be more probable than this, in [0, 1).
     pub confidence: f32,
     /// Greatest overlap (intersection over union) of two faces' boxes, in [0, 1]; of two boxes with
     /// more, the less probable one is dropped.
     pub overlap: f32,
-    /// Pictures that go through the network together, at least 1.
+    /// Pictures that go through the network together, at least 1. On a CPU few are fastest.
     pub batch: usize,
 }
 
@@ -35,7 +35,7 @@ impl Default for DetectorSettings {
             long_side: 640,
             confidence: 0.6,
             overlap: 0.35,
-            batch: 8,
+            batch: 4,
         }
     }
 }
@@ -161,7 +161,7 @@ impl Detector {
         predictions: &Predictions,
         priors: &[Prior],
     ) -> Result<Vec<(usize, Detection)>, FaceError> {
-        let scores: Vec<f32> = to_vec(&predictions.scores)?;
+        let scores = to_vec(&predictions.scores)?;
         let chosen: Vec<usize> = (0..scores.len())
             .filter(|&i| scores[i] > self.settings.confidence)
             .collect();
@@ -172,17 +172,18 @@ impl Detector {
         let boxes = rows(&predictions.boxes)?;
         let landmarks = rows(&predictions.landmarks)?;
 
-        let offsets = boxes.as_chunks::<4>().0.iter().zip(landmarks.as_chunks::<10>().0);
-        let candidate = |(&i, (&bounding_box, &landmarks)): (&usize, (&[f32; 4], &[f32; 10]))| {
-            let prior = priors[i % priors.len()];
+        let mut candidates = Vec::with_capacity(chosen.len());
+        let offsets = boxes.as_chunks().0.iter().zip(landmarks.as_chunks().0);
+        for (i, (&bounding_box, &landmarks)) in chosen.into_iter().zip(offsets) {
+            let (place, prior) = (i / priors.len(), priors[i % priors.len()]);
             let detection = Detection {
                 score: scores[i],
                 bounding_box: prior.bounding_box(bounding_box),
                 landmarks: prior.landmarks(landmarks),
             };
-            (i / priors.len(), detection)
-        };
-        Ok(chosen.iter().zip(offsets).map(candidate).collect())
+            candidates.push((place, detection));
+        }
+        Ok(candidates)
     }
 }
 
@@ -191,7 +192,6 @@ fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, FaceError> {
     let mut values = vec![0.0; tensor.numel()];
     tensor
         .f_to_device(Device::Cpu)?
-        .f_to_kind(Kind::Float)?
         .f_contiguous()?
         .f_copy_data(&mut values, tensor.numel())?;
     Ok(values)

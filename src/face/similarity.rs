@@ -32,7 +32,7 @@ impl Similarity {
             cross += px * qy - py * qx;
             spread += px * px + py * py;
         }
-        if !(spread > LEAST_SPREAD) {
+        if spread.is_nan() || spread < LEAST_SPREAD {
             return None;
         }
         let (a, b) = (dot / spread, cross / spread);

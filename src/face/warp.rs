@@ -9,8 +9,7 @@ pub fn warp(picture: &Picture, to_crop: &Similarity, size: u32) -> Picture {
     let to_picture = to_crop.inverse();
     let [[step_x, _, _], [step_y, _, _]] = to_picture.matrix();
     let mut crop = Picture::black(size, size);
-    let rows = crop.rgb_mut().chunks_exact_mut(size as usize * 3);
-    for (row, pixels) in rows.enumerate() {
+    for (row, pixels) in crop.rgb_mut().chunks_exact_mut(size as usize * 3).enumerate() {
         let (start_x, start_y) = to_picture.apply((0.0, row as f64));
         for (column, pixel) in pixels.as_chunks_mut::<3>().0.iter_mut().enumerate() {
             let x = start_x + step_x * column as f64;
@@ -22,38 +21,36 @@ pub fn warp(picture: &Picture, to_crop: &Similarity, size: u32) -> Picture {
 }
 
 /// The colour at a place between pixel centres.
+#[inline]
 fn sample(picture: &Picture, x: f64, y: f64) -> [u8; 3] {
     let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
     if x >= 0.0 && y >= 0.0 && x < width - 1.0 && y < height - 1.0 {
-        let (column, row) = (x as u32, y as u32);
+        let (column, row) = (x as i32, y as i32);
         let stride = picture.width() as usize * 3;
         let at = row as usize * stride + column as usize * 3;
-        let above = &picture.rgb()[at..at + 6];
-        let below = &picture.rgb()[at + stride..at + stride + 6];
-        let corners = [
-            [above[0], above[1], above[2]],
-            [above[3], above[4], above[5]],
-            [below[0], below[1], below[2]],
-            [below[3], below[4], below[5]],
-        ];
-        blend(
-            corners,
-            (x - f64::from(column)) as f32,
-            (y - f64::from(row)) as f32,
-        )
+        let above = &picture.rgb()[at..][..6];
+        let below = &picture.rgb()[at + stride..][..6];
+        let (right, down) = ((x - f64::from(column)) as f32, (y - f64::from(row)) as f32);
+        std::array::from_fn(|c| blend([above[c], above[c + 3], below[c], below[c + 3]], right, down))
     } else if x > -1.0 && y > -1.0 && x < width && y < height {
-        let (column, row) = (x.floor(), y.floor());
-        let corner = |dx: f64, dy: f64| pixel_or_black(picture, column + dx, row + dy);
-        let corners = [
-            corner(0.0, 0.0),
-            corner(1.0, 0.0),
-            corner(0.0, 1.0),
-            corner(1.0, 1.0),
-        ];
-        blend(corners, (x - column) as f32, (y - row) as f32)
+        sample_edge(picture, x, y)
     } else {
         [0; 3]
     }
+}
+
+/// The colour at a place less than a pixel from the picture's edge.
+fn sample_edge(picture: &Picture, x: f64, y: f64) -> [u8; 3] {
+    let (column, row) = (x.floor(), y.floor());
+    let corner = |dx: f64, dy: f64| pixel_or_black(picture, column + dx, row + dy);
+    let corners = [
+        corner(0.0, 0.0),
+        corner(1.0, 0.0),
+        corner(0.0, 1.0),
+        corner(1.0, 1.0),
+    ];
+    let (right, down) = ((x - column) as f32, (y - row) as f32);
+    std::array::from_fn(|c| blend(corners.map(|corner| corner[c]), right, down))
 }
 
 /// The pixel at a whole column and row, which may lie outside.
@@ -69,14 +66,13 @@ fn pixel_or_black(picture: &Picture, column: f64, row: f64) -> [u8; 3] {
     }
 }
 
-/// Blends the pixels top left, top right, bottom left, bottom right.
-fn blend([top_left, top_right, bottom_left, bottom_right]: [[u8; 3]; 4], right: f32, down: f32) -> [u8; 3] {
-    std::array::from_fn(|channel| {
-        let across = |left: u8, other: u8| f32::from(left) * (1.0 - right) + f32::from(other) * right;
-        let top = across(top_left[channel], top_right[channel]);
-        let bottom = across(bottom_left[channel], bottom_right[channel]);
-        (top * (1.0 - down) + bottom * down + 0.5) as u8
-    })
+/// Blends the values top left, top right, bottom left, bottom right.
+#[inline]
+fn blend(corners: [u8; 4], right: f32, down: f32) -> u8 {
+    let [top_left, top_right, bottom_left, bottom_right] = corners.map(f32::from);
+    let top = top_left + (top_right - top_left) * right;
+    let bottom = bottom_left + (bottom_right - bottom_left) * right;
+    (top + (bottom - top) * down + 0.5) as u8
 }
 
 #[cfg(test)]
