@@ -9,15 +9,15 @@ use std::path::Path;
 /// image sequences), some draw a picture from anything (text as terminal art, raw data), some read
 /// a single image as a video. Sound is on the list so that a sound file is refused for what it is.
 pub const DEMUXERS: &str = "mov,matroska,avi,flv,asf,mpeg,mpegts,mpegvideo,ogg,mxf,gxf,nut,rm,dv,wtv,\
-    h264,hevc,m4v,h263,vc1,ivf,obu,mjpeg,yuv4mpegpipe,gif,\
+    h264,hevc,m4v,h263,vc1,ivf,obu,yuv4mpegpipe,gif,\
     mp3,wav,flac,aac";
 
 /// Extensions of video files, in lower case.
 const EXTENSIONS: &[&str] = &[
     "3g2", "3gp", "asf", "avc", "avi", "divx", "dv", "f4v", "flv", "gxf", "h263", "h264", "h265", "264",
-    "265", "hevc", "ivf", "m1v", "m2t", "m2ts", "m2v", "m4v", "mjpeg", "mjpg", "mkv", "mov", "mp4", "mpe",
-    "mpeg", "mpg", "mts", "mxf", "nut", "obu", "ogm", "ogv", "qt", "rm", "rmvb", "tod", "ts", "vc1", "vob",
-    "webm", "wmv", "wtv", "y4m",
+    "265", "hevc", "ivf", "m1v", "m2t", "m2ts", "m2v", "m4v", "mkv", "mov", "mp4", "mpe", "mpeg", "mpg",
+    "mts", "mxf", "nut", "obu", "ogm", "ogv", "qt", "rm", "rmvb", "tod", "ts", "vc1", "vob", "webm", "wmv",
+    "wtv", "y4m",
 ];
 
 /// Whether a file name has the extension of a video, in any case. For walking folders: a file

@@ -27,7 +27,7 @@ pub struct StreamFacts {
     pub rotation: u16,
     /// Whether frames are mirrored left to right before they are turned.
     pub mirrored: bool,
-    /// Average frames a second.
+    /// Average frames a second; the stream's base rate where the container gives no average.
     pub fps: Option<f64>,
     /// Seconds from the first frame to the end.
     pub duration_s: Option<f64>,
@@ -49,14 +49,16 @@ impl StreamFacts {
     ) -> Self {
         let (width, height) = orientation.upright_size(decoder.width(), decoder.height());
         let format = decoder.format();
-        let rate = stream.avg_frame_rate();
         Self {
             codec: decoder.id().name().to_owned(),
             width,
             height,
             rotation: orientation.rotation(),
             mirrored: orientation.mirrored(),
-            fps: (rate.numerator() > 0 && rate.denominator() > 0).then(|| rate.into()),
+            fps: [stream.avg_frame_rate(), stream.rate()]
+                .into_iter()
+                .map(f64::from)
+                .find(|&rate| rate > 0.0),
             duration_s: duration_s(input, stream),
             container_frames: u64::try_from(stream.frames()).ok().filter(|&frames| frames > 0),
             pixel_format: format_name(format),

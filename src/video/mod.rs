@@ -1,7 +1,7 @@
 //! Frames in decode order from a video file: what is refused, colour, rotation, damage.
 //!
 //! ```text
-//! path -> source (refusals, deadline) -> reader (packets -> frames) -> colour (RGB) -> orientation (upright) -> Frame
+//! path -> source (refusals, packets) -> reader (decoding, damage) -> convert (RGB, upright) -> Frame
 //! ```
 //!
 //! A [`VideoReader`] decodes with one thread and never guesses: frames are counted as the decoder
@@ -10,14 +10,16 @@
 
 mod colour;
 mod containers;
+mod convert;
 mod damage;
-mod deadline;
 mod error;
 mod facts;
 mod orientation;
 mod reader;
 mod settings;
 mod source;
+mod truncation;
+mod watch;
 
 pub use colour::{Colour, ColourMatrix, ColourRange};
 pub use containers::is_video_name;

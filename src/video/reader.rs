@@ -8,10 +8,10 @@ use ffmpeg::{Error, frame};
 
 use crate::frame::{FrameIndex, Picture};
 
-use super::colour::{Colour, Converter};
+use super::convert::Converter;
 use super::orientation::Orientation;
-use super::source::{self, Next, Source};
-use super::{Damage, StreamFacts, VideoError, VideoFault, VideoSettings};
+use super::source::{self, Source};
+use super::{Colour, Damage, StreamFacts, VideoError, VideoFault, VideoSettings};
 
 /// A frame of a video.
 #[derive(Debug, Clone)]
@@ -35,7 +35,6 @@ pub struct VideoReader {
     source: Source,
     converter: Converter,
     decoded: frame::Video,
-    packets: u64,
     frames: u32,
     damage: Damage,
     ended: bool,
@@ -51,7 +50,6 @@ impl VideoReader {
             source,
             converter: Converter::default(),
             decoded: frame::Video::empty(),
-            packets: 0,
             frames: 0,
             damage: Damage::default(),
             ended: false,
@@ -66,7 +64,7 @@ impl VideoReader {
         if self.ended {
             return Ok(None);
         }
-        self.source.deadline.restart();
+        self.source.watch.restart();
         let next = self.decode();
         self.ended = !matches!(next, Ok(Some(_)));
         next.map_err(|fault| fault.at(&self.path))
@@ -91,27 +89,20 @@ impl VideoReader {
                 Err(Error::Eof) => return self.end().map(|()| None),
                 error => self.note_refused(error)?,
             }
-            self.source.check_progress()?;
+            self.source.watch.check()?;
         }
     }
 
     /// Gives the decoder its next packet, or the end.
     fn feed(&mut self) -> Result<(), VideoFault> {
-        match self.source.next_packet()? {
-            Next::Packet(packet) => {
-                self.packets += 1;
-                let sent = self.source.decoder.send_packet(&packet);
-                if sent.is_ok() && packet.is_corrupt() {
-                    self.damage.corrupt_packets += 1;
-                }
-                self.note_refused(sent)
-            }
-            Next::End => Ok(self.source.decoder.send_eof()?),
-            Next::Broken => {
-                self.damage.early_end = true;
-                Ok(self.source.decoder.send_eof()?)
-            }
+        let Some(packet) = self.source.next_packet()? else {
+            return Ok(self.source.decoder.send_eof()?);
+        };
+        let sent = self.source.decoder.send_packet(&packet);
+        if sent.is_ok() && packet.is_corrupt() {
+            self.damage.corrupt_packets += 1;
         }
+        self.note_refused(sent)
     }
 
     /// Notes a packet that the decoder refused; an error where the packet is not to blame.
@@ -127,8 +118,7 @@ impl VideoReader {
     /// The decoded frame, upright and in RGB.
     fn take_frame(&mut self) -> Result<Frame, VideoFault> {
         let decoded = &self.decoded;
-        let (width, height) = (decoded.width(), decoded.height());
-        source::check_size(width, height, &self.settings)?;
+        source::check_size(decoded.width(), decoded.height(), &self.settings)?;
         if self.frames >= self.settings.max_frames {
             return Err(VideoFault::TooLong(self.settings.max_frames));
         }
@@ -141,10 +131,7 @@ impl VideoReader {
         if decoded.has_decode_errors() || decoded.is_corrupt() {
             self.damage.concealed_frames += 1;
         }
-        let rgb = self.converter.rgb(decoded, colour)?;
-        let picture = orientation
-            .apply(rgb.bytes, rgb.stride, width, height)
-            .ok_or(Error::Bug)?;
+        let picture = self.converter.picture(decoded, colour, orientation)?;
         self.frames += 1;
         Ok(Frame {
             index: FrameIndex::new(self.frames).ok_or(Error::Bug)?,
@@ -157,7 +144,7 @@ impl VideoReader {
         if self.frames == 0 {
             return Err(VideoFault::NoFrames);
         }
-        self.damage.early_end |= self.packets < self.source.indexed_packets();
+        self.damage.early_end = self.source.ended_early();
         if self.settings.strict && self.damage.any() {
             return Err(VideoFault::Damaged(self.damage));
         }

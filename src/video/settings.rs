@@ -1,7 +1,6 @@
 //! How much of a video is accepted.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,11 +26,5 @@ impl Default for VideoSettings {
             stall_seconds: const { NonZeroU32::new(60).unwrap() },
             strict: false,
         }
-    }
-}
-
-impl VideoSettings {
-    pub(super) fn stall_time(&self) -> Duration {
-        Duration::from_secs(self.stall_seconds.get().into())
     }
 }

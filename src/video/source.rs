@@ -1,20 +1,20 @@
 //! An opened video file: what is refused before a frame is decoded, and packets out of the rest.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use ffmpeg_next as ffmpeg;
 
 use ffmpeg::format::context::{Input, StreamIo};
 use ffmpeg::format::stream::Disposition;
-use ffmpeg::{Dictionary, Error, Packet, Stream, codec, decoder, ffi, media};
+use ffmpeg::{Dictionary, Error, Packet, Stream, codec, decoder, media};
 
 use super::containers;
-use super::deadline::Deadline;
 use super::orientation::Orientation;
+use super::truncation::Truncation;
+use super::watch::{Watch, Watched};
 use super::{StreamFacts, VideoFault, VideoSettings};
 
 /// An opened video file, the video stream chosen in it and a decoder for it.
@@ -25,21 +25,10 @@ pub struct Source {
     pub orientation: Orientation,
     /// Seconds of one tick of the stream's timestamps.
     pub tick_s: f64,
-    pub deadline: Deadline,
+    pub watch: Watch,
     input: Input,
     stream: usize,
-    read_failure: ReadFailure,
-    stall_seconds: u32,
-}
-
-/// What came of asking for the next packet.
-pub enum Next {
-    /// A packet of the video stream.
-    Packet(Packet),
-    /// The end of the file.
-    End,
-    /// The demuxer cannot go on though the file was read without failure: it is broken here.
-    Broken,
+    truncation: Truncation,
 }
 
 impl Source {
@@ -62,33 +51,17 @@ impl Source {
     where
         R: Read + Seek + Send + 'static,
     {
-        let deadline = Deadline::start(settings.stall_time());
-        let stall_seconds = settings.stall_seconds.get();
-        let read_failure = ReadFailure::default();
-        let opened = open_input(
-            Watched {
-                stream,
-                failure: read_failure.clone(),
-            },
-            extension,
-            deadline.clone(),
-        );
-        if let Some(failure) = read_failure.take() {
-            return Err(VideoFault::ReadFailed(failure));
-        }
-        if deadline.has_passed() {
-            return Err(VideoFault::Stalled(stall_seconds));
-        }
+        let watch = Watch::start(settings);
+        let opened = open_input(stream, extension, &watch);
+        watch.check()?;
         let input = opened?;
 
         let stream = choose_stream(&input).ok_or(VideoFault::NoVideoStream)?;
         let decoder = open_decoder(&stream, settings)?;
         let orientation = Orientation::of_stream(&stream);
         let facts = StreamFacts::read(&input, &stream, &decoder, orientation);
-        if facts
-            .container_frames
-            .is_some_and(|frames| frames > settings.max_frames.into())
-        {
+        let promised = facts.container_frames.unwrap_or(0);
+        if promised > settings.max_frames.into() {
             return Err(VideoFault::TooLong(settings.max_frames));
         }
         Ok(Self {
@@ -96,48 +69,43 @@ impl Source {
             facts,
             orientation,
             tick_s: stream.time_base().into(),
-            deadline,
+            watch,
             stream: stream.index(),
             input,
-            read_failure,
-            stall_seconds,
+            truncation: Truncation::default(),
         })
     }
 
-    /// The next packet of the video stream.
-    pub fn next_packet(&mut self) -> Result<Next, VideoFault> {
+    /// The next packet of the video stream, or `None` at the end.
+    pub fn next_packet(&mut self) -> Result<Option<Packet>, VideoFault> {
         loop {
             let mut packet = Packet::empty();
             let read = packet.read(&mut self.input);
-            self.check_progress()?;
+            self.watch.check()?;
             match read {
-                Ok(()) if packet.stream() == self.stream => return Ok(Next::Packet(packet)),
                 Ok(()) => {}
-                Err(Error::Eof) => return Ok(Next::End),
-                Err(_) => return Ok(Next::Broken),
+                Err(Error::Eof) => return Ok(None),
+                // As ffmpeg and ffprobe do, which go by the demuxer: it knows whether it can go on.
+                Err(_) => {
+                    self.truncation.see_demuxer_give_up();
+                    return Ok(None);
+                }
+            }
+            let is_video = packet.stream() == self.stream;
+            if let Some(stream) = self.input.stream(packet.stream()) {
+                self.truncation.see(&packet, &stream, is_video);
+            }
+            if is_video {
+                return Ok(Some(packet));
             }
         }
     }
 
-    /// An error if the file cannot be read on or the time for the next frame is up. libav may show
-    /// either as the end of the stream.
-    pub fn check_progress(&self) -> Result<(), VideoFault> {
-        if let Some(failure) = self.read_failure.take() {
-            return Err(VideoFault::ReadFailed(failure));
-        }
-        if self.deadline.has_passed() {
-            return Err(VideoFault::Stalled(self.stall_seconds));
-        }
-        Ok(())
-    }
-
-    /// How many packets the container's index promises, as far as it has one.
-    pub fn indexed_packets(&self) -> u64 {
-        self.input.stream(self.stream).map_or(0, |stream| {
-            // SAFETY: `stream` points to a stream of the open input; the call only reads it.
-            let entries = unsafe { ffi::avformat_index_get_entries_count(stream.as_ptr()) };
-            u64::try_from(entries).unwrap_or(0)
-        })
+    /// Whether the file ended before its video, given that there are no more packets.
+    pub fn ended_early(&self) -> bool {
+        self.input
+            .stream(self.stream)
+            .is_some_and(|stream| self.truncation.shows(&self.input, &stream))
     }
 }
 
@@ -149,7 +117,7 @@ fn open_regular(path: &Path) -> Result<File, VideoFault> {
         .custom_flags(libc::O_NONBLOCK)
         .open(path);
     let file = opened.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => VideoFault::Missing,
+        ErrorKind::NotFound => VideoFault::Missing,
         _ => VideoFault::Unopenable(error),
     })?;
     let metadata = file.metadata().map_err(VideoFault::Unopenable)?;
@@ -170,19 +138,22 @@ fn starts_like_mp4(file: &File) -> bool {
 
 /// Opens the container. libav gets the bytes and may open nothing by itself, neither files nor
 /// network; of the name it sees the extension only, which helps it to tell raw streams apart.
-fn open_input<R>(stream: R, extension: Option<&str>, deadline: Deadline) -> Result<Input, VideoFault>
+fn open_input<R>(stream: R, extension: Option<&str>, watch: &Watch) -> Result<Input, VideoFault>
 where
     R: Read + Seek + Send + 'static,
 {
-    let io = StreamIo::from_read_seek(stream)?;
+    let io = StreamIo::from_read_seek(Watched {
+        stream,
+        watch: watch.clone(),
+    })?;
     let name = extension.map(|extension| format!("video.{extension}"));
-    let options: Dictionary = [
+    let options = [
         ("format_whitelist", containers::DEMUXERS),
         ("protocol_whitelist", ""),
-    ]
-    .into_iter()
-    .collect();
-    let give_up = move || deadline.has_passed();
+    ];
+    let options: Dictionary = options.into_iter().collect();
+    let watch = watch.clone();
+    let give_up = move || watch.has_stalled();
     let opened =
         ffmpeg::format::input_from_stream_with_interrupt(io, name.as_deref(), Some(options), give_up);
     opened.map_err(|error| match error {
@@ -240,50 +211,4 @@ pub fn check_size(width: u32, height: u32, settings: &VideoSettings) -> Result<(
         });
     }
     Ok(())
-}
-
-/// The first failure of the operating system to read, which libav may not pass on.
-#[derive(Debug, Clone, Default)]
-struct ReadFailure(Arc<Mutex<Option<io::Error>>>);
-
-impl ReadFailure {
-    fn take(&self) -> Option<io::Error> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// A stream that notes its failures.
-struct Watched<R> {
-    stream: R,
-    failure: ReadFailure,
-}
-
-impl<R> Watched<R> {
-    /// Keeps the failure; libav gets one of the same number.
-    fn note(&self, failure: io::Error) -> io::Error {
-        let for_libav = failure
-            .raw_os_error()
-            .map_or(failure.kind().into(), io::Error::from_raw_os_error);
-        self.failure
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(failure);
-        for_libav
-    }
-}
-
-impl<R: Read> Read for Watched<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.stream.read(buffer) {
-            Err(failure) if failure.kind() != io::ErrorKind::Interrupted => Err(self.note(failure)),
-            done => done,
-        }
-    }
-}
-
-impl<R: Seek> Seek for Watched<R> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.stream.seek(to)
-    }
 }

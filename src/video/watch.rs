@@ -1,0 +1,91 @@
+//! Watches the reading of a file, for what libav does not pass on.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{VideoFault, VideoSettings};
+
+/// The time by which the next frame must have come, and the first failure of the operating system
+/// to read. libav may show either as the end of the stream. Clones share both.
+///
+/// libav looks at the time before each read and while it probes, the reader between packets. What
+/// this cannot catch: a read that the operating system never answers (a dead network mount) and a
+/// packet that a decoder never finishes.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    stall_seconds: u32,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    deadline: Instant,
+    failure: Option<io::Error>,
+}
+
+impl Watch {
+    /// Starts to watch.
+    pub fn start(settings: &VideoSettings) -> Self {
+        let stall_seconds = settings.stall_seconds.get();
+        let deadline = Instant::now() + Duration::from_secs(stall_seconds.into());
+        Self {
+            stall_seconds,
+            state: Arc::new(Mutex::new(State {
+                deadline,
+                failure: None,
+            })),
+        }
+    }
+
+    /// Gives the next frame its full time from now.
+    pub fn restart(&self) {
+        self.state().deadline = Instant::now() + Duration::from_secs(self.stall_seconds.into());
+    }
+
+    /// Whether the time is up.
+    pub fn has_stalled(&self) -> bool {
+        Instant::now() >= self.state().deadline
+    }
+
+    /// An error if reading failed or the time is up.
+    pub fn check(&self) -> Result<(), VideoFault> {
+        if let Some(failure) = self.state().failure.take() {
+            return Err(VideoFault::ReadFailed(failure));
+        }
+        if self.has_stalled() {
+            return Err(VideoFault::Stalled(self.stall_seconds));
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A stream that reports its failures to a [`Watch`].
+pub struct Watched<R> {
+    /// The stream.
+    pub stream: R,
+    /// Where failures go.
+    pub watch: Watch,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer).map_err(|failure| {
+            let for_libav = io::Error::from(failure.kind());
+            if failure.kind() != io::ErrorKind::Interrupted {
+                self.watch.state().failure.get_or_insert(failure);
+            }
+            for_libav
+        })
+    }
+}
+
+impl<R: Seek> Seek for Watched<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.stream.seek(to)
+    }
+}
