@@ -18,4 +18,5 @@ pub mod labels;
 pub mod metrics;
 pub mod model;
 pub mod postprocess;
+pub mod tuning;
 pub mod video;

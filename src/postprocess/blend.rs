@@ -27,9 +27,12 @@ pub fn blend(members: &[Member]) -> Result<Series, PostprocessError> {
     {
         return Err(PostprocessError::BlendedFramesDiffer);
     }
-    for weight in members.iter().flat_map(|member| member.weights.each()) {
-        if !(weight.is_finite() && weight >= 0.0) {
-            return Err(PostprocessError::BlendWeight(weight));
+    for member in members {
+        let weights = member.weights;
+        for weight in [weights.valence_arousal, weights.expression, weights.action_units] {
+            if !(weight.is_finite() && weight >= 0.0) {
+                return Err(PostprocessError::BlendWeight(weight));
+            }
         }
     }
     let values = (0..first.series.frames().len())
