@@ -404,6 +404,13 @@ fn a_blend_weighs_members_task_by_task() {
     assert_eq!(mixed.values()[1], Some(affect([0.4, 0.0])));
     assert_eq!(mixed.values()[2], None);
 
+    // A member that is not a number somewhere has no say there.
+    let broken = vec![Some(affect([f64::NAN, 0.0])), None, Some(affect([0.1, 0.1]))];
+    let broken = a.with_values(broken).unwrap();
+    let mended = blend(&[member(&a, weights(1.0, 1.0)), member(&broken, weights(1.0, 1.0))]).unwrap();
+    assert_eq!(mended.values()[0], a.values()[0]);
+    assert_eq!(mended.values()[2], Some(affect([0.1, 0.1])));
+
     // Individual models: one has all the say in a task.
     let parts = blend(&[member(&a, weights(1.0, 0.0)), member(&b, weights(0.0, 1.0))]).unwrap();
     let first = parts.values()[0].unwrap();

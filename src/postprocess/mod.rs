@@ -57,7 +57,9 @@ pub struct Final {
 /// The step itself, its settings resolved: one kernel a task, one threshold an action unit.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Postprocess {
+    /// One kernel a task.
     pub smoothing: PerTask<Kernel>,
+    /// One threshold an action unit.
     pub thresholds: Thresholds,
 }
 

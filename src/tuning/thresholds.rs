@@ -22,7 +22,7 @@ pub fn threshold_at(step: usize) -> f64 {
     (step + 10) as f64 / 100.0
 }
 
-/// The thresholds at these places.
+/// The thresholds at these places, all in [0, 1].
 pub fn thresholds_at(steps: &GridSteps) -> Thresholds {
     Thresholds::new(steps.map(threshold_at)).unwrap_or_default()
 }
