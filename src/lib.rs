@@ -24,4 +24,5 @@ pub mod postprocess;
 pub mod publish;
 pub mod table;
 pub mod training;
+pub mod tuning;
 pub mod video;

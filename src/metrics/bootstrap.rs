@@ -6,11 +6,24 @@
 use super::{Scores, Tally};
 use serde::{Deserialize, Serialize};
 
-/// A 95 % interval: the 2.5th and the 97.5th percentile.
+/// A 95 % interval: the 2.5th and the 97.5th percentile. Written as `[low, high]`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(from = "[f64; 2]", into = "[f64; 2]")]
 pub struct Interval {
     pub low: f64,
     pub high: f64,
+}
+
+impl From<[f64; 2]> for Interval {
+    fn from([low, high]: [f64; 2]) -> Self {
+        Self { low, high }
+    }
+}
+
+impl From<Interval> for [f64; 2] {
+    fn from(interval: Interval) -> Self {
+        [interval.low, interval.high]
+    }
 }
 
 /// The interval of any statistic of a set of videos. `statistic` gets the indices of one draw (as many

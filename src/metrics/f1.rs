@@ -97,12 +97,13 @@ pub struct ActionUnitTally {
 }
 
 impl ActionUnitTally {
-    /// A tally of counts made elsewhere, over `frames` annotated and predicted frames.
-    pub fn from_counts(units: [F1Counts; ACTION_UNITS], frames: u64) -> Self {
+    /// A tally of counts made elsewhere, over `frames` annotated frames of which `unanswered` lack a
+    /// prediction.
+    pub fn from_counts(units: [F1Counts; ACTION_UNITS], frames: u64, unanswered: u64) -> Self {
         Self {
             units,
             frames,
-            unanswered: 0,
+            unanswered,
         }
     }
 

@@ -47,7 +47,8 @@ impl TaskTallies {
         }
     }
 
-    fn merge(&mut self, other: &Self) {
+    /// Adds the frames of another.
+    pub fn merge(&mut self, other: &Self) {
         self.valence_arousal.merge(&other.valence_arousal);
         self.expression.merge(&other.expression);
         self.action_units.merge(&other.action_units);

@@ -27,9 +27,12 @@ pub fn blend(members: &[Member]) -> Result<Series, PostprocessError> {
     {
         return Err(PostprocessError::BlendedFramesDiffer);
     }
-    for weight in members.iter().flat_map(|member| member.weights.each()) {
-        if !(weight.is_finite() && weight >= 0.0) {
-            return Err(PostprocessError::BlendWeight(weight));
+    for member in members {
+        let weights = member.weights;
+        for weight in [weights.valence_arousal, weights.expression, weights.action_units] {
+            if !(weight.is_finite() && weight >= 0.0) {
+                return Err(PostprocessError::BlendWeight(weight));
+            }
         }
     }
     let values = (0..first.series.frames().len())
@@ -60,11 +63,12 @@ pub fn blend(members: &[Member]) -> Result<Series, PostprocessError> {
     first.series.with_values(values)
 }
 
-/// The weighted mean; `None` without any weight.
+/// The weighted mean of the rows that are numbers; `None` without any weight.
 fn mean<const N: usize>(rows: impl Iterator<Item = ([f32; N], f64)>) -> Option<[f32; N]> {
     let mut sum = [0.0; N];
     let mut total = 0.0;
-    for (row, weight) in rows.filter(|(_, weight)| *weight > 0.0) {
+    let heard = |(row, weight): &([f32; N], f64)| *weight > 0.0 && row.iter().all(|value| value.is_finite());
+    for (row, weight) in rows.filter(heard) {
         for (sum, value) in sum.iter_mut().zip(row) {
             *sum += weight * f64::from(value);
         }

@@ -23,11 +23,12 @@ pub fn fill_gaps<const N: usize>(
             if let Some((last, shot_end)) = before {
                 let (a, b) = (filled[last], filled[at]);
                 let (begin, end) = (frames[last].number(), frames[at].number());
+                let cut = last < shot.start;
                 for gap in last + 1..at {
-                    filled[gap] = if gap >= shot.start && last < shot.start {
-                        b
-                    } else if gap < shot_end && at >= shot_end {
+                    filled[gap] = if cut && gap < shot_end {
                         a
+                    } else if cut && gap >= shot.start {
+                        b
                     } else {
                         let passed = f64::from(frames[gap].number() - begin);
                         between(&a, &b, passed / f64::from(end - begin))

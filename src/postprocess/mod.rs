@@ -47,7 +47,9 @@ pub enum PostprocessError {
 /// The step itself, its settings resolved: one kernel a task, one threshold an action unit.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Postprocess {
+    /// One kernel a task.
     pub smoothing: PerTask<Kernel>,
+    /// One threshold an action unit.
     pub thresholds: Thresholds,
     /// Nothing is filled or smoothed across a shot cut.
     pub stop_at_cuts: bool,

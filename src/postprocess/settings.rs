@@ -13,29 +13,43 @@ pub struct PerTask<T> {
     pub action_units: T,
 }
 
-impl<T: Copy> PerTask<T> {
-    /// The three in order.
-    pub fn each(&self) -> [T; 3] {
-        [self.valence_arousal, self.expression, self.action_units]
-    }
-
+impl<T> PerTask<T> {
     /// The same thing for every task.
-    pub fn all(thing: T) -> Self {
+    pub fn all(thing: T) -> Self
+    where
+        T: Clone,
+    {
         Self {
-            valence_arousal: thing,
-            expression: thing,
+            valence_arousal: thing.clone(),
+            expression: thing.clone(),
             action_units: thing,
         }
     }
-}
 
-impl<T> PerTask<Option<T>> {
-    /// What is set here, else what is set there.
-    pub fn or(self, other: Self) -> Self {
-        Self {
-            valence_arousal: self.valence_arousal.or(other.valence_arousal),
-            expression: self.expression.or(other.expression),
-            action_units: self.action_units.or(other.action_units),
+    /// References to the three things.
+    pub fn as_ref(&self) -> PerTask<&T> {
+        PerTask {
+            valence_arousal: &self.valence_arousal,
+            expression: &self.expression,
+            action_units: &self.action_units,
+        }
+    }
+
+    /// What `change` makes of each.
+    pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> PerTask<U> {
+        PerTask {
+            valence_arousal: change(self.valence_arousal),
+            expression: change(self.expression),
+            action_units: change(self.action_units),
+        }
+    }
+
+    /// The things of both, task by task.
+    pub fn zip<U>(self, other: PerTask<U>) -> PerTask<(T, U)> {
+        PerTask {
+            valence_arousal: (self.valence_arousal, other.valence_arousal),
+            expression: (self.expression, other.expression),
+            action_units: (self.action_units, other.action_units),
         }
     }
 }
@@ -55,7 +69,10 @@ impl Preset {
     /// What is set here, else what is set in `other`.
     pub fn or(self, other: Preset) -> Preset {
         Preset {
-            smoothing: self.smoothing.or(other.smoothing),
+            smoothing: self
+                .smoothing
+                .zip(other.smoothing)
+                .map(|(ours, theirs)| ours.or(theirs)),
             thresholds: self.thresholds.or(other.thresholds),
         }
     }
@@ -108,11 +125,7 @@ impl PostprocessSettings {
         }
         let set = set.or(calibration.cloned().unwrap_or_default());
         Ok(Postprocess {
-            smoothing: PerTask {
-                valence_arousal: set.smoothing.valence_arousal.unwrap_or_default(),
-                expression: set.smoothing.expression.unwrap_or_default(),
-                action_units: set.smoothing.action_units.unwrap_or_default(),
-            },
+            smoothing: set.smoothing.map(Option::unwrap_or_default),
             thresholds: set.thresholds.unwrap_or_default(),
             stop_at_cuts: self.stop_at_cuts,
         })

@@ -14,7 +14,9 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Window {
+    /// A number of frames.
     Frames(u32),
+    /// Seconds, at least 0; needs the frame rate of the video.
     Seconds(f64),
 }
 
@@ -142,9 +144,13 @@ fn at_least_zero<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f6
 /// A [`Kernel`] whose windows are counted in frames, ready to run over a shot.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ShotKernel {
+    /// [`Kernel::None`].
     None,
+    /// [`Kernel::Box`], in frames.
     Box { half_width: u32 },
+    /// [`Kernel::Gaussian`], in frames.
     Gaussian { sigma: f64, radius: u32 },
+    /// [`Kernel::FrameDistance`], in squared frames and in entries.
     FrameDistance { sigma: f64, entries: u32 },
 }
 
@@ -233,8 +239,16 @@ impl<const N: usize> Shot<'_, N> {
                     .saturating_add(entries)
                     .saturating_add(1)
                     .min(self.rows.len());
-                let _ = (centre.saturating_sub(entries)..centre).rev().all(&mut add);
-                let _ = (centre + 1..end).all(&mut add);
+                for other in (centre.saturating_sub(entries)..centre).rev() {
+                    if !add(other) {
+                        break;
+                    }
+                }
+                for other in centre + 1..end {
+                    if !add(other) {
+                        break;
+                    }
+                }
                 mean.row()
             })
             .collect()
@@ -313,6 +327,7 @@ impl<const N: usize> Shot<'_, N> {
     }
 }
 
+/// A mean in the making.
 struct WeightedMean<const N: usize> {
     sum: [f64; N],
     weight: f64,

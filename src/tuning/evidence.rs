@@ -1,0 +1,164 @@
+//! What tuning knows of a video: its tallies under every candidate, made once.
+
+use super::LabelledVideo;
+use super::thresholds::{GridSteps, HALF, ThresholdCounts};
+use crate::labels::Expression;
+use crate::metrics::{ExpressionTally, TaskTallies, ValenceArousalTally};
+use crate::postprocess::{self, Kernel, PerTask, PostprocessError};
+
+/// One setting of everything: a place in each task's list of candidates (0 is no smoothing) and a place
+/// on the grid for each action unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Choice {
+    pub smoothing: PerTask<usize>,
+    pub thresholds: GridSteps,
+}
+
+impl Choice {
+    /// Nothing tuned: no smoothing, thresholds of 0.5.
+    pub const RAW: Choice = Choice {
+        smoothing: PerTask {
+            valence_arousal: 0,
+            expression: 0,
+            action_units: 0,
+        },
+        thresholds: HALF,
+    };
+}
+
+/// The tallies of one video or of several, one a candidate.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    pub valence_arousal: Vec<ValenceArousalTally>,
+    pub expression: Vec<ExpressionTally>,
+    pub action_units: Vec<ThresholdCounts>,
+}
+
+impl Evidence {
+    /// Of no video.
+    pub fn none(candidates: &PerTask<Vec<Kernel>>) -> Self {
+        Self {
+            valence_arousal: vec![ValenceArousalTally::default(); candidates.valence_arousal.len()],
+            expression: vec![ExpressionTally::default(); candidates.expression.len()],
+            action_units: vec![ThresholdCounts::default(); candidates.action_units.len()],
+        }
+    }
+
+    /// Smooths the video with every candidate and counts its labelled frames.
+    ///
+    /// # Errors
+    /// A candidate in seconds on a series without a frame rate.
+    pub fn count(
+        &mut self,
+        video: &LabelledVideo,
+        candidates: &PerTask<Vec<Kernel>>,
+    ) -> Result<(), PostprocessError> {
+        let series = &video.series;
+        for (tally, &kernel) in self.valence_arousal.iter_mut().zip(&candidates.valence_arousal) {
+            let curve = postprocess::valence_arousal(series, kernel)?;
+            for (entry, label) in &video.labels {
+                if let Some(point) = label.valence_arousal {
+                    tally.add(point, curve.as_ref().map(|curve| curve[*entry]));
+                }
+            }
+        }
+        for (tally, &kernel) in self.expression.iter_mut().zip(&candidates.expression) {
+            let curve = postprocess::expression(series, kernel)?;
+            for (entry, label) in &video.labels {
+                if let Some(class) = label.expression {
+                    let decided = curve
+                        .as_ref()
+                        .map(|curve| Expression::most_probable(&curve[*entry]));
+                    tally.add(class, decided);
+                }
+            }
+        }
+        for (counts, &kernel) in self.action_units.iter_mut().zip(&candidates.action_units) {
+            let curve = postprocess::action_units(series, kernel)?;
+            for (entry, label) in &video.labels {
+                if let Some(units) = label.action_units {
+                    counts.add(units, curve.as_ref().map(|curve| curve[*entry]));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds that of other videos.
+    pub fn merge(&mut self, other: &Evidence) {
+        for (tally, more) in self.valence_arousal.iter_mut().zip(&other.valence_arousal) {
+            tally.merge(more);
+        }
+        for (tally, more) in self.expression.iter_mut().zip(&other.expression) {
+            tally.merge(more);
+        }
+        for (counts, more) in self.action_units.iter_mut().zip(&other.action_units) {
+            counts.merge(more);
+        }
+    }
+
+    /// The tallies under one choice.
+    pub fn under(&self, choice: &Choice) -> TaskTallies {
+        TaskTallies {
+            valence_arousal: self.valence_arousal[choice.smoothing.valence_arousal],
+            expression: self.expression[choice.smoothing.expression],
+            action_units: self.action_units[choice.smoothing.action_units].tally(&choice.thresholds),
+        }
+    }
+}
+
+/// The best of everything on a set of videos.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fit {
+    /// The best candidate of each task (the first of equals) and the best thresholds with it. The
+    /// candidates of the action units are compared each with its own best thresholds, since
+    /// smoothing moves probabilities.
+    pub best: Choice,
+    /// The best thresholds without any smoothing.
+    pub raw_thresholds: GridSteps,
+}
+
+impl Fit {
+    pub fn of(evidence: &Evidence) -> Self {
+        let thresholds: Vec<GridSteps> = evidence.action_units.iter().map(ThresholdCounts::best).collect();
+        let action_units = first_best(
+            evidence
+                .action_units
+                .iter()
+                .zip(&thresholds)
+                .map(|(counts, steps)| counts.tally(steps).score()),
+        );
+        Self {
+            best: Choice {
+                smoothing: PerTask {
+                    valence_arousal: first_best(
+                        evidence.valence_arousal.iter().map(ValenceArousalTally::score),
+                    ),
+                    expression: first_best(evidence.expression.iter().map(ExpressionTally::score)),
+                    action_units,
+                },
+                thresholds: thresholds[action_units],
+            },
+            raw_thresholds: thresholds[0],
+        }
+    }
+
+    /// The best choice without any smoothing.
+    pub fn unsmoothed(&self) -> Choice {
+        Choice {
+            thresholds: self.raw_thresholds,
+            ..Choice::RAW
+        }
+    }
+}
+
+fn first_best(scores: impl Iterator<Item = Option<f64>>) -> usize {
+    let mut best = (0, None);
+    for (place, score) in scores.enumerate() {
+        // `None`, a task without predictions, is less than any score.
+        if score > best.1 {
+            best = (place, score);
+        }
+    }
+    best.0
+}
