@@ -49,7 +49,14 @@ fn run(frames: &[Vec<Detection>]) -> Vec<Vec<TrackedFace>> {
     let mut tracker = tracker();
     let numbered = frames.iter().zip(1..);
     numbered
-        .map(|(found, number)| tracker.update(frame(number), Some(f64::from(number) / 25.0), false, found.clone()))
+        .map(|(found, number)| {
+            tracker.update(
+                frame(number),
+                Some(f64::from(number) / 25.0),
+                false,
+                found.clone(),
+            )
+        })
         .collect()
 }
 
@@ -69,9 +76,18 @@ fn a_face_without_a_past_is_someone_new() {
 fn a_cut_ends_all_tracks() {
     let mut tracker = tracker();
     let found = vec![face(100.0, 100.0, 50.0, 0.9), face(300.0, 100.0, 80.0, 0.9)];
-    assert_eq!(persons(&tracker.update(frame(1), Some(0.0), false, found.clone())), [0, 1]);
-    assert_eq!(persons(&tracker.update(frame(2), Some(0.04), true, found.clone())), [2, 3]);
-    assert_eq!(persons(&tracker.update(frame(3), Some(0.08), false, found)), [2, 3]);
+    assert_eq!(
+        persons(&tracker.update(frame(1), Some(0.0), false, found.clone())),
+        [0, 1]
+    );
+    assert_eq!(
+        persons(&tracker.update(frame(2), Some(0.04), true, found.clone())),
+        [2, 3]
+    );
+    assert_eq!(
+        persons(&tracker.update(frame(3), Some(0.08), false, found)),
+        [2, 3]
+    );
 }
 
 #[test]
@@ -83,10 +99,18 @@ fn a_gap_is_measured_in_time_not_in_frames() {
             let mut last = vec![];
             for number in 1..=40 {
                 let time = timed.then_some(f64::from(number) / rate);
-                let found = if (11..=30).contains(&number) { vec![] } else { vec![face(100.0, 100.0, 50.0, 0.9)] };
+                let found = if (11..=30).contains(&number) {
+                    vec![]
+                } else {
+                    vec![face(100.0, 100.0, 50.0, 0.9)]
+                };
                 last = tracker.update(frame(number), time, false, found);
             }
-            assert_eq!(persons(&last), [expected], "{rate} frames a second, timed: {timed}");
+            assert_eq!(
+                persons(&last),
+                [expected],
+                "{rate} frames a second, timed: {timed}"
+            );
         }
     }
 }
@@ -106,7 +130,12 @@ fn a_flicker_does_not_live_as_long_as_a_face() {
 fn a_carried_face_moves_on_and_comes_back_to_its_person() {
     let mut tracker = tracker();
     for number in 1..=20 {
-        tracker.update(frame(number), None, false, vec![face(100.0 + 4.0 * number as f32, 100.0, 50.0, 0.9)]);
+        tracker.update(
+            frame(number),
+            None,
+            false,
+            vec![face(100.0 + 4.0 * number as f32, 100.0, 50.0, 0.9)],
+        );
     }
     for number in 21..=24 {
         let carried = tracker.carry(frame(number), None);
@@ -115,7 +144,9 @@ fn a_carried_face_moves_on_and_comes_back_to_its_person() {
         let truth = face(100.0 + 4.0 * number as f32, 100.0, 50.0, 0.9);
         assert!(carried[0].detection.bounding_box.overlap(&truth.bounding_box) > 0.9);
         let nose = carried[0].landmarks_smoothed.0[2];
-        assert!((nose.x - truth.landmarks.0[2].x).abs() < 2.0 && (nose.y - truth.landmarks.0[2].y).abs() < 2.0);
+        assert!(
+            (nose.x - truth.landmarks.0[2].x).abs() < 2.0 && (nose.y - truth.landmarks.0[2].y).abs() < 2.0
+        );
     }
     // The detector runs again and finds nobody: nobody is carried on.
     assert_eq!(persons(&tracker.update(frame(25), None, false, vec![])), []);
@@ -159,16 +190,42 @@ fn what_is_no_number_is_left_out() {
 #[test]
 fn strange_times_lose_nobody() {
     let mut tracker = tracker();
-    let times = [0.0, 0.0, -5.0, -4.96, -4.96, 3.0, 2.0, f64::NAN, 1e300, -1e300, f64::INFINITY, 0.0, 1e-300, 1e-7];
+    let times = [
+        0.0,
+        0.0,
+        -5.0,
+        -4.96,
+        -4.96,
+        3.0,
+        2.0,
+        f64::NAN,
+        1e300,
+        -1e300,
+        f64::INFINITY,
+        0.0,
+        1e-300,
+        1e-7,
+    ];
     for (number, time) in (1..).zip(times) {
-        let faces = tracker.update(frame(number), Some(time), false, vec![face(100.0, 100.0, 50.0, 0.9)]);
+        let faces = tracker.update(
+            frame(number),
+            Some(time),
+            false,
+            vec![face(100.0, 100.0, 50.0, 0.9)],
+        );
         assert_eq!(persons(&faces), [0]);
         let nose = faces[0].landmarks_smoothed.0[2];
-        assert!((nose.x - 100.0).abs() < 0.01 && (nose.y - 103.125).abs() < 0.01, "{nose:?}");
+        assert!(
+            (nose.x - 100.0).abs() < 0.01 && (nose.y - 103.125).abs() < 0.01,
+            "{nose:?}"
+        );
     }
     // Frame numbers that stand still or go back.
     for number in [3, 3, 1, u32::MAX] {
-        assert_eq!(persons(&tracker.update(frame(number), None, false, vec![face(100.0, 100.0, 50.0, 0.9)])), [0]);
+        assert_eq!(
+            persons(&tracker.update(frame(number), None, false, vec![face(100.0, 100.0, 50.0, 0.9)])),
+            [0]
+        );
     }
     for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e9] {
         let mut tracker = Tracker::new(TrackerSettings::default(), Some(rate));
@@ -184,11 +241,18 @@ fn two_hundred_faces() {
     let mut frames = Vec::new();
     for number in 0..30 {
         let step = number as f32;
-        frames.push((0..200).map(|i| face((i % 20) as f32 * 60.0 + step, (i / 20) as f32 * 70.0, 40.0, 0.9)).collect());
+        frames.push(
+            (0..200)
+                .map(|i| face((i % 20) as f32 * 60.0 + step, (i / 20) as f32 * 70.0, 40.0, 0.9))
+                .collect(),
+        );
     }
     let start = std::time::Instant::now();
     let tracked = run(&frames);
-    println!("200 faces a frame: {:.2} ms a frame", start.elapsed().as_secs_f64() * 1000.0 / 30.0);
+    println!(
+        "200 faces a frame: {:.2} ms a frame",
+        start.elapsed().as_secs_f64() * 1000.0 / 30.0
+    );
     let nose = |face: &TrackedFace| face.detection.landmarks.0[2].x;
     for (first, last) in tracked[0].iter().zip(tracked.last().unwrap()) {
         assert_eq!((first.person, nose(first) + 29.0), (last.person, nose(last)));
@@ -199,7 +263,8 @@ fn two_hundred_faces() {
 fn any_frame() -> impl Strategy<Value = Vec<Detection>> {
     let coordinate = prop_oneof![8 => (0..1280).prop_map(|x| x as f32), 1 => Just(-1e6), 1 => Just(3e38)];
     let size = prop_oneof![8 => (20..200).prop_map(|size| size as f32), 1 => Just(0.0), 1 => Just(-30.0)];
-    let any_face = (coordinate.clone(), coordinate, size, 0.5f32..1.0).prop_map(|(x, y, size, score)| face(x, y, size, score));
+    let any_face = (coordinate.clone(), coordinate, size, 0.5f32..1.0)
+        .prop_map(|(x, y, size, score)| face(x, y, size, score));
     prop::collection::vec(any_face, 0..8)
 }
 
@@ -207,7 +272,10 @@ fn any_frame() -> impl Strategy<Value = Vec<Detection>> {
 fn any_scene() -> impl Strategy<Value = Vec<Vec<Detection>>> {
     let person = (100i16..1100, 100i16..600, -12i16..12, -12i16..12, 40u8..160);
     prop::collection::vec(person, 1..6).prop_flat_map(|persons| {
-        let shown = prop::collection::vec(prop::collection::vec((0u8..10, -4i16..4, -4i16..4), persons.len()), 5..25);
+        let shown = prop::collection::vec(
+            prop::collection::vec((0u8..10, -4i16..4, -4i16..4), persons.len()),
+            5..25,
+        );
         shown.prop_map(move |frames| {
             let at = |(number, seen): (usize, &Vec<(u8, i16, i16)>)| {
                 let faces = persons.iter().zip(seen).filter(|(_, seen)| seen.0 > 0);

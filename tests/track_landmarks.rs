@@ -74,7 +74,11 @@ struct Course {
 fn follow(motion: impl Fn(f64) -> Detection, noise: f64) -> Course {
     let mut random = Noise(7);
     let mut tracker = Tracker::new(TrackerSettings::default(), Some(FRAME_RATE));
-    let mut course = Course { truth: vec![], raw: vec![], smoothed: vec![] };
+    let mut course = Course {
+        truth: vec![],
+        raw: vec![],
+        smoothed: vec![],
+    };
     for frame in 0..1000 {
         let time = f64::from(frame) / FRAME_RATE;
         let truth = motion(time);
@@ -102,7 +106,9 @@ fn root_mean_square(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 fn differences<'a>(a: &'a [Coordinates], b: &'a [Coordinates]) -> impl Iterator<Item = f64> + 'a {
-    a.iter().zip(b).flat_map(|(a, b)| (0..10).map(move |i| a[i] - b[i]))
+    a.iter()
+        .zip(b)
+        .flat_map(|(a, b)| (0..10).map(move |i| a[i] - b[i]))
 }
 
 impl Course {
@@ -184,7 +190,10 @@ fn off_means_as_detected() {
     for frame in 1..50 {
         let seen = face(300.0 + 40.0 * random.normal(), 0.3 * random.normal(), 0.0);
         for face in tracker.update(FrameIndex::new(frame).unwrap(), None, false, vec![seen]) {
-            let (raw, smoothed) = (coordinates(&seen.landmarks), coordinates(&face.landmarks_smoothed));
+            let (raw, smoothed) = (
+                coordinates(&seen.landmarks),
+                coordinates(&face.landmarks_smoothed),
+            );
             assert!((0..10).all(|i| (raw[i] - smoothed[i]).abs() < 1e-3));
         }
     }

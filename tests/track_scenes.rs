@@ -42,7 +42,12 @@ struct Face {
 }
 
 fn at(x: f64, y: f64, size: f64) -> Option<Face> {
-    Some(Face { x, y, size, turn: 0.0 })
+    Some(Face {
+        x,
+        y,
+        size,
+        turn: 0.0,
+    })
 }
 
 impl Face {
@@ -122,14 +127,21 @@ impl Detector {
             found.push((Some(who), seen));
         }
         if random.uniform() < self.false_alarms {
-            let anywhere = at(random.between(0.0, 1280.0), random.between(0.0, 720.0), random.between(30.0, 250.0));
+            let anywhere = at(
+                random.between(0.0, 1280.0),
+                random.between(0.0, 720.0),
+                random.between(30.0, 250.0),
+            );
             let mut seen = anywhere.unwrap().detection();
             seen.score = random.between(0.6, 0.75) as f32;
             found.push((None, seen));
         }
         let mut kept: Vec<(Option<usize>, Detection)> = Vec::new();
         for (who, seen) in found {
-            if kept.iter().all(|(_, front)| front.bounding_box.overlap(&seen.bounding_box) <= 0.35) {
+            if kept
+                .iter()
+                .all(|(_, front)| front.bounding_box.overlap(&seen.bounding_box) <= 0.35)
+            {
                 kept.push((who, seen));
             }
         }
@@ -157,7 +169,10 @@ fn follow(
         let tracked = tracker.update(FrameIndex::new(frame + 1).unwrap(), Some(time), false, detections);
         assert_eq!(tracked.len(), found.len());
         for (who, seen) in &found {
-            let face = tracked.iter().find(|face| face.detection == *seen).expect("every face found has a row");
+            let face = tracked
+                .iter()
+                .find(|face| face.detection == *seen)
+                .expect("every face found has a row");
             if let Some(who) = who {
                 let history = numbers.entry(*who).or_default();
                 if history.last() != Some(&face.person) {
@@ -179,7 +194,15 @@ const RUNS: u64 = 200;
 
 /// Identity switches over all runs of a scene.
 fn count_switches(name: &str, seconds: f64, scene: impl Fn(f64, &mut Random) -> Vec<Option<Face>>) -> usize {
-    let run = |seed| switches(&follow(seconds, seed, &REALISTIC, TrackerSettings::default(), &scene));
+    let run = |seed| {
+        switches(&follow(
+            seconds,
+            seed,
+            &REALISTIC,
+            TrackerSettings::default(),
+            &scene,
+        ))
+    };
     let count = (0..RUNS).map(run).sum();
     println!("{name}: {count} identity switches in {RUNS} runs of {seconds:.1} s");
     count
@@ -214,10 +237,14 @@ fn two_cross() {
 fn one_walks_behind_another() {
     for speed in [1.4, 2.0, 4.0, 6.0] {
         let seconds = 6.0 / speed + 1.0;
-        expect_no_switch(&format!("one walks behind another at {speed}"), seconds, move |t, _| {
-            let path = (t - seconds / 2.0) * speed * 120.0;
-            vec![at(640.0, 300.0, 130.0), at(640.0 + path, 290.0, 110.0)]
-        });
+        expect_no_switch(
+            &format!("one walks behind another at {speed}"),
+            seconds,
+            move |t, _| {
+                let path = (t - seconds / 2.0) * speed * 120.0;
+                vec![at(640.0, 300.0, 130.0), at(640.0 + path, 290.0, 110.0)]
+            },
+        );
     }
 }
 
@@ -235,13 +262,17 @@ fn hidden_for_up_to_a_second() {
         assert!(switches <= 1);
     }
     for hidden in [0.2, 0.4, 0.6, 0.8] {
-        let switches = count_switches(&format!("hidden for {hidden} s while walking"), 4.0, move |t, _| {
-            let seen = !(1.5..1.5 + hidden).contains(&t);
-            vec![
-                at(100.0 + 250.0 * t, 300.0, 120.0).filter(|_| seen),
-                at(1100.0 - 120.0 * t, 500.0, 100.0),
-            ]
-        });
+        let switches = count_switches(
+            &format!("hidden for {hidden} s while walking"),
+            4.0,
+            move |t, _| {
+                let seen = !(1.5..1.5 + hidden).contains(&t);
+                vec![
+                    at(100.0 + 250.0 * t, 300.0, 120.0).filter(|_| seen),
+                    at(1100.0 - 120.0 * t, 500.0, 100.0),
+                ]
+            },
+        );
         assert!(switches <= 1);
     }
 }
@@ -251,19 +282,28 @@ fn a_hand_held_camera_shakes() {
     // Two persons side by side; hands shake at 2 to 8 Hz.
     let wobble = |t: f64, phase: f64| {
         let tones = [(2.1, 0.4), (3.7, 0.3), (5.9, 0.2), (7.7, 0.1)];
-        tones.map(|(hertz, share)| share * (TAU * (hertz * t + phase * hertz)).sin()).iter().sum::<f64>()
+        tones
+            .map(|(hertz, share)| share * (TAU * (hertz * t + phase * hertz)).sin())
+            .iter()
+            .sum::<f64>()
     };
     for shake in [10.0, 20.0, 30.0] {
         expect_no_switch(&format!("camera shakes by {shake} px"), 6.0, move |t, _| {
             let (dx, dy) = (shake * wobble(t, 0.1), shake * wobble(t, 0.7));
-            vec![at(500.0 + dx, 300.0 + dy, 120.0), at(680.0 + dx, 310.0 + dy, 115.0)]
+            vec![
+                at(500.0 + dx, 300.0 + dy, 120.0),
+                at(680.0 + dx, 310.0 + dy, 115.0),
+            ]
         });
     }
     for shake in [3.0, 8.0] {
         // Every frame somewhere else, as with a bad stabiliser.
         expect_no_switch(&format!("camera jumps by {shake} px"), 6.0, move |_, random| {
             let (dx, dy) = (shake * random.normal(), shake * random.normal());
-            vec![at(500.0 + dx, 300.0 + dy, 120.0), at(680.0 + dx, 310.0 + dy, 115.0)]
+            vec![
+                at(500.0 + dx, 300.0 + dy, 120.0),
+                at(680.0 + dx, 310.0 + dy, 115.0),
+            ]
         });
     }
 }
@@ -271,9 +311,11 @@ fn a_hand_held_camera_shakes() {
 #[test]
 fn runs_through_the_picture() {
     for speed in [3.0, 6.0] {
-        expect_no_switch(&format!("runs at {speed} sizes a second"), 1280.0 / (speed * 100.0), move |t, _| {
-            vec![at(speed * 100.0 * t, 300.0, 100.0), at(640.0, 500.0, 140.0)]
-        });
+        expect_no_switch(
+            &format!("runs at {speed} sizes a second"),
+            1280.0 / (speed * 100.0),
+            move |t, _| vec![at(speed * 100.0 * t, 300.0, 100.0), at(640.0, 500.0, 140.0)],
+        );
     }
 }
 
@@ -281,7 +323,13 @@ fn runs_through_the_picture() {
 fn the_camera_zooms() {
     expect_no_switch("zoom by 3 in 1.5 s", 3.0, |t, _| {
         let zoom = 3f64.powf(((t - 0.7) / 1.5).clamp(0.0, 1.0));
-        let place = |x: f64, y: f64| at(640.0 + (x - 640.0) * zoom, 360.0 + (y - 360.0) * zoom, 70.0 * zoom);
+        let place = |x: f64, y: f64| {
+            at(
+                640.0 + (x - 640.0) * zoom,
+                360.0 + (y - 360.0) * zoom,
+                70.0 * zoom,
+            )
+        };
         vec![place(560.0, 350.0), place(720.0, 340.0)]
     });
 }
@@ -291,7 +339,13 @@ fn three_in_a_row() {
     expect_no_switch("three in a row", 8.0, |t, _| {
         let sway = |phase: f64| 20.0 * (TAU * (0.5 * t + phase)).sin();
         (0..3)
-            .map(|i| at(450.0 + 130.0 * f64::from(i) + sway(0.3 * f64::from(i)), 300.0 + sway(0.1), 110.0))
+            .map(|i| {
+                at(
+                    450.0 + 130.0 * f64::from(i) + sway(0.3 * f64::from(i)),
+                    300.0 + sway(0.1),
+                    110.0,
+                )
+            })
             .collect()
     });
 }
@@ -302,7 +356,11 @@ fn three_change_places() {
         (0..3)
             .map(|i| {
                 let angle = TAU * (t / 6.0 + f64::from(i) / 3.0);
-                at(640.0 + 260.0 * angle.cos(), 350.0 + 60.0 * angle.sin(), 110.0 + 12.0 * angle.sin())
+                at(
+                    640.0 + 260.0 * angle.cos(),
+                    350.0 + 60.0 * angle.sin(),
+                    110.0 + 12.0 * angle.sin(),
+                )
             })
             .collect()
     });
@@ -327,24 +385,43 @@ fn every_fourth_frame() {
     for seed in 0..RUNS {
         let mut random = Random(seed);
         let mut tracker = Tracker::new(TrackerSettings::default(), Some(FRAME_RATE));
-        let detector = Detector { misses: 0.0, false_alarms: 0.0, ..REALISTIC };
+        let detector = Detector {
+            misses: 0.0,
+            false_alarms: 0.0,
+            ..REALISTIC
+        };
         let mut numbers = Vec::new();
         for frame in 0..150 {
             let time = f64::from(frame) / FRAME_RATE;
             let sway = |phase: f64| 40.0 * (TAU * (0.5 * time + phase)).sin();
-            let truth = [at(400.0 + sway(0.0), 300.0, 120.0), at(800.0 + 60.0 * time, 300.0 + sway(0.3), 120.0)];
+            let truth = [
+                at(400.0 + sway(0.0), 300.0, 120.0),
+                at(800.0 + 60.0 * time, 300.0 + sway(0.3), 120.0),
+            ];
             let index = FrameIndex::new(frame + 1).unwrap();
             let faces = if frame % 4 == 0 {
                 let found = detector.look(&truth, &mut random);
-                tracker.update(index, Some(time), false, found.into_iter().map(|(_, seen)| seen).collect())
+                tracker.update(
+                    index,
+                    Some(time),
+                    false,
+                    found.into_iter().map(|(_, seen)| seen).collect(),
+                )
             } else {
                 tracker.carry(index, Some(time))
             };
             assert_eq!(faces.len(), 2);
             assert!(faces.iter().all(|face| face.carried == (frame % 4 != 0)));
             for (who, truth) in truth.iter().flatten().enumerate() {
-                let overlap = |face: &&TrackedFace| face.detection.bounding_box.overlap(&truth.detection().bounding_box);
-                let face = faces.iter().max_by(|a, b| overlap(a).total_cmp(&overlap(b))).unwrap();
+                let overlap = |face: &&TrackedFace| {
+                    face.detection
+                        .bounding_box
+                        .overlap(&truth.detection().bounding_box)
+                };
+                let face = faces
+                    .iter()
+                    .max_by(|a, b| overlap(a).total_cmp(&overlap(b)))
+                    .unwrap();
                 numbers.push((who, face.person));
                 if frame > 25 {
                     worst = worst.min(overlap(&face));

@@ -60,20 +60,30 @@ fn run_whole(arguments: &Arguments, console: &Console, stop: &Stop) -> CommandRe
     Ok(exit_code(outcome))
 }
 
-fn run_shard(path: &Path, shard: u32, arguments: &Arguments, console: &Console, stop: &Stop) -> CommandResult {
+fn run_shard(
+    path: &Path,
+    shard: u32,
+    arguments: &Arguments,
+    console: &Console,
+    stop: &Stop,
+) -> CommandResult {
     let plan = Plan::read(path)?;
     if shard >= plan.shards {
-        return Err(format!("{} has shards 0 to {}, not {shard}", path.display(), plan.shards - 1).into());
+        return Err(format!(
+            "{} has shards 0 to {}, not {shard}",
+            path.display(),
+            plan.shards - 1
+        )
+        .into());
     }
     let run = RunFolder::new(path.parent().unwrap_or(Path::new(".")));
     let inputs: Vec<PlannedInput> = plan.shard(shard).cloned().collect();
     let (outcome, pace) = work(&run, &plan, &inputs, arguments, console, stop)?;
-    if let Outcome::Complete(tally) | Outcome::Stopped(tally) = outcome {
-        println!(
-            "shard {shard}: {} done, {} done before, {} failed, {} frames in {:.1} s",
-            tally.done, tally.skipped, tally.failed, pace.frames, pace.wall_seconds
-        );
-    }
+    let (Outcome::Complete(tally) | Outcome::Stopped(tally)) = outcome;
+    println!(
+        "shard {shard}: {} done, {} done before, {} failed, {} frames in {:.1} s",
+        tally.done, tally.skipped, tally.failed, pace.frames, pace.wall_seconds
+    );
     Ok(exit_code(outcome))
 }
 
@@ -95,9 +105,18 @@ fn work(
         None => engine::default_workers(device),
     };
     let workers = (0..threads).map(|_| loaded.networks.fork()).collect();
-    let postprocess = plan.settings.pipeline.postprocess.resolve(loaded.calibration.as_ref())?;
-    let publication =
-        Publication::new(run.clone(), plan, engine::versions(), loaded.inference.clone(), postprocess)?;
+    let postprocess = plan
+        .settings
+        .pipeline
+        .postprocess
+        .resolve(loaded.calibration.as_ref())?;
+    let publication = Publication::new(
+        run.clone(),
+        plan,
+        engine::versions(),
+        loaded.inference.clone(),
+        postprocess,
+    )?;
     let mut progress = console.progress(inputs.len() as u64);
     let outcome = engine::annotate(
         inputs,

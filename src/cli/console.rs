@@ -48,7 +48,8 @@ impl Console {
     pub fn progress(&self, videos: u64) -> Progress {
         let drawn = self.format == LogFormat::Text && io::stderr().is_terminal();
         let bar = ProgressBar::new(videos).with_style(
-            ProgressStyle::with_template("{bar:30} {pos}/{len} videos  {msg}  {elapsed}").unwrap_or_else(|_| ProgressStyle::default_bar()),
+            ProgressStyle::with_template("{bar:30} {pos}/{len} videos  {msg}  {elapsed}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
         if drawn {
             self.bars.add(bar.clone());
@@ -134,7 +135,10 @@ impl Progress {
     pub fn end(&self, stop: &Stop) {
         self.bar.finish_and_clear();
         if stop.asked() {
-            tracing::warn!("stopped after {} frames; run the same command again to go on", self.frames);
+            tracing::warn!(
+                "stopped after {} frames; run the same command again to go on",
+                self.frames
+            );
         }
     }
 
@@ -152,7 +156,10 @@ impl Progress {
         let rate = self.frames as f64 / self.seconds().max(0.001);
         let mut line = format!("{} frames, {rate:.1} a second", self.frames);
         if let Some(left) = self.seconds_left(rate) {
-            line += &format!(", about {} left", indicatif::HumanDuration(Duration::from_secs_f64(left)));
+            line += &format!(
+                ", about {} left",
+                indicatif::HumanDuration(Duration::from_secs_f64(left))
+            );
         }
         if self.failed > 0 {
             line += &format!(", {} failed", self.failed);

@@ -19,7 +19,10 @@ pub fn run(_: Arguments) -> CommandResult {
     let libtorch = match probe.libtorch {
         Some(version) if version == LibtorchVersion::NEEDED => version.to_string(),
         Some(version) => format!("{version}, but {} is needed", LibtorchVersion::NEEDED),
-        None => format!("too old to say its version; {} is needed", LibtorchVersion::NEEDED),
+        None => format!(
+            "too old to say its version; {} is needed",
+            LibtorchVersion::NEEDED
+        ),
     };
     let cuda = match probe.cuda {
         Ok(count) => format!("{count} devices"),
@@ -34,8 +37,15 @@ pub fn run(_: Arguments) -> CommandResult {
     match engine::find_weights(&mut ModelSettings::default()) {
         Ok(records) => {
             for record in records {
-                let sha256 = record.sha256.as_deref().map(|sum| format!(", sha256 {sum}")).unwrap_or_default();
-                println!("{:10} {} ({}{sha256})", record.role, record.source, record.weights);
+                let sha256 = record
+                    .sha256
+                    .as_deref()
+                    .map(|sum| format!(", sha256 {sum}"))
+                    .unwrap_or_default();
+                println!(
+                    "{:10} {} ({}{sha256})",
+                    record.role, record.source, record.weights
+                );
             }
             Ok(ExitCode::from(EXIT_DONE))
         }

@@ -29,7 +29,11 @@ type CommandResult = Result<ExitCode, Box<dyn Error>>;
 /// Annotates faces in video, frame by frame: valence and arousal, eight expressions, twelve action
 /// units.
 #[derive(Parser)]
-#[command(name = "abaw", version, after_help = "Exit codes: 0 done, 2 usage or settings, 3 some inputs failed, 75 stopped.")]
+#[command(
+    name = "abaw",
+    version,
+    after_help = "Exit codes: 0 done, 2 usage or settings, 3 some inputs failed, 75 stopped."
+)]
 struct Arguments {
     /// How messages are written to stderr.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]

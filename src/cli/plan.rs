@@ -74,7 +74,10 @@ pub fn run(arguments: Arguments) -> CommandResult {
 
 /// Makes the plan of a run from the command line, touching nothing.
 pub fn make(work: &WorkArguments, shards: u32) -> Result<(RunFolder, Plan), Box<dyn Error>> {
-    let out = work.out.as_ref().ok_or("no --out RUN: name the folder that the run shall fill")?;
+    let out = work
+        .out
+        .as_ref()
+        .ok_or("no --out RUN: name the folder that the run shall fill")?;
     if work.inputs.is_empty() {
         return Err("no INPUT: name video files, or folders of videos".into());
     }
@@ -89,7 +92,11 @@ pub fn make(work: &WorkArguments, shards: u32) -> Result<(RunFolder, Plan), Box<
         pipeline.model.precision = precision;
     }
     pipeline.video.strict |= work.strict_video;
-    let kind = if work.crops { InputKind::Crops } else { InputKind::Video };
+    let kind = if work.crops {
+        InputKind::Crops
+    } else {
+        InputKind::Video
+    };
     let inputs = engine::collect(&work.inputs, kind)?;
     let (device, note) = work.device.resolve()?;
     tracing::info!("device: {note}");
@@ -104,5 +111,6 @@ pub fn make(work: &WorkArguments, shards: u32) -> Result<(RunFolder, Plan), Box<
 
 /// Makes the run's folder.
 pub fn prepare(run: &RunFolder) -> Result<(), String> {
-    run.prepare().map_err(|error| format!("cannot write to {}: {error}", run.root().display()))
+    run.prepare()
+        .map_err(|error| format!("cannot write to {}: {error}", run.root().display()))
 }

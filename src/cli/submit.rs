@@ -38,7 +38,11 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> CommandResult {
     let run = RunFolder::new(&arguments.run);
     let plan = Plan::read(&run.plan())?;
-    let if_missing = if arguments.allow_missing { IfMissing::Neutral } else { IfMissing::Refuse };
+    let if_missing = if arguments.allow_missing {
+        IfMissing::Neutral
+    } else {
+        IfMissing::Refuse
+    };
     let predictions = |video: &str| run.predictions(&plan, video);
     let (challenge, out) = (arguments.challenge, &arguments.out);
     let summary = if arguments.per_video {

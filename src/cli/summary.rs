@@ -8,8 +8,17 @@ const LISTED: usize = 40;
 /// Prints what a run came to and where its files are.
 pub fn print(run: &RunFolder, summary: &RunSummary) {
     let all = summary.videos.len() <= LISTED;
-    let width = summary.videos.iter().map(|video| video.id.as_str().chars().count()).max().unwrap_or(0).max(5);
-    println!("{:width$}  {:>8}  {:>9}  {:>7}  {:>8}", "video", "frames", "with face", "persons", "seconds");
+    let width = summary
+        .videos
+        .iter()
+        .map(|video| video.id.as_str().chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(5);
+    println!(
+        "{:width$}  {:>8}  {:>9}  {:>7}  {:>8}",
+        "video", "frames", "with face", "persons", "seconds"
+    );
     for video in &summary.videos {
         let seconds: f64 = video.seconds.values().sum();
         match (&video.failure, video.status) {
@@ -32,7 +41,13 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
     );
     println!("tables: {}/", run.tables().display());
     println!("summary: {}", run.summary().display());
-    if summary.weights.iter().any(|weights| weights.weights == "untrained") {
-        println!("UNTRAINED weights: the numbers in these tables mean nothing; give real ones with --weights FILE");
+    if summary
+        .weights
+        .iter()
+        .any(|weights| weights.weights == "untrained")
+    {
+        println!(
+            "UNTRAINED weights: the numbers in these tables mean nothing; give real ones with --weights FILE"
+        );
     }
 }

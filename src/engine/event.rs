@@ -1,14 +1,17 @@
 //! What happens during a run, for whoever watches.
 
 use super::input::VideoId;
-use super::run_folder::{Failure, Stage};
+use super::run_folder::Failure;
 use crate::table::{Counts, StageSeconds};
 
 /// News from the engine, in the order in which it happens.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// Work on a video begins; the container's own count of frames, if it has one.
-    Started { id: VideoId, expected_frames: Option<u64> },
+    Started {
+        id: VideoId,
+        expected_frames: Option<u64>,
+    },
     /// Frames of a video have passed detection and tracking.
     Frames { count: u64 },
     /// The table of a video is there.
@@ -48,6 +51,3 @@ impl Tally {
         self.done + self.skipped + self.failed
     }
 }
-
-/// Which stage an error belongs to, for failures that no stage names itself.
-pub(super) const UNKNOWN_STAGE: Stage = Stage::Write;

@@ -37,7 +37,9 @@ impl TryFrom<String> for VideoId {
 
     /// Accepts relative paths that stay below their folder.
     fn try_from(name: String) -> Result<Self, InputError> {
-        let inside = Path::new(&name).components().all(|part| matches!(part, Component::Normal(_)));
+        let inside = Path::new(&name)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
         if name.is_empty() || !inside {
             return Err(InputError::BadId { name });
         }
@@ -86,7 +88,11 @@ pub enum InputError {
         "two inputs would both be called `{id}`: {} and {}; annotate them in runs of their own, or give the folder above them",
         first.display(), second.display()
     )]
-    SameId { id: VideoId, first: PathBuf, second: PathBuf },
+    SameId {
+        id: VideoId,
+        first: PathBuf,
+        second: PathBuf,
+    },
     #[error("`{name}` cannot name a video")]
     BadId { name: String },
     #[error("{}: {reason}", path.display())]
@@ -135,9 +141,13 @@ impl Input {
 pub fn absence(argument: &Path, kind: InputKind) -> String {
     let path = argument.display();
     match (argument.is_dir(), kind) {
-        (true, InputKind::Video) => format!("{path}: no videos in this folder (for folders of face crops add --crops)"),
+        (true, InputKind::Video) => {
+            format!("{path}: no videos in this folder (for folders of face crops add --crops)")
+        }
         (true, InputKind::Crops) => format!("{path}: no folders of numbered .jpg or .png images here"),
-        (false, InputKind::Crops) if argument.exists() => format!("{path}: --crops takes folders of images, not files"),
+        (false, InputKind::Crops) if argument.exists() => {
+            format!("{path}: --crops takes folders of images, not files")
+        }
         (false, _) => format!("{path}: no such file or folder"),
     }
 }
@@ -163,7 +173,9 @@ fn videos(argument: &Path) -> Result<Vec<Input>, InputError> {
 }
 
 fn video(path: &Path, name: &Path) -> Result<Input, InputError> {
-    let bytes = path.metadata().map(|file| if file.is_file() { file.len() } else { 0 });
+    let bytes = path
+        .metadata()
+        .map(|file| if file.is_file() { file.len() } else { 0 });
     Ok(Input {
         id: VideoId::of_path(name)?,
         path: path.to_owned(),
@@ -189,8 +201,15 @@ fn crop_folders(argument: &Path) -> Result<Vec<Input>, InputError> {
     images
         .into_iter()
         .map(|(path, count)| {
-            let below = path.strip_prefix(argument).map(Path::to_owned).unwrap_or_default();
-            let name = if below.as_os_str().is_empty() { &own_name } else { &below };
+            let below = path
+                .strip_prefix(argument)
+                .map(Path::to_owned)
+                .unwrap_or_default();
+            let name = if below.as_os_str().is_empty() {
+                &own_name
+            } else {
+                &below
+            };
             Ok(Input {
                 id: VideoId::of_path(name)?,
                 kind: InputKind::Crops,
@@ -272,8 +291,14 @@ mod tests {
         let there = folder.path().join("there.mp4");
         let missing = folder.path().join("missing.mp4");
         touch(there.clone());
-        assert_eq!(ids(&collect(&[missing.clone(), there], InputKind::Video).unwrap()), ["missing", "there"]);
-        assert!(matches!(collect(&[missing], InputKind::Video), Err(InputError::NothingToDo { .. })));
+        assert_eq!(
+            ids(&collect(&[missing.clone(), there], InputKind::Video).unwrap()),
+            ["missing", "there"]
+        );
+        assert!(matches!(
+            collect(&[missing], InputKind::Video),
+            Err(InputError::NothingToDo { .. })
+        ));
     }
 
     #[test]
@@ -285,7 +310,10 @@ mod tests {
         let all = collect(&[folder.path().to_owned()], InputKind::Crops).unwrap();
         assert_eq!(ids(&all), ["341", "left/9"]);
         assert_eq!(all[0].bytes, 2);
-        assert_eq!(ids(&collect(&[folder.path().join("341")], InputKind::Crops).unwrap()), ["341"]);
+        assert_eq!(
+            ids(&collect(&[folder.path().join("341")], InputKind::Crops).unwrap()),
+            ["341"]
+        );
     }
 
     #[test]

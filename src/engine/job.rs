@@ -108,7 +108,11 @@ impl VideoJob {
     }
 
     /// Takes a clip back from detection and returns the batches of faces that are full now.
-    pub fn clip_detected(self: &Arc<Self>, number: u64, frames: Vec<DetectedFrame>) -> Result<Vec<FaceBatch>, ModelError> {
+    pub fn clip_detected(
+        self: &Arc<Self>,
+        number: u64,
+        frames: Vec<DetectedFrame>,
+    ) -> Result<Vec<FaceBatch>, ModelError> {
         self.clock.time(Stage::Track, || {
             let mut progress = self.progress();
             progress.waiting.insert(number, frames);
@@ -168,7 +172,9 @@ impl VideoJob {
     /// Gives the video up; the first reason counts.
     pub fn fail(&self, stage: Stage, reason: impl ToString) {
         let mut progress = self.progress();
-        progress.failure.get_or_insert_with(|| (stage, reason.to_string()));
+        progress
+            .failure
+            .get_or_insert_with(|| (stage, reason.to_string()));
     }
 
     /// True once the video is given up; work on it can be skipped.
@@ -189,13 +195,18 @@ impl VideoJob {
             progress.faces.clear();
             return Some(Err(failure));
         }
-        if progress.clips != Some(progress.next_clip) || progress.batches_out > 0 || !progress.faces.is_empty() {
+        if progress.clips != Some(progress.next_clip)
+            || progress.batches_out > 0
+            || !progress.faces.is_empty()
+        {
             return None;
         }
         progress.over = true;
         Some(Ok(Finished {
             timeline: std::mem::take(&mut progress.timeline),
-            ranking: progress.subjects.rank(SubjectRule::from_video_name(self.input.id.as_str())),
+            ranking: progress
+                .subjects
+                .rank(SubjectRule::from_video_name(self.input.id.as_str())),
             source: std::mem::take(&mut progress.source),
             frame_rate: progress.frame_rate,
         }))
@@ -237,10 +248,15 @@ impl Progress {
         let cut = self.shots.is_cut(&detected.signature);
         self.timeline.push_frame(index, time_s, cut);
         let faces = self.tracker.update(index, time_s, cut, detected.detections);
-        let places: Vec<_> = faces.iter().map(|face| (face.person, face.detection.bounding_box)).collect();
+        let places: Vec<_> = faces
+            .iter()
+            .map(|face| (face.person, face.detection.bounding_box))
+            .collect();
         self.subjects.observe(&places);
         for face in faces {
-            let slot = self.timeline.push_face(face.person, Sighting::Found(face.detection));
+            let slot = self
+                .timeline
+                .push_face(face.person, Sighting::Found(face.detection));
             let steady = Detection {
                 landmarks: face.landmarks_smoothed,
                 ..face.detection

@@ -55,7 +55,9 @@ pub struct Loaded {
 /// The networks of a run cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworksError {
-    #[error("the face detector's weights are missing: run `make detector`, or name them as detector_weights under [model] in the pipeline file")]
+    #[error(
+        "the face detector's weights are missing: run `make detector`, or name them as detector_weights under [model] in the pipeline file"
+    )]
     NoDetector,
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: std::io::Error },
@@ -117,7 +119,10 @@ pub fn find_weights(model: &mut ModelSettings) -> Result<Vec<WeightsRecord>, Net
 pub fn load(plan: &Plan, device: Device) -> Result<Loaded, NetworksError> {
     let pipeline = &plan.settings.pipeline;
     let model = &pipeline.model;
-    let detector_path = model.detector_weights.as_deref().ok_or(NetworksError::NoDetector)?;
+    let detector_path = model
+        .detector_weights
+        .as_deref()
+        .ok_or(NetworksError::NoDetector)?;
     check_unchanged(plan, ROLE_DETECTOR, detector_path)?;
     let detector = Detector::load(detector_path, device, &pipeline.detector)?;
 
@@ -138,14 +143,14 @@ pub fn load(plan: &Plan, device: Device) -> Result<Loaded, NetworksError> {
                     .to_owned(),
             );
             let architecture = Architecture::MULTITASK;
-            (Predictor::new(&initial_weights(&architecture, SEED)?, &architecture, form)?, None)
+            (
+                Predictor::new(&initial_weights(&architecture, SEED)?, &architecture, form)?,
+                None,
+            )
         }
     };
     Ok(Loaded {
-        networks: Networks {
-            detector,
-            predictor,
-        },
+        networks: Networks { detector, predictor },
         inference: form.to_string(),
         calibration,
         warnings,
@@ -168,7 +173,11 @@ fn trained(role: &str, path: &Path) -> Result<WeightsRecord, NetworksError> {
 
 fn check_unchanged(plan: &Plan, role: &str, path: &Path) -> Result<(), NetworksError> {
     let found = trained(role, path)?.sha256.unwrap_or_default();
-    let planned = plan.weights.iter().find(|record| record.role == role).and_then(|record| record.sha256.clone());
+    let planned = plan
+        .weights
+        .iter()
+        .find(|record| record.role == role)
+        .and_then(|record| record.sha256.clone());
     match planned {
         Some(planned) if planned != found => Err(NetworksError::Changed {
             path: path.to_owned(),
@@ -183,7 +192,10 @@ fn check_unchanged(plan: &Plan, role: &str, path: &Path) -> Result<(), NetworksE
 /// checkout, in an installation its root.
 fn above_the_program(name: &str) -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
-    program.ancestors().map(|folder| folder.join(name)).find(|path| path.is_file())
+    program
+        .ancestors()
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
 }
 
 fn absolute(path: &Path) -> PathBuf {

@@ -167,7 +167,11 @@ fn changed_keys(at: &str, old: &serde_json::Value, new: &serde_json::Value, foun
         (Some(old_map), Some(new_map)) => {
             let keys: std::collections::BTreeSet<&String> = old_map.keys().chain(new_map.keys()).collect();
             for key in keys {
-                let below = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+                let below = if at.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{at}.{key}")
+                };
                 let null = serde_json::Value::Null;
                 changed_keys(
                     &below,

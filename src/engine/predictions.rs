@@ -20,7 +20,11 @@ impl RunFolder {
     ///
     /// # Errors
     /// A table that cannot be read.
-    pub fn predictions(&self, plan: &Plan, video: &str) -> Result<Option<VideoPredictions>, PredictionsError> {
+    pub fn predictions(
+        &self,
+        plan: &Plan,
+        video: &str,
+    ) -> Result<Option<VideoPredictions>, PredictionsError> {
         let Some(input) = plan.input_named(video) else {
             return Ok(None);
         };
@@ -29,12 +33,15 @@ impl RunFolder {
             return Ok(None);
         }
         let (rows, _) = table::read(&path)?;
-        let of_subject = rows.into_iter().filter(|row| row.subject).map(|row| FramePrediction {
-            frame: row.frame,
-            valence_arousal: row.result.affect.valence_arousal,
-            expression: row.result.affect.expression,
-            action_units: row.result.action_units,
-        });
+        let of_subject = rows
+            .into_iter()
+            .filter(|row| row.subject)
+            .map(|row| FramePrediction {
+                frame: row.frame,
+                valence_arousal: row.result.affect.valence_arousal,
+                expression: row.result.affect.expression,
+                action_units: row.result.action_units,
+            });
         Ok(Some(VideoPredictions::new(of_subject)?))
     }
 }
@@ -46,7 +53,10 @@ impl Plan {
         let exact = self.inputs.iter().find(|input| input.id.as_str() == video);
         exact.or_else(|| {
             let ending = format!("/{video}");
-            let mut fitting = self.inputs.iter().filter(|input| input.id.as_str().ends_with(&ending));
+            let mut fitting = self
+                .inputs
+                .iter()
+                .filter(|input| input.id.as_str().ends_with(&ending));
             fitting.next().filter(|_| fitting.next().is_none())
         })
     }

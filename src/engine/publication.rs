@@ -92,7 +92,11 @@ impl Publication {
         }
     }
 
-    fn write(&self, video: &VideoJob, finished: Finished) -> Result<(Counts, Option<String>), (Stage, String)> {
+    fn write(
+        &self,
+        video: &VideoJob,
+        finished: Finished,
+    ) -> Result<(Counts, Option<String>), (Stage, String)> {
         if finished.timeline.frames() == 0 {
             return Err((Stage::Decode, "not one frame could be decoded".to_owned()));
         }
@@ -113,8 +117,14 @@ impl Publication {
             ..self.footer.clone()
         };
         let id = &video.input.id;
-        table::write(&self.run.table(id), id.as_str(), &rows, &footer, &video.clock.seconds())
-            .map_err(|error| (Stage::Write, error.to_string()))?;
+        table::write(
+            &self.run.table(id),
+            id.as_str(),
+            &rows,
+            &footer,
+            &video.clock.seconds(),
+        )
+        .map_err(|error| (Stage::Write, error.to_string()))?;
         // A leftover record of an earlier failure is only confusing; merge prefers the table.
         let _ = self.run.forget_failure(id);
         Ok((counts, finished.source.damage))
@@ -124,7 +134,11 @@ impl Publication {
 fn count(rows: &[Row]) -> Counts {
     let persons: BTreeSet<_> = rows.iter().filter_map(|row| row.person).collect();
     let frames = rows.iter().filter(|row| row.subject).count();
-    let mut with_face: Vec<_> = rows.iter().filter(|row| row.sighting.is_face()).map(|row| row.frame).collect();
+    let mut with_face: Vec<_> = rows
+        .iter()
+        .filter(|row| row.sighting.is_face())
+        .map(|row| row.frame)
+        .collect();
     with_face.dedup();
     Counts {
         frames: frames as u64,

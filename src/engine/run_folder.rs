@@ -123,7 +123,9 @@ impl RunFolder {
     /// The file system's reason why not.
     pub fn prepare(&self) -> io::Result<()> {
         std::fs::create_dir_all(self.tables())?;
-        tempfile::Builder::new().prefix(UNFINISHED_PREFIX).tempfile_in(&self.root)?;
+        tempfile::Builder::new()
+            .prefix(UNFINISHED_PREFIX)
+            .tempfile_in(&self.root)?;
         Ok(())
     }
 }

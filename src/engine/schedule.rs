@@ -191,13 +191,15 @@ impl Floor<'_> {
         self.guard(&video, Stage::Detect, || {
             let pictures: Vec<_> = frames.iter().map(|frame| &frame.picture).collect();
             let found = video.clock.time(Stage::Detect, || detector.detect(&pictures));
-            let detected = found.map_err(|error| error.to_string())?.into_iter().zip(frames).map(
-                |(detections, frame)| DetectedFrame {
+            let detected = found
+                .map_err(|error| error.to_string())?
+                .into_iter()
+                .zip(frames)
+                .map(|(detections, frame)| DetectedFrame {
                     signature: Signature::of(&frame.picture),
                     detections,
                     frame,
-                },
-            );
+                });
             let batches = video.clip_detected(number, detected.collect());
             self.send_batches(batches.map_err(|error| error.to_string())?);
             Ok(())
@@ -228,7 +230,9 @@ impl Floor<'_> {
             Ok(Err(reason)) => video.fail(stage, reason),
             Err(panic) => {
                 let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+                let text = text
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_default();
                 video.fail(stage, format!("a bug in this program, please report it: {text}"));
             }
         }

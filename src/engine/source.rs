@@ -130,7 +130,11 @@ fn read_crops(floor: &Floor, video: &Arc<VideoJob>, folder: &CropFolder) -> Resu
             if let Err(error) = &crop {
                 unreadable.push(error.to_string());
             }
-            let face = crop.ok().map(AlignedFace::new).transpose().map_err(|error| error.to_string())?;
+            let face = crop
+                .ok()
+                .map(AlignedFace::new)
+                .transpose()
+                .map_err(|error| error.to_string())?;
             crops.push((frame, face));
         }
         floor.send_batches(video.crops_read(crops, place));
@@ -138,8 +142,14 @@ fn read_crops(floor: &Floor, video: &Arc<VideoJob>, folder: &CropFolder) -> Resu
             count: some.len() as u64,
         });
     }
-    let damage = (!unreadable.is_empty())
-        .then(|| format!("{} of {} images unreadable, the first: {}", unreadable.len(), images.len(), unreadable[0]));
+    let damage = (!unreadable.is_empty()).then(|| {
+        format!(
+            "{} of {} images unreadable, the first: {}",
+            unreadable.len(),
+            images.len(),
+            unreadable[0]
+        )
+    });
     let facts = json!({
         "images": images.len(),
         "unnumbered_images": folder.unnumbered(),

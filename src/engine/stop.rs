@@ -28,17 +28,19 @@ impl Stop {
         let stop = Self::default();
         let asked = stop.clone();
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
-        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            let mut arrivals = signals.forever();
-            arrivals.next();
-            asked.ask();
-            std::thread::spawn(|| {
-                std::thread::sleep(GRACE);
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                let mut arrivals = signals.forever();
+                arrivals.next();
+                asked.ask();
+                std::thread::spawn(|| {
+                    std::thread::sleep(GRACE);
+                    std::process::exit(EXIT_STOPPED);
+                });
+                arrivals.next();
                 std::process::exit(EXIT_STOPPED);
-            });
-            arrivals.next();
-            std::process::exit(EXIT_STOPPED);
-        })?;
+            })?;
         Ok(stop)
     }
 

@@ -13,7 +13,11 @@ pub(super) fn assign(costs: &[f64], rows: usize, columns: usize, limit: f64) -> 
     let width = columns + rows;
     let cost = |row: usize, column: usize| {
         if column >= columns {
-            if column - columns == row { limit } else { f64::INFINITY }
+            if column - columns == row {
+                limit
+            } else {
+                f64::INFINITY
+            }
         } else {
             let cost = costs[row * columns + column];
             if cost < limit { cost } else { f64::INFINITY }
@@ -92,7 +96,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn total(costs: &[f64], columns: usize, limit: f64, chosen: &[Option<usize>]) -> f64 {
-        let cost = |(row, column): (usize, &Option<usize>)| column.map_or(limit, |c| costs[row * columns + c]);
+        let cost =
+            |(row, column): (usize, &Option<usize>)| column.map_or(limit, |c| costs[row * columns + c]);
         chosen.iter().enumerate().map(cost).sum()
     }
 
@@ -122,7 +127,10 @@ mod tests {
 
     #[test]
     fn dear_pairs_stay_apart() {
-        assert_eq!(assign(&[5.0, f64::NAN, f64::INFINITY, 5.0], 2, 2, 5.0), [None, None]);
+        assert_eq!(
+            assign(&[5.0, f64::NAN, f64::INFINITY, 5.0], 2, 2, 5.0),
+            [None, None]
+        );
     }
 
     #[test]

@@ -112,14 +112,21 @@ pub fn read_crop(path: &Path) -> Result<Picture, CropError> {
 
 /// True for names of images that may be crops: `.jpg`, `.jpeg`, `.png`.
 pub fn is_image_name(path: &Path) -> bool {
-    let extension = path.extension().and_then(OsStr::to_str).unwrap_or("").to_ascii_lowercase();
+    let extension = path
+        .extension()
+        .and_then(OsStr::to_str)
+        .unwrap_or("")
+        .to_ascii_lowercase();
     matches!(extension.as_str(), "jpg" | "jpeg" | "png")
 }
 
 fn frame_number(path: &Path) -> Option<FrameIndex> {
     let stem = path.file_stem()?.to_str()?;
     let digits = stem.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| stem.parse().ok()).flatten().and_then(FrameIndex::new)
+    digits
+        .then(|| stem.parse().ok())
+        .flatten()
+        .and_then(FrameIndex::new)
 }
 
 #[cfg(test)]
@@ -147,16 +154,24 @@ mod tests {
     #[test]
     fn one_frame_twice_and_no_frame_are_errors() {
         let twice = folder_of(&["00001.jpg", "1.png"]);
-        assert!(matches!(CropFolder::open(twice.path()), Err(CropError::Twice { .. })));
+        assert!(matches!(
+            CropFolder::open(twice.path()),
+            Err(CropError::Twice { .. })
+        ));
         let none = folder_of(&["a.png"]);
-        assert!(matches!(CropFolder::open(none.path()), Err(CropError::Empty { .. })));
+        assert!(matches!(
+            CropFolder::open(none.path()),
+            Err(CropError::Empty { .. })
+        ));
     }
 
     #[test]
     fn other_sizes_are_brought_to_112() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("00001.png");
-        RgbImage::from_fn(224, 56, |x, _| image::Rgb([if x < 112 { 200 } else { 40 }, 7, 0])).save(&path).unwrap();
+        RgbImage::from_fn(224, 56, |x, _| image::Rgb([if x < 112 { 200 } else { 40 }, 7, 0]))
+            .save(&path)
+            .unwrap();
         let crop = read_crop(&path).unwrap();
         assert_eq!((crop.width(), crop.height()), (112, 112));
         assert_eq!(crop.pixel(20, 60), [200, 7, 0]);

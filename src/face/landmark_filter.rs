@@ -66,7 +66,9 @@ impl LandmarkFilter {
         let (centre, shape) = measure(seen, face);
         let velocity = zip(&shape, &self.raw, |now, before| (now - before) / seconds);
         let weight_of_speed = weight(settings.speed_cutoff_hz, seconds);
-        self.velocity = zip(&self.velocity, &velocity, |old, new| old + weight_of_speed * (new - old));
+        self.velocity = zip(&self.velocity, &velocity, |old, new| {
+            old + weight_of_speed * (new - old)
+        });
         let speed = (self.velocity.iter().flatten().map(|v| v * v).sum::<f64>() / 10.0).sqrt();
         let weight = if settings.enabled {
             weight(settings.cutoff_hz + settings.cutoff_per_speed * speed, seconds)

@@ -32,7 +32,6 @@ pub use error::FaceError;
 
 use serde::{Deserialize, Serialize};
 
-
 /// A place in a picture, in pixels; (0, 0) is the centre of the top left pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Point {

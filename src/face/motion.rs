@@ -104,12 +104,18 @@ impl Motion {
 
     /// A point of the picture in the box's own measure: (0, 0) is its middle, (±0.5, ±0.5) its corners.
     pub fn to_box(&self, [x, y]: [f64; 2]) -> [f64; 2] {
-        [(x - self.x.position) / self.width(), (y - self.y.position) / self.height()]
+        [
+            (x - self.x.position) / self.width(),
+            (y - self.y.position) / self.height(),
+        ]
     }
 
     /// The point of the picture, in pixels, at a place in the box's own measure.
     pub fn to_picture(&self, [x, y]: [f64; 2]) -> [f64; 2] {
-        [self.x.position + x * self.width(), self.y.position + y * self.height()]
+        [
+            self.x.position + x * self.width(),
+            self.y.position + y * self.height(),
+        ]
     }
 
     /// The root of the box's area, pixels.
@@ -184,7 +190,8 @@ impl Coordinate {
         self.position_variance += 2.0 * reach * self.covariance
             + reach * reach * self.velocity_variance
             + drive * persistence * persistence * (2.0 * steps - 3.0 + 4.0 * kept - kept * kept).max(0.0);
-        self.covariance = kept * (self.covariance + reach * self.velocity_variance) + drive * reach * (1.0 - kept);
+        self.covariance =
+            kept * (self.covariance + reach * self.velocity_variance) + drive * reach * (1.0 - kept);
         self.velocity_variance = kept * kept * self.velocity_variance + drive * (1.0 - kept * kept);
     }
 

@@ -95,18 +95,26 @@ impl Signature {
     fn shows_something(&self) -> bool {
         let cells = (COLUMNS * ROWS) as f32;
         let mean = self.luma.iter().flatten().sum::<f32>() / cells;
-        let variance = self.luma.iter().flatten().map(|luma| (luma - mean).powi(2)).sum::<f32>() / cells;
+        let variance = self
+            .luma
+            .iter()
+            .flatten()
+            .map(|luma| (luma - mean).powi(2))
+            .sum::<f32>()
+            / cells;
         variance > BLANK_CONTRAST * BLANK_CONTRAST
     }
 
     /// How different another picture is that was panned by some cells: one minus the correlation
     /// of what both show, black bars left out.
     fn difference_panned(&self, other: &Signature, columns: isize, rows: isize) -> f32 {
-        let (mut n, mut sum_a, mut sum_b, mut sum_aa, mut sum_bb, mut sum_ab) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
+        let (mut n, mut sum_a, mut sum_b, mut sum_aa, mut sum_bb, mut sum_ab) =
+            (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
         let columns_here = columns.max(0) as usize..(COLUMNS as isize + columns.min(0)) as usize;
         for row in rows.max(0)..ROWS as isize + rows.min(0) {
             let here = &self.luma[row as usize][columns_here.clone()];
-            let there = &other.luma[(row - rows) as usize][(columns_here.start as isize - columns) as usize..];
+            let there =
+                &other.luma[(row - rows) as usize][(columns_here.start as isize - columns) as usize..];
             for (&a, &b) in here.iter().zip(there) {
                 let counts = if a < BLACK && b < BLACK { 0.0 } else { 1.0 };
                 n += counts;
@@ -120,8 +128,14 @@ impl Signature {
         if n < (COLUMNS * ROWS / 8) as f32 {
             return 1.0;
         }
-        let contrast_a = (sum_aa / n - (sum_a / n).powi(2)).max(0.0).sqrt().max(BLANK_CONTRAST);
-        let contrast_b = (sum_bb / n - (sum_b / n).powi(2)).max(0.0).sqrt().max(BLANK_CONTRAST);
+        let contrast_a = (sum_aa / n - (sum_a / n).powi(2))
+            .max(0.0)
+            .sqrt()
+            .max(BLANK_CONTRAST);
+        let contrast_b = (sum_bb / n - (sum_b / n).powi(2))
+            .max(0.0)
+            .sqrt()
+            .max(BLANK_CONTRAST);
         let together = sum_ab / n - sum_a * sum_b / (n * n);
         1.0 - together / (contrast_a * contrast_b)
     }
@@ -132,14 +146,20 @@ impl Signature {
         if still < enough {
             return still;
         }
-        let pans = (-PAN_ROWS..=PAN_ROWS).flat_map(|rows| (-PAN_COLUMNS..=PAN_COLUMNS).map(move |columns| (columns, rows)));
+        let pans = (-PAN_ROWS..=PAN_ROWS)
+            .flat_map(|rows| (-PAN_COLUMNS..=PAN_COLUMNS).map(move |columns| (columns, rows)));
         pans.map(|(columns, rows)| self.difference_panned(other, columns, rows))
             .fold(still, f32::min)
     }
 
     /// Nearly the whole picture is brighter than another, or darker.
     fn is_flash_beside(&self, other: &Signature) -> bool {
-        let steps = self.luma.iter().flatten().zip(other.luma.iter().flatten()).map(|(a, b)| a - b);
+        let steps = self
+            .luma
+            .iter()
+            .flatten()
+            .zip(other.luma.iter().flatten())
+            .map(|(a, b)| a - b);
         let (mut brighter, mut darker) = (0, 0);
         for step in steps {
             brighter += usize::from(step > FLASH_STEP);
@@ -210,8 +230,17 @@ impl ShotDetector {
 
     /// The difference from which this frame is a cut.
     fn least_cut(&self, frame: &Signature) -> f32 {
-        let ShotSettings { possible, certain, prominence, .. } = self.settings;
-        if self.recent.front().is_some_and(|last| frame.is_flash_beside(last)) {
+        let ShotSettings {
+            possible,
+            certain,
+            prominence,
+            ..
+        } = self.settings;
+        if self
+            .recent
+            .front()
+            .is_some_and(|last| frame.is_flash_beside(last))
+        {
             certain
         } else {
             (prominence * self.usual).min(certain).max(possible)

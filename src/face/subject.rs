@@ -105,7 +105,12 @@ impl Subjects {
     /// themselves. A person is on the left who was so on average over the frames in which he was
     /// one of the two largest faces, so a moment alone does not count.
     pub fn rank(&self, rule: SubjectRule) -> Ranking {
-        let longest = self.presences.values().map(|presence| presence.frames).max().unwrap_or(0);
+        let longest = self
+            .presences
+            .values()
+            .map(|presence| presence.frames)
+            .max()
+            .unwrap_or(0);
         let distance = |presence: &Presence| match (rule, presence.side()) {
             (SubjectRule::LargestFace, _) => 0,
             (SubjectRule::OnSide(_), _) if presence.is_fleeting(longest) => 3,
@@ -127,7 +132,9 @@ pub struct Ranking(BTreeMap<PersonId, usize>);
 impl Ranking {
     /// Who speaks for a frame, of the persons present there; `None` if none was ever observed.
     pub fn subject(&self, present: impl IntoIterator<Item = PersonId>) -> Option<PersonId> {
-        let ranked = present.into_iter().filter_map(|person| Some((self.0.get(&person)?, person)));
+        let ranked = present
+            .into_iter()
+            .filter_map(|person| Some((self.0.get(&person)?, person)));
         ranked.min().map(|(_, person)| person)
     }
 
@@ -175,7 +182,10 @@ mod tests {
         assert_eq!(SubjectRule::from_video_name("10-60-1280x720_left"), LEFT);
         assert_eq!(SubjectRule::from_video_name("set/10-60-1280x720_right"), RIGHT);
         assert_eq!(SubjectRule::from_video_name("left"), SubjectRule::LargestFace);
-        assert_eq!(SubjectRule::from_video_name("_left/video1"), SubjectRule::LargestFace);
+        assert_eq!(
+            SubjectRule::from_video_name("_left/video1"),
+            SubjectRule::LargestFace
+        );
     }
 
     #[test]
@@ -239,8 +249,18 @@ mod tests {
 
     #[test]
     fn boxes_that_are_no_numbers_are_left_out() {
-        let subjects = watch(&[(1, &[face(A, f32::NAN, 10.0), face(B, 1.0, f32::INFINITY), face(C, 1.0, 5.0)])]);
-        assert_eq!(subjects.rank(SubjectRule::LargestFace).subject([A, B, C]), Some(C));
+        let subjects = watch(&[(
+            1,
+            &[
+                face(A, f32::NAN, 10.0),
+                face(B, 1.0, f32::INFINITY),
+                face(C, 1.0, 5.0),
+            ],
+        )]);
+        assert_eq!(
+            subjects.rank(SubjectRule::LargestFace).subject([A, B, C]),
+            Some(C)
+        );
     }
 
     proptest! {

@@ -215,7 +215,11 @@ impl Tracker {
         } = self.settings;
         let mut costs = Vec::with_capacity(detections.len() * self.tracks.len());
         for detection in detections {
-            let limit = if detection.score < birth_score { max_cost_weak } else { max_cost };
+            let limit = if detection.score < birth_score {
+                max_cost_weak
+            } else {
+                max_cost
+            };
             costs.extend(self.tracks.iter().map(|track| {
                 let surprise = track.motion.surprise(&detection.bounding_box, stray, size_stray);
                 let cost = surprise + if track.in_sight { 0.0 } else { hidden_cost };
@@ -309,7 +313,23 @@ impl Track {
 /// The numbers of a detection: box, score, landmarks.
 fn numbers(detection: &Detection) -> [f32; 15] {
     let BoundingBox { x1, y1, x2, y2 } = detection.bounding_box;
-    let mut numbers = [x1, y1, x2, y2, detection.score, 0., 0., 0., 0., 0., 0., 0., 0., 0., 0.];
+    let mut numbers = [
+        x1,
+        y1,
+        x2,
+        y2,
+        detection.score,
+        0.,
+        0.,
+        0.,
+        0.,
+        0.,
+        0.,
+        0.,
+        0.,
+        0.,
+        0.,
+    ];
     for (at, point) in detection.landmarks.0.iter().enumerate() {
         numbers[5 + 2 * at] = point.x;
         numbers[6 + 2 * at] = point.y;
