@@ -190,7 +190,11 @@ fn open_decoder(stream: &Stream, settings: &VideoSettings) -> Result<decoder::Vi
     };
     let known = decoder::find(codec).ok_or(undecodable(Error::DecoderNotFound))?;
     // Room for the padding that decoders add: this only keeps absurd frames from being allocated.
-    let max_pixels = (2 * u64::from(settings.max_pixels)).to_string();
+    let max_pixels = settings
+        .max_pixels
+        .saturating_mul(2)
+        .min(i32::MAX.unsigned_abs())
+        .to_string();
     let options: Dictionary = [("threads", "1"), ("max_pixels", max_pixels.as_str())]
         .into_iter()
         .collect();

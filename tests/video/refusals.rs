@@ -143,6 +143,12 @@ fn too_large_and_too_long_are_refused() {
     };
     assert_eq!(read(&endless, &settings).unwrap().frames.len(), 30);
     let settings = VideoSettings {
+        max_frames: u32::MAX,
+        max_pixels: u32::MAX,
+        ..VideoSettings::default()
+    };
+    assert_eq!(read(&endless, &settings).unwrap().frames.len(), 30);
+    let settings = VideoSettings {
         max_pixels: 96 * 64 - 1,
         ..VideoSettings::default()
     };
