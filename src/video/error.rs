@@ -1,9 +1,12 @@
 //! Why a video was not read.
 
+use std::ffi::CStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use ffmpeg_next as ffmpeg;
+
+use ffmpeg::ffi;
 
 use super::Damage;
 
@@ -52,7 +55,7 @@ pub enum VideoFault {
         /// The codec's name in libav.
         codec: &'static str,
         /// What libav said.
-        reason: ffmpeg::Error,
+        reason: String,
     },
     /// A pixel format that cannot be turned into RGB.
     #[error("its pixels ({0}) cannot be turned into RGB; convert it with ffmpeg")]
@@ -86,7 +89,24 @@ pub enum VideoFault {
     Damaged(Damage),
     /// libav ran out of memory or met something unforeseen.
     #[error("libav failed ({0}); try again with fewer jobs at once")]
-    Libav(#[from] ffmpeg::Error),
+    Libav(String),
+}
+
+impl From<ffmpeg::Error> for VideoFault {
+    fn from(error: ffmpeg::Error) -> Self {
+        Self::Libav(libav_text(error))
+    }
+}
+
+/// What libav calls an error.
+pub(super) fn libav_text(error: ffmpeg::Error) -> String {
+    let mut text = [0; ffi::AV_ERROR_MAX_STRING_SIZE];
+    // SAFETY: libav writes a text of at most this size, ended by a zero.
+    let text = unsafe {
+        ffi::av_strerror(error.into(), text.as_mut_ptr(), text.len());
+        CStr::from_ptr(text.as_ptr())
+    };
+    text.to_string_lossy().into_owned()
 }
 
 impl VideoFault {

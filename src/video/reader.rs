@@ -27,8 +27,9 @@ pub struct Frame {
 
 /// Reads the frames of a video in decode order, as many as `ffprobe -count_frames` counts.
 ///
-/// Frames are turned upright, in RGB, each at its own size, interlaced ones as they are. The
-/// reader decodes in the calling thread and stays in the thread that made it.
+/// Of several video streams it reads the one that libav ranks best. Frames are turned upright, in
+/// RGB, each at its own size, interlaced ones as they are. The reader decodes in the calling thread
+/// and stays in the thread that made it.
 pub struct VideoReader {
     path: PathBuf,
     settings: VideoSettings,

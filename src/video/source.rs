@@ -12,6 +12,7 @@ use ffmpeg::format::stream::Disposition;
 use ffmpeg::{Dictionary, Error, Packet, Stream, codec, decoder, media};
 
 use super::containers;
+use super::error::libav_text;
 use super::orientation::Orientation;
 use super::truncation::Truncation;
 use super::watch::{Watch, Watched};
@@ -157,7 +158,7 @@ where
     let opened =
         ffmpeg::format::input_from_stream_with_interrupt(io, name.as_deref(), Some(options), give_up);
     opened.map_err(|error| match error {
-        Error::Other { errno: libc::ENOMEM } => VideoFault::Libav(error),
+        Error::Other { errno: libc::ENOMEM } => error.into(),
         // What libav answers for a demuxer that is not on the list.
         Error::Other { errno: libc::EINVAL } => VideoFault::NotAVideoContainer,
         _ => VideoFault::NotAVideo,
@@ -185,10 +186,15 @@ fn open_decoder(stream: &Stream, settings: &VideoSettings) -> Result<decoder::Vi
     let codec = parameters.id();
     let undecodable = |reason| VideoFault::Undecodable {
         codec: codec.name(),
-        reason,
+        reason: libav_text(reason),
     };
     let known = decoder::find(codec).ok_or(undecodable(Error::DecoderNotFound))?;
-    let max_pixels = settings.max_pixels.to_string();
+    // Room for the padding that decoders add: this only keeps absurd frames from being allocated.
+    let max_pixels = settings
+        .max_pixels
+        .saturating_mul(2)
+        .min(i32::MAX.unsigned_abs())
+        .to_string();
     let options: Dictionary = [("threads", "1"), ("max_pixels", max_pixels.as_str())]
         .into_iter()
         .collect();
@@ -211,4 +217,115 @@ pub fn check_size(width: u32, height: u32, settings: &VideoSettings) -> Result<(
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Cursor, SeekFrom};
+    use std::num::NonZeroU32;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// A stream in which each read from `trouble_at` bytes on takes `delay`, then fails with `failure`.
+    struct Troubled {
+        bytes: Cursor<Vec<u8>>,
+        trouble_at: u64,
+        delay: Duration,
+        failure: Option<i32>,
+    }
+
+    impl Read for Troubled {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.bytes.position() >= self.trouble_at {
+                std::thread::sleep(self.delay);
+                if let Some(errno) = self.failure {
+                    return Err(io::Error::from_raw_os_error(errno));
+                }
+            }
+            self.bytes.read(buffer)
+        }
+    }
+
+    impl Seek for Troubled {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.bytes.seek(to)
+        }
+    }
+
+    /// 400 frames of 64x64 without compression, 2.4 MB.
+    fn y4m() -> Vec<u8> {
+        let mut bytes = b"YUV4MPEG2 W64 H64 F25:1 Ip C420jpeg\n".to_vec();
+        for _ in 0..400 {
+            bytes.extend(b"FRAME\n");
+            bytes.extend([128; 64 * 64 * 3 / 2]);
+        }
+        bytes
+    }
+
+    fn packets(stream: Troubled) -> (usize, Option<VideoFault>) {
+        let settings = VideoSettings {
+            stall_seconds: NonZeroU32::MIN,
+            ..VideoSettings::default()
+        };
+        let mut source = match Source::from_stream(stream, Some("y4m"), &settings) {
+            Ok(source) => source,
+            Err(fault) => return (0, Some(fault)),
+        };
+        for count in 0.. {
+            match source.next_packet() {
+                Ok(Some(_)) => {}
+                Ok(None) => return (count, None),
+                Err(fault) => return (count, Some(fault)),
+            }
+        }
+        unreachable!()
+    }
+
+    #[test]
+    fn sound_streams_are_read_to_their_end() {
+        let stream = Troubled {
+            bytes: Cursor::new(y4m()),
+            trouble_at: u64::MAX,
+            delay: Duration::ZERO,
+            failure: None,
+        };
+        assert!(matches!(packets(stream), (400, None)));
+    }
+
+    #[test]
+    fn stalls_are_given_up() {
+        for trouble_at in [0, 2_000_000] {
+            let delay = Duration::from_millis(700);
+            let stream = Troubled {
+                bytes: Cursor::new(y4m()),
+                trouble_at,
+                delay,
+                failure: None,
+            };
+            let start = Instant::now();
+            let (count, fault) = packets(stream);
+            assert!(count < 400);
+            assert!(matches!(fault, Some(VideoFault::Stalled(1))), "{fault:?}");
+            assert!(start.elapsed() < Duration::from_secs(6));
+        }
+    }
+
+    #[test]
+    fn failed_reads_are_not_taken_for_the_end() {
+        for trouble_at in [0, 2_000_000] {
+            let (delay, failure) = (Duration::ZERO, Some(libc::EIO));
+            let stream = Troubled {
+                bytes: Cursor::new(y4m()),
+                trouble_at,
+                delay,
+                failure,
+            };
+            let (_, fault) = packets(stream);
+            let Some(VideoFault::ReadFailed(error)) = fault else {
+                panic!("{fault:?}")
+            };
+            assert_eq!(error.raw_os_error(), Some(libc::EIO));
+        }
+    }
 }

@@ -1,0 +1,8 @@
+//! The video room against clips made with the ffmpeg tool, counted and timed by ffprobe.
+
+mod clips;
+mod colour;
+mod damage;
+mod frames;
+mod refusals;
+mod rotation;
