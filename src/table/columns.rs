@@ -119,24 +119,22 @@ impl Columns<'_> {
         );
     }
 
+    /// Where there is no face the list holds ten nulls: pyarrow cannot read a fixed list that is
+    /// itself null.
     fn landmarks(&mut self) {
-        let places: Vec<Option<Landmarks>> = self
-            .rows
-            .iter()
-            .map(|row| row.sighting.place().map(|(_, landmarks)| landmarks))
-            .collect();
-        let coordinates = places.iter().flat_map(|place| {
-            let points = place.unwrap_or_default().0;
-            points.into_iter().flat_map(|point| [point.x, point.y])
+        let coordinates = self.rows.iter().flat_map(|row| {
+            let points = row.sighting.place().map(|(_, landmarks)| landmarks.0);
+            (0..5).flat_map(move |nth| {
+                let point = points.map(|points| points[nth]);
+                [point.map(|point| point.x), point.map(|point| point.y)]
+            })
         });
-        let item = Arc::new(Field::new("item", DataType::Float32, false));
-        let array = FixedSizeListArray::new(
-            item,
-            LANDMARK_COORDINATES,
-            Arc::new(Float32Array::from_iter_values(coordinates)),
-            Some(places.iter().map(Option::is_some).collect()),
+        let item = Arc::new(Field::new("item", DataType::Float32, true));
+        let values = Arc::new(Float32Array::from_iter(coordinates));
+        self.nullable(
+            "landmarks",
+            FixedSizeListArray::new(item, LANDMARK_COORDINATES, values, None),
         );
-        self.nullable("landmarks", array);
     }
 
     fn valence_arousal(&mut self, suffix: &str, of: impl Fn(&Row) -> Affect) {

@@ -178,8 +178,8 @@ impl<'batch> Faces<'batch> {
 
     fn at(&self, at: usize) -> super::Sighting {
         let [x1, y1, x2, y2] = self.bounding_box;
-        let place = (self.landmarks.is_valid(at) && x1.is_valid(at)).then(|| {
-            let first = self.landmarks.value_offset_at(at);
+        let first = self.landmarks.value_offset_at(at);
+        let place = (x1.is_valid(at) && self.coordinates.is_valid(first)).then(|| {
             let point = |nth: usize| Point {
                 x: self.coordinates.value(first + 2 * nth),
                 y: self.coordinates.value(first + 2 * nth + 1),
