@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the steps of the set-up share; each sources this file. Not run by itself.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -29,7 +30,7 @@ pip_into() {
   TMPDIR=$part/tmp PIP_ROOT_USER_ACTION=ignore python3 -m pip install $quiet --disable-pip-version-check \
     --no-cache-dir --no-compile --no-deps --require-hashes --only-binary=:all: "$@" --target "$part/set" -r "$lock" \
     2>"$part/errors" || {
-    grep -v '^WARNING: Retrying' "$part/errors" >&2
+    grep -v '^WARNING: Retrying' "$part/errors" >&2 || true
     fail "pip could not install $lock (no network?): run make again, or where there is one run" \
       "'pip install --no-deps --only-binary=:all: $* -r $lock --target DIR' and copy DIR here as $dir"
   }
