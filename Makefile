@@ -45,7 +45,7 @@ samples: packages ## fetch and make the sample clips that are not in the reposit
 	@setup/samples.sh
 
 test-packages: packages ## fetch DuckDB, pandas and pyarrow for the tests
-	@setup/test_packages.sh
+	@setup/test-packages.sh
 
 clean: ## remove what was built and fetched here; runs/ and the machine-wide cache stay
 	rm -rf target .deps

@@ -18,7 +18,7 @@ if [ ! -d "$dir" ]; then
     fail "libtorch: PyPI's set is for Linux x86_64, this is $(uname -sm): install libtorch 2.13.0 by hand so that $dir/torch/lib holds it"
   say "libtorch 2.13.0 ($set): downloading $size, once for this machine, into $dir"
   # Always CPython 3.11's wheels, whatever Python runs pip: only the C++ libraries and headers in them are used.
-  pip_into libtorch-$set.txt "$dir" --implementation cp --python-version 3.11
+  pip_into "libtorch-$set.txt" "$dir" --implementation cp --python-version 3.11
 fi
 if [ "$(readlink $link || true)" != "$dir" ]; then
   mkdir -p .deps

@@ -15,10 +15,11 @@ packages=(
 command -v apt-get >/dev/null ||
   fail "no apt-get here: install by hand what Debian 12 calls ${packages[*]}; then: mkdir -p .deps && touch .deps/packages-by-hand"
 
-installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null | sed -n 's/^installed //p')
+# dpkg-query fails when it knows one of them not at all, and still prints the others.
+installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null || true)
 missing=()
 for package in "${packages[@]}"; do
-  grep -qxF "$package" <<<"$installed" || missing+=("$package")
+  grep -qxF "installed $package" <<<"$installed" || missing+=("$package")
 done
 [ ${#missing[@]} = 0 ] && exit
 

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the steps of the set-up share; each sources this file. Not run by itself.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -27,9 +28,12 @@ pip_into() {
   [ -t 1 ] && quiet=  # a person sees the progress bars
   # pip unpacks below TMPDIR before it moves: next to DIR there is room, in /tmp perhaps not.
   TMPDIR=$part/tmp PIP_ROOT_USER_ACTION=ignore python3 -m pip install $quiet --disable-pip-version-check \
-    --no-cache-dir --no-compile --no-deps --require-hashes --only-binary=:all: "$@" --target "$part/set" -r "$lock" ||
-    fail "pip could not install $lock (see above; a network is needed once): run make again, or" \
-      "pip install --no-deps -r $lock --target $dir on a machine that can and copy the folder here"
+    --no-cache-dir --no-compile --no-deps --require-hashes --only-binary=:all: "$@" --target "$part/set" -r "$lock" \
+    2>"$part/errors" || {
+    grep -v '^WARNING: Retrying' "$part/errors" >&2 || true
+    fail "pip could not install $lock (no network?): run make again, or where there is one run" \
+      "'pip install --no-deps --only-binary=:all: $* -r $lock --target DIR' and copy DIR here as $dir"
+  }
   # Whoever was first, another checkout perhaps, installed the same.
   mv -T "$part/set" "$dir" 2>/dev/null || [ -d "$dir" ]
   rm -rf "$part"

@@ -8,6 +8,7 @@ import sys
 
 import duckdb
 import pandas
+import pyarrow.parquet
 
 
 def main(path: str) -> None:
@@ -15,6 +16,7 @@ def main(path: str) -> None:
     relation = duckdb.read_parquet(path)
     subjects = table.groupby("frame")["subject"].sum()
     found = {
+        "arrow": {field.name: str(field.type) for field in pyarrow.parquet.read_schema(path)},
         "pandas": {
             "rows": len(table),
             "columns": {name: str(dtype) for name, dtype in table.dtypes.items()},
