@@ -12,10 +12,12 @@
 //! and can be run again with other settings.
 
 pub mod affwild2;
+pub mod device;
 pub mod face;
 pub mod frame;
 pub mod labels;
 pub mod metrics;
 pub mod model;
 pub mod postprocess;
+pub mod training;
 pub mod video;

@@ -1,1 +1,33 @@
-//! The multitask DDAMFN network: layers, heads, weights in and out, inference forms.
+//! The multitask DDAMFN network (arXiv 2407.12390): layers, heads, weights in and out, inference
+//! forms.
+//!
+//! ```text
+//! crop -> backbone -> direction attention -> embedding -> heads
+//!         MFN         two heads, maximum     512 values   valence/arousal, expressions, action units
+//! ```
+//!
+//! [`Ddamfn`] is the one definition of the network: training and parity tests run it as it stands,
+//! and [`Predictor`] runs a copy that was [prepared](Ddamfn::prepare) for speed.
+
+mod architecture;
+mod backbone;
+mod coordinate_attention;
+mod crop;
+mod ddamfn;
+mod direction_attention;
+mod error;
+mod heads;
+mod initial_weights;
+mod layers;
+mod mixed_depthwise;
+mod predictor;
+
+pub use architecture::{ATTENTION_HEADS, AffectNet, Architecture, ClassOrder, Emotions, Tasks, is_unused};
+pub use backbone::Backbone;
+pub use crop::AlignedFace;
+pub use ddamfn::{Ddamfn, NamedTensors, Outputs, parameter_shapes};
+pub use error::{Misshapen, ModelError, NotFinite};
+pub use heads::HeadOutputs;
+pub use initial_weights::initial_weights;
+pub use layers::{Mode, WeightForm};
+pub use predictor::{InferenceForm, Precision, Predictor};

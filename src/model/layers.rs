@@ -1,0 +1,344 @@
+//! The layers that the network is made of: convolution, batch normalisation, PReLU, linear.
+//!
+//! Every layer is built from a [`Path`] whose name is PyTorch's, with parameters that are zero
+//! until weights are loaded. A layer can be [prepared](ConvBn::prepare) for inference: batch
+//! normalisation folded into the convolution before it, other precision, other memory layout.
+
+use std::ops::Deref;
+
+use tch::nn::Path;
+use tch::{Kind, TchError, Tensor};
+
+/// Momentum and epsilon of every batch normalisation: PyTorch's defaults, which DDAMFN uses.
+const MOMENTUM: f64 = 0.1;
+const EPSILON: f64 = 1e-5;
+
+/// Whether batch normalisation uses the statistics of the batch (and updates the running ones)
+/// or the running statistics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Training,
+    Inference,
+}
+
+/// The form that a network's weights take for inference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WeightForm {
+    /// Batch normalisation is folded into the convolutions.
+    pub folded: bool,
+    /// Convolution weights lie in memory with their channels last.
+    pub channels_last: bool,
+    /// Number format of the backbone and the attention heads.
+    pub kind: Kind,
+}
+
+/// A tensor that belongs to a layer. A clone shares the storage.
+#[derive(Debug)]
+pub(super) struct Parameter(Tensor);
+
+impl Parameter {
+    /// A trainable parameter of zeros, known to the path's store by name.
+    pub(super) fn trainable(path: &Path, name: &str, shape: &[i64]) -> Result<Self, TchError> {
+        let zeros = Tensor::f_zeros(shape, (path.kind(), path.device()))?;
+        Ok(Self(path.add(name, zeros, true)))
+    }
+
+    /// A parameter that no gradient reaches.
+    fn statistic(path: &Path, name: &str, shape: &[i64]) -> Result<Self, TchError> {
+        let zeros = Tensor::f_zeros(shape, (path.kind(), path.device()))?;
+        Ok(Self(path.add(name, zeros, false)))
+    }
+
+    /// A tensor that no store knows.
+    pub(super) fn fixed(tensor: Tensor) -> Self {
+        Self(tensor)
+    }
+
+    /// Changes number format and, for convolution weights, memory layout.
+    fn prepare(&mut self, form: WeightForm) -> Result<(), TchError> {
+        let mut tensor = self.0.f_detach()?.f_to_kind(form.kind)?;
+        if form.channels_last && tensor.dim() == 4 {
+            tensor = channels_last(&tensor)?;
+        }
+        self.0 = tensor;
+        Ok(())
+    }
+}
+
+impl Clone for Parameter {
+    fn clone(&self) -> Self {
+        Self(self.0.shallow_clone())
+    }
+}
+
+impl Deref for Parameter {
+    type Target = Tensor;
+
+    fn deref(&self) -> &Tensor {
+        &self.0
+    }
+}
+
+/// The same `[N, C, H, W]` tensor with its channels innermost in memory.
+fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
+    tensor
+        .f_permute([0, 2, 3, 1])?
+        .f_contiguous()?
+        .f_permute([0, 3, 1, 2])
+}
+
+/// What a convolution does; its weights come from a path.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Convolution {
+    inputs: i64,
+    outputs: i64,
+    kernel: [i64; 2],
+    stride: i64,
+    padding: i64,
+    groups: i64,
+    bias: bool,
+}
+
+impl Convolution {
+    /// A square kernel over all channels, padded so that stride 1 keeps the size; no bias.
+    pub(super) fn full(inputs: i64, outputs: i64, size: i64) -> Self {
+        Self {
+            inputs,
+            outputs,
+            kernel: [size, size],
+            stride: 1,
+            padding: size / 2,
+            groups: 1,
+            bias: false,
+        }
+    }
+
+    /// 1x1.
+    pub(super) fn pointwise(inputs: i64, outputs: i64) -> Self {
+        Self::full(inputs, outputs, 1)
+    }
+
+    /// A square kernel for each channel, padded so that stride 1 keeps the size; no bias.
+    pub(super) fn depthwise(channels: i64, size: i64) -> Self {
+        Self {
+            groups: channels,
+            ..Self::full(channels, channels, size)
+        }
+    }
+
+    /// A kernel for each channel that lies within the map: no padding, no bias. A kernel as large
+    /// as the map is a pool with learned weights.
+    pub(super) fn learned_pool(channels: i64, kernel: [i64; 2]) -> Self {
+        Self {
+            kernel,
+            padding: 0,
+            ..Self::depthwise(channels, 1)
+        }
+    }
+
+    pub(super) fn stride(self, stride: i64) -> Self {
+        Self { stride, ..self }
+    }
+
+    pub(super) fn with_bias(self) -> Self {
+        Self { bias: true, ..self }
+    }
+}
+
+/// A convolution.
+#[derive(Debug, Clone)]
+pub(super) struct Conv {
+    shape: Convolution,
+    weight: Parameter,
+    bias: Option<Parameter>,
+}
+
+impl Conv {
+    pub(super) fn new(path: &Path, shape: Convolution) -> Result<Self, TchError> {
+        let [height, width] = shape.kernel;
+        let weights = [shape.outputs, shape.inputs / shape.groups, height, width];
+        Ok(Self {
+            shape,
+            weight: Parameter::trainable(path, "weight", &weights)?,
+            bias: match shape.bias {
+                true => Some(Parameter::trainable(path, "bias", &[shape.outputs])?),
+                false => None,
+            },
+        })
+    }
+
+    /// `[N, inputs, H, W]` to `[N, outputs, H', W']`.
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let Convolution {
+            stride,
+            padding,
+            groups,
+            ..
+        } = self.shape;
+        x.f_conv2d(
+            &self.weight,
+            self.bias.as_deref(),
+            [stride, stride],
+            [padding, padding],
+            [1, 1],
+            groups,
+        )
+    }
+
+    pub(super) fn prepare(&mut self, form: WeightForm) -> Result<(), TchError> {
+        self.weight.prepare(form)?;
+        self.bias.as_mut().map_or(Ok(()), |bias| bias.prepare(form))
+    }
+}
+
+/// Batch normalisation over `[N, C, H, W]`.
+#[derive(Debug, Clone)]
+struct BatchNorm {
+    weight: Parameter,
+    bias: Parameter,
+    running_mean: Parameter,
+    running_var: Parameter,
+}
+
+impl BatchNorm {
+    fn new(path: &Path, channels: i64) -> Result<Self, TchError> {
+        Ok(Self {
+            weight: Parameter::trainable(path, "weight", &[channels])?,
+            bias: Parameter::trainable(path, "bias", &[channels])?,
+            running_mean: Parameter::statistic(path, "running_mean", &[channels])?,
+            running_var: Parameter::statistic(path, "running_var", &[channels])?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+        x.f_batch_norm(
+            Some(&*self.weight),
+            Some(&*self.bias),
+            Some(&*self.running_mean),
+            Some(&*self.running_var),
+            mode == Mode::Training,
+            MOMENTUM,
+            EPSILON,
+            true,
+        )
+    }
+
+    fn prepare(&mut self, form: WeightForm) -> Result<(), TchError> {
+        for parameter in [
+            &mut self.weight,
+            &mut self.bias,
+            &mut self.running_mean,
+            &mut self.running_var,
+        ] {
+            parameter.prepare(form)?;
+        }
+        Ok(())
+    }
+}
+
+/// Convolution and batch normalisation (the paper's "linear block"), which folding makes one.
+#[derive(Debug, Clone)]
+pub(super) struct ConvBn {
+    conv: Conv,
+    /// `None` once folded.
+    norm: Option<BatchNorm>,
+}
+
+impl ConvBn {
+    /// With parameters at `path.conv` and `path.bn`.
+    pub(super) fn new(path: &Path, shape: Convolution) -> Result<Self, TchError> {
+        Self::named(path, "conv", "bn", shape)
+    }
+
+    /// With parameters below the two names.
+    pub(super) fn named(path: &Path, conv: &str, norm: &str, shape: Convolution) -> Result<Self, TchError> {
+        Ok(Self {
+            conv: Conv::new(&(path / conv), shape)?,
+            norm: Some(BatchNorm::new(&(path / norm), shape.outputs)?),
+        })
+    }
+
+    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+        let x = self.conv.forward(x)?;
+        match &self.norm {
+            Some(norm) => norm.forward(&x, mode),
+            None => Ok(x),
+        }
+    }
+
+    pub(super) fn prepare(&mut self, form: WeightForm) -> Result<(), TchError> {
+        if form.folded {
+            self.fold()?;
+        }
+        self.conv.prepare(form)?;
+        self.norm.as_mut().map_or(Ok(()), |norm| norm.prepare(form))
+    }
+
+    /// `gain * (conv(x) + bias - mean) + shift` is a convolution with weights `gain * w` and bias
+    /// `gain * (bias - mean) + shift`, where `gain = weight / sqrt(var + eps)`. Computed in double,
+    /// so that folding costs no more than one rounding.
+    fn fold(&mut self) -> Result<(), TchError> {
+        let Some(norm) = self.norm.take() else {
+            return Ok(());
+        };
+        let kind = self.conv.weight.kind();
+        let double = |tensor: &Tensor| tensor.f_detach()?.f_to_kind(Kind::Double);
+        let spread = double(&norm.running_var)?.f_add_scalar(EPSILON)?.f_sqrt()?;
+        let gain = double(&norm.weight)?.f_div(&spread)?;
+        let weight = double(&self.conv.weight)?.f_mul(&gain.f_view([-1, 1, 1, 1])?)?;
+        let mut shift = double(&norm.running_mean)?.f_neg()?;
+        if let Some(bias) = &self.conv.bias {
+            shift = shift.f_add(&double(bias)?)?;
+        }
+        let bias = shift.f_mul(&gain)?.f_add(&double(&norm.bias)?)?;
+        self.conv.weight = Parameter(weight.f_to_kind(kind)?);
+        self.conv.bias = Some(Parameter(bias.f_to_kind(kind)?));
+        Ok(())
+    }
+}
+
+/// Convolution, batch normalisation and PReLU with a slope for each channel.
+#[derive(Debug, Clone)]
+pub(super) struct ConvBnPrelu {
+    linear: ConvBn,
+    slope: Parameter,
+}
+
+impl ConvBnPrelu {
+    pub(super) fn new(path: &Path, shape: Convolution) -> Result<Self, TchError> {
+        Ok(Self {
+            linear: ConvBn::new(path, shape)?,
+            slope: Parameter::trainable(&(path / "prelu"), "weight", &[shape.outputs])?,
+        })
+    }
+
+    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+        self.linear.forward(x, mode)?.f_prelu(&self.slope)
+    }
+
+    pub(super) fn prepare(&mut self, form: WeightForm) -> Result<(), TchError> {
+        self.linear.prepare(form)?;
+        self.slope.prepare(form)
+    }
+}
+
+/// A fully connected layer with bias.
+#[derive(Debug, Clone)]
+pub(super) struct Linear {
+    weight: Parameter,
+    bias: Parameter,
+}
+
+impl Linear {
+    pub(super) fn new(path: &Path, inputs: i64, outputs: i64) -> Result<Self, TchError> {
+        Ok(Self {
+            weight: Parameter::trainable(path, "weight", &[outputs, inputs])?,
+            bias: Parameter::trainable(path, "bias", &[outputs])?,
+        })
+    }
+
+    /// `[N, inputs]` to `[N, outputs]`.
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        x.f_linear(&self.weight, Some(&*self.bias))
+    }
+}

@@ -1,0 +1,280 @@
+//! Predictions for aligned faces, in the form that is fastest on a device.
+
+use std::fmt;
+
+use tch::nn::VarStore;
+use tch::{Device, Kind, TchError, Tensor, no_grad};
+
+use super::architecture::{Architecture, ClassOrder};
+use super::crop::AlignedFace;
+use super::ddamfn::{Ddamfn, NamedTensors};
+use super::error::{ModelError, NotFinite};
+use super::heads::HeadOutputs;
+use super::layers::{Mode, Parameter, WeightForm};
+use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, ValenceArousal};
+
+/// Mean and standard deviation of the training pictures' red, green and blue, on a scale of
+/// 0-255: ImageNet's, which DDAMFN uses.
+const MEAN: [f32; 3] = [0.485 * 255.0, 0.456 * 255.0, 0.406 * 255.0];
+const DEVIATION: [f32; 3] = [0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0];
+
+/// The number format that the backbone and the attention heads compute in. The layers after the
+/// embedding always use `f32`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    #[default]
+    F32,
+    Bf16,
+    /// CUDA only.
+    F16,
+}
+
+impl Precision {
+    fn kind(self) -> Kind {
+        match self {
+            Precision::F32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+            Precision::F16 => Kind::Half,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+            Precision::F16 => "f16",
+        })
+    }
+}
+
+/// How a network is run. Prints as the words that the table's footer records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InferenceForm {
+    pub device: Device,
+    pub precision: Precision,
+    /// Batch normalisation is folded into the convolutions.
+    pub folded: bool,
+    /// Maps lie in memory with their channels last.
+    pub channels_last: bool,
+}
+
+impl InferenceForm {
+    /// The fastest form: folded, channels last.
+    pub fn fast(device: Device, precision: Precision) -> Self {
+        Self {
+            device,
+            precision,
+            folded: true,
+            channels_last: true,
+        }
+    }
+
+    /// The form that PyTorch runs the original in: `f32`, as the weights are.
+    pub fn plain(device: Device) -> Self {
+        Self {
+            device,
+            precision: Precision::F32,
+            folded: false,
+            channels_last: false,
+        }
+    }
+}
+
+impl fmt::Display for InferenceForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.device {
+            Device::Cuda(n) => write!(f, "cuda:{n}")?,
+            _ => f.write_str("cpu")?,
+        }
+        write!(f, ", {}", self.precision)?;
+        if self.folded {
+            f.write_str(", folded batch normalisation")?;
+        }
+        if self.channels_last {
+            f.write_str(", channels last")?;
+        }
+        Ok(())
+    }
+}
+
+/// A network that annotates faces.
+///
+/// It is `Send` and not `Sync`: give each worker thread a clone. Clones share the weights.
+#[derive(Debug, Clone)]
+pub struct Predictor {
+    network: Ddamfn,
+    form: InferenceForm,
+    class_order: Option<ClassOrder>,
+    mean: Parameter,
+    deviation: Parameter,
+}
+
+impl Predictor {
+    /// The network of a checkpoint's tensors in a form for inference.
+    ///
+    /// # Errors
+    /// [`ModelError::WeightsDoNotFit`], [`ModelError::HalfOnCpu`], or libtorch's.
+    pub fn new(
+        tensors: &NamedTensors,
+        architecture: &Architecture,
+        form: InferenceForm,
+    ) -> Result<Self, ModelError> {
+        if form.precision == Precision::F16 && !form.device.is_cuda() {
+            return Err(ModelError::HalfOnCpu);
+        }
+        let mut network = Ddamfn::from_tensors(&VarStore::new(form.device), architecture, tensors)?;
+        network.prepare(WeightForm {
+            folded: form.folded,
+            channels_last: form.channels_last,
+            kind: form.precision.kind(),
+        })?;
+        Ok(Self {
+            network,
+            form,
+            class_order: architecture.class_order(),
+            mean: Parameter::fixed(Tensor::f_from_slice(&MEAN)?.f_to_device(form.device)?),
+            deviation: Parameter::fixed(Tensor::f_from_slice(&DEVIATION)?.f_to_device(form.device)?),
+        })
+    }
+
+    /// How the network is run.
+    pub fn form(&self) -> InferenceForm {
+        self.form
+    }
+
+    /// What the network says of each face, in order. The batch is copied to the device once and
+    /// the outputs back once.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] where an output is NaN or infinite, or libtorch's.
+    pub fn predict(&self, faces: &[&AlignedFace]) -> Result<Vec<Affect>, ModelError> {
+        if faces.is_empty() {
+            return Ok(Vec::new());
+        }
+        no_grad(|| {
+            let crops = self.normalise(&self.upload(faces)?)?;
+            let outputs = self.network.forward(&crops, Mode::Inference)?;
+            self.read(&outputs.heads, faces.len())
+        })
+    }
+
+    /// The faces' bytes on the device, `[N, 112, 112, 3]`.
+    fn upload(&self, faces: &[&AlignedFace]) -> Result<Tensor, TchError> {
+        let bytes: Vec<u8> = faces
+            .iter()
+            .flat_map(|face| face.picture().rgb())
+            .copied()
+            .collect();
+        let side = i64::from(AlignedFace::SIDE);
+        let pixels = Tensor::f_from_data_size(&bytes, &[faces.len() as i64, side, side, 3], Kind::Uint8)?;
+        match self.form.device {
+            // From pinned memory the copy runs beside what the device still computes.
+            device @ Device::Cuda(_) => {
+                pixels
+                    .f_pin_memory(device)?
+                    .f_to_device_(device, Kind::Uint8, true, false)
+            }
+            _ => Ok(pixels),
+        }
+    }
+
+    /// Bytes `[N, 112, 112, 3]` to the network's input `[N, 3, 112, 112]`.
+    fn normalise(&self, pixels: &Tensor) -> Result<Tensor, TchError> {
+        let crops = pixels
+            .f_to_kind(Kind::Float)?
+            .f_sub(&self.mean)?
+            .f_div(&self.deviation)?
+            .f_to_kind(self.form.precision.kind())?
+            .f_permute([0, 3, 1, 2])?;
+        match self.form.channels_last {
+            true => Ok(crops),
+            false => crops.f_contiguous(),
+        }
+    }
+
+    /// The outputs of all tasks as one table on the CPU, and from it the faces' affects.
+    fn read(&self, heads: &HeadOutputs, faces: usize) -> Result<Vec<Affect>, ModelError> {
+        let mut columns = Vec::new();
+        if let Some(valence_arousal) = &heads.valence_arousal {
+            columns.push(valence_arousal.shallow_clone());
+        }
+        let order = self.class_order;
+        if let (Some(logits), Some(order)) = (&heads.expression_logits, order) {
+            let classes = order.expressions().len() as i64;
+            columns.push(logits.f_narrow(1, 0, classes)?.f_softmax(1, Kind::Float)?);
+        }
+        if let Some(logits) = &heads.action_unit_logits {
+            columns.push(logits.f_sigmoid()?);
+        }
+        let table = Tensor::f_cat(&columns, 1)?.f_to_device(Device::Cpu)?;
+        let width = table.size2()?.1 as usize;
+        let mut values = vec![0.0f32; faces * width];
+        table.f_copy_data(&mut values, faces * width)?;
+
+        let mut affects = Vec::with_capacity(faces);
+        for (crop, row) in values.chunks_exact(width).enumerate() {
+            let mut row = Row { crop, values: row };
+            affects.push(Affect {
+                valence_arousal: match heads.valence_arousal {
+                    Some(_) => Some(row.valence_arousal()?),
+                    None => None,
+                },
+                expression: match order {
+                    Some(order) => Some(row.expression(order)?),
+                    None => None,
+                },
+                action_units: match heads.action_unit_logits {
+                    Some(_) => Some(row.action_units()?),
+                    None => None,
+                },
+            });
+        }
+        Ok(affects)
+    }
+}
+
+/// One crop's outputs, taken from the left.
+struct Row<'a> {
+    crop: usize,
+    values: &'a [f32],
+}
+
+impl Row<'_> {
+    fn take(&mut self, count: usize, output: NotFinite) -> Result<&[f32], ModelError> {
+        let (values, rest) = self.values.split_at(count);
+        self.values = rest;
+        match values.iter().all(|value| value.is_finite()) {
+            true => Ok(values),
+            false => Err(ModelError::NotFinite {
+                crop: self.crop,
+                output,
+            }),
+        }
+    }
+
+    fn valence_arousal(&mut self) -> Result<ValenceArousal, ModelError> {
+        let values = self.take(2, NotFinite::ValenceArousal)?;
+        Ok(ValenceArousal {
+            valence: values[0],
+            arousal: values[1],
+        })
+    }
+
+    fn expression(&mut self, order: ClassOrder) -> Result<[f32; EXPRESSIONS], ModelError> {
+        let classes = order.expressions();
+        let values = self.take(classes.len(), NotFinite::Expression)?;
+        let mut probabilities = [0.0; EXPRESSIONS];
+        for (class, probability) in classes.iter().zip(values) {
+            probabilities[class.index()] = *probability;
+        }
+        Ok(probabilities)
+    }
+
+    fn action_units(&mut self) -> Result<[f32; ACTION_UNITS], ModelError> {
+        let values = self.take(ACTION_UNITS, NotFinite::ActionUnits)?;
+        Ok(std::array::from_fn(|unit| values[unit]))
+    }
+}

@@ -1,0 +1,170 @@
+//! The losses of the multitask network (arXiv 2407.12390), each over the labels that are valid.
+
+use serde::{Deserialize, Serialize};
+use tch::{Reduction, TchError, Tensor};
+
+use crate::labels::{INVALID_CLASS, INVALID_VALENCE_AROUSAL};
+use crate::model::{ATTENTION_HEADS, Outputs};
+
+/// Keeps the concordance of two constants defined.
+const CCC_EPSILON: f64 = 1e-8;
+
+/// A batch's labels, with the challenge's markers where a frame was not annotated.
+#[derive(Debug)]
+pub struct Labels {
+    /// `[N, 2]`, floating; -5 is invalid.
+    pub valence_arousal: Tensor,
+    /// `[N]`, class numbers in the network's own order, `i64`; -1 is invalid.
+    pub expression: Tensor,
+    /// `[N, 12]`, 0 or 1, floating; -1 is invalid.
+    pub action_units: Tensor,
+}
+
+/// Which action unit labels count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActionUnitMask {
+    /// Those of frames whose twelve units are all annotated.
+    #[default]
+    Rows,
+    /// Every valid one.
+    Cells,
+}
+
+/// What each loss counts for in the total.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossWeights {
+    pub valence_arousal: f64,
+    pub expression: f64,
+    pub action_units: f64,
+    /// The paper: 0.1 where all layers are trained.
+    pub attention: f64,
+}
+
+impl Default for LossWeights {
+    fn default() -> Self {
+        Self {
+            valence_arousal: 1.0,
+            expression: 1.0,
+            action_units: 1.0,
+            attention: 0.1,
+        }
+    }
+}
+
+/// The losses of a batch, scalars. A task without output layer or without a valid label in the
+/// batch is `None`.
+#[derive(Debug)]
+pub struct Losses {
+    /// `1 - (CCC of valence + CCC of arousal) / 2` over rows with both valid.
+    pub valence_arousal: Option<Tensor>,
+    /// Cross-entropy of the logits.
+    pub expression: Option<Tensor>,
+    /// Binary cross-entropy of the logits, mean over the valid labels.
+    pub action_units: Option<Tensor>,
+    /// See [`attention_loss`].
+    pub attention: Tensor,
+}
+
+impl Losses {
+    /// The losses of a network's outputs.
+    pub fn of(outputs: &Outputs, labels: &Labels, mask: ActionUnitMask) -> Result<Self, TchError> {
+        let heads = &outputs.heads;
+        let task = |output: &Option<Tensor>, loss: &dyn Fn(&Tensor) -> Result<Option<Tensor>, TchError>| {
+            output.as_ref().map_or(Ok(None), loss)
+        };
+        Ok(Self {
+            valence_arousal: task(&heads.valence_arousal, &|va| {
+                valence_arousal_loss(va, &labels.valence_arousal)
+            })?,
+            expression: task(&heads.expression_logits, &|logits| {
+                expression_loss(logits, &labels.expression)
+            })?,
+            action_units: task(&heads.action_unit_logits, &|logits| {
+                action_unit_loss(logits, &labels.action_units, mask)
+            })?,
+            attention: attention_loss(&outputs.attention)?,
+        })
+    }
+
+    /// The weighted sum of the losses that there are.
+    pub fn total(&self, weights: &LossWeights) -> Result<Tensor, TchError> {
+        let mut total = self.attention.f_mul_scalar(weights.attention)?;
+        for (loss, weight) in [
+            (&self.valence_arousal, weights.valence_arousal),
+            (&self.expression, weights.expression),
+            (&self.action_units, weights.action_units),
+        ] {
+            if let Some(loss) = loss {
+                total = total.f_add(&loss.f_mul_scalar(weight)?)?;
+            }
+        }
+        Ok(total)
+    }
+}
+
+/// Concordance correlation coefficient of two vectors, with population variances.
+pub fn ccc(predicted: &Tensor, labels: &Tensor) -> Result<Tensor, TchError> {
+    let kind = predicted.kind();
+    let (mean_p, mean_l) = (predicted.f_mean(kind)?, labels.f_mean(kind)?);
+    let (centred_p, centred_l) = (predicted.f_sub(&mean_p)?, labels.f_sub(&mean_l)?);
+    let covariance = centred_p.f_mul(&centred_l)?.f_mean(kind)?;
+    let spread = centred_p
+        .f_square()?
+        .f_mean(kind)?
+        .f_add(&centred_l.f_square()?.f_mean(kind)?)?
+        .f_add(&mean_p.f_sub(&mean_l)?.f_square()?)?
+        .f_add_scalar(CCC_EPSILON)?;
+    covariance.f_mul_scalar(2.0)?.f_div(&spread)
+}
+
+/// `1 / (mean squared difference of the attention heads' maps + eps)`: pushes the heads apart.
+pub fn attention_loss([first, second]: &[Tensor; ATTENTION_HEADS]) -> Result<Tensor, TchError> {
+    let difference = first.f_mse_loss(second, Reduction::Mean)?;
+    difference.f_add_scalar(f64::EPSILON)?.f_reciprocal()
+}
+
+fn valence_arousal_loss(predicted: &Tensor, labels: &Tensor) -> Result<Option<Tensor>, TchError> {
+    let valid = labels
+        .f_gt(f64::from(INVALID_VALENCE_AROUSAL))?
+        .f_all_dim(1, false)?;
+    let rows = valid.f_nonzero()?.f_flatten(0, 1)?;
+    if rows.numel() == 0 {
+        return Ok(None);
+    }
+    let (predicted, labels) = (
+        predicted.f_index_select(0, &rows)?,
+        labels.f_index_select(0, &rows)?,
+    );
+    let agreement = |column| ccc(&predicted.f_select(1, column)?, &labels.f_select(1, column)?);
+    let sum = agreement(0)?.f_add(&agreement(1)?)?;
+    Ok(Some(sum.f_mul_scalar(-0.5)?.f_add_scalar(1.0)?))
+}
+
+fn expression_loss(logits: &Tensor, labels: &Tensor) -> Result<Option<Tensor>, TchError> {
+    let invalid = i64::from(INVALID_CLASS);
+    if labels.f_ne(invalid)?.f_any()?.f_int64_value(&[])? == 0 {
+        return Ok(None);
+    }
+    let smoothing = 0.0;
+    let loss = logits.f_cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, invalid, smoothing)?;
+    Ok(Some(loss))
+}
+
+fn action_unit_loss(
+    logits: &Tensor,
+    labels: &Tensor,
+    mask: ActionUnitMask,
+) -> Result<Option<Tensor>, TchError> {
+    let mut valid = labels.f_ge(0.0)?;
+    if mask == ActionUnitMask::Rows {
+        valid = valid.f_all_dim(1, true)?.f_expand_as(labels)?;
+    }
+    let (logits, labels) = (logits.f_masked_select(&valid)?, labels.f_masked_select(&valid)?);
+    if labels.numel() == 0 {
+        return Ok(None);
+    }
+    let loss = logits.f_binary_cross_entropy_with_logits::<Tensor>(&labels, None, None, Reduction::Mean)?;
+    Ok(Some(loss))
+}
