@@ -19,5 +19,6 @@ pub mod labels;
 pub mod metrics;
 pub mod model;
 pub mod postprocess;
+pub mod publish;
 pub mod training;
 pub mod video;
