@@ -156,17 +156,16 @@ fn read_entry(
     archive: &mut ZipArchive<BufReader<File>>,
     name: &str,
 ) -> Result<Vec<u8>, WeightsError> {
-    let entry = archive.by_name(name).map_err(|error| unzip_error(path, error))?;
+    let mut entry = archive.by_name(name).map_err(|error| unzip_error(path, error))?;
     if entry.compression() != zip::CompressionMethod::Stored {
         return Err(WeightsError::not_weights(
             path,
             "a zip archive made by another tool: its entries are compressed",
         ));
     }
-    let size = entry.size();
     let mut bytes = Vec::new();
+    // To the very end, where the checksum is compared.
     entry
-        .take(size)
         .read_to_end(&mut bytes)
         .map_err(|error| WeightsError::damaged(path, format!("{name}: {error}")))?;
     Ok(bytes)
