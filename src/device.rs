@@ -4,6 +4,7 @@
 //! name; it is loaded here, from beside `libtorch_cpu.so`. libtorch looks for CUDA once, so
 //! [`DeviceChoice::resolve`] or [`Probe::run`] must come before any other use of libtorch.
 
+use std::error::Error;
 use std::ffi::{CStr, OsStr, c_void};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +13,6 @@ use std::str::FromStr;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use tch::{Cuda, Device, Kind, Tensor};
-use thiserror::Error;
 
 /// The library that holds libtorch's CUDA operators.
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
@@ -29,7 +29,7 @@ pub enum DeviceChoice {
 }
 
 /// Why a device cannot be used. Each prints as one line.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     #[error("unknown device `{0}`: use auto, cpu, cuda or cuda:N")]
     Unknown(String),
@@ -137,7 +137,13 @@ fn load_cuda_library() -> Result<(), DeviceError> {
     let path = path.unwrap_or_else(|| PathBuf::from(CUDA_LIBRARY));
     // SAFETY: the library's initialisers only register operators with libtorch, which is loaded.
     let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_GLOBAL) };
-    let library = library.map_err(|error| DeviceError::NoCudaLibrary(error.to_string()))?;
+    let library = library.map_err(|error| {
+        // The loader's own words are in the cause.
+        let cause = error
+            .source()
+            .map_or_else(|| error.to_string(), ToString::to_string);
+        DeviceError::NoCudaLibrary(cause)
+    })?;
     // libtorch keeps pointers into it.
     std::mem::forget(library);
     Ok(())

@@ -196,24 +196,40 @@ fn duckdb_and_pandas_read_the_design_columns() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         let read: Value = serde_json::from_slice(&output.stdout).unwrap();
         let (rows, footer) = RUN.table(clip);
-        for reader in ["pandas", "duckdb"] {
-            assert_eq!(read[reader]["rows"], rows.len(), "{reader}");
-            let columns: Vec<&String> = read[reader]["columns"].as_object().unwrap().keys().collect();
-            assert_eq!(columns.len(), design_columns().len(), "{reader}: {columns:?}");
+        for reader in ["arrow", "duckdb"] {
+            let columns = match reader {
+                "arrow" => &read["arrow"],
+                _ => &read["duckdb"]["columns"],
+            };
+            assert_eq!(
+                columns.as_object().unwrap().len(),
+                design_columns().len(),
+                "{reader}: {columns}"
+            );
             for (name, types) in design_columns() {
-                let found = read[reader]["columns"][&name].as_str().unwrap_or("nothing");
-                let expected = if reader == "pandas" { types.0 } else { types.1 };
+                let found = columns[&name].as_str().unwrap_or("nothing");
+                let expected = if reader == "arrow" { types.0 } else { types.1 };
                 assert_eq!(found, expected, "{reader}: {name}");
             }
+        }
+        let names: Vec<&str> = read["pandas"]["columns"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        assert_eq!(names.len(), design_columns().len(), "pandas: {names:?}");
+        for reader in ["pandas", "duckdb"] {
+            assert_eq!(read[reader]["rows"], rows.len(), "{reader}");
         }
         assert_eq!(read["subject_per_frame_ok"], true);
         assert_eq!(read["frames"], serde_json::json!([1, footer.counts.frames]));
     }
 }
 
-/// The columns of the design with their types in pandas and in DuckDB.
+/// The columns of the design with their types in Arrow (pyarrow's words) and in DuckDB.
 fn design_columns() -> Vec<(String, (&'static str, &'static str))> {
-    const FLOAT: (&str, &str) = ("float32", "FLOAT");
+    const FLOAT: (&str, &str) = ("float", "FLOAT");
     let expressions = [
         "neutral",
         "anger",
@@ -226,17 +242,22 @@ fn design_columns() -> Vec<(String, (&'static str, &'static str))> {
     ];
     let units = [1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26];
     let mut columns: Vec<(String, (&str, &str))> = [
-        ("video", ("category", "VARCHAR")),
+        (
+            "video",
+            ("dictionary<values=string, indices=int32, ordered=0>", "VARCHAR"),
+        ),
         ("frame", ("uint32", "UINTEGER")),
-        ("time_s", ("float64", "DOUBLE")),
+        ("time_s", ("double", "DOUBLE")),
         ("subject", ("bool", "BOOLEAN")),
         ("detected", ("bool", "BOOLEAN")),
-        ("landmarks", ("object", "FLOAT[]")),
-        ("expression", ("category", "VARCHAR")),
+        ("landmarks", ("fixed_size_list<item: float>[10]", "FLOAT[]")),
+        (
+            "expression",
+            ("dictionary<values=string, indices=int8, ordered=0>", "VARCHAR"),
+        ),
     ]
     .map(|(name, types)| (name.to_owned(), types))
     .into();
-    // pandas has no integers with gaps: where a frame has nobody the column becomes float.
     columns.push(("person".to_owned(), ("uint16", "USMALLINT")));
     for name in ["det_score", "box_x1", "box_y1", "box_x2", "box_y2"] {
         columns.push((name.to_owned(), FLOAT));

@@ -1,6 +1,6 @@
 //! The end of a run in words and numbers.
 
-use abaw::engine::{RunFolder, RunSummary, Status};
+use abaw::engine::{RunFolder, RunSummary, Status, UNTRAINED};
 
 /// Videos listed one by one; of larger runs only the failed ones are.
 const LISTED: usize = 40;
@@ -41,13 +41,15 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
     );
     println!("tables: {}/", run.tables().display());
     println!("summary: {}", run.summary().display());
-    if summary
-        .weights
-        .iter()
-        .any(|weights| weights.weights == "untrained")
-    {
-        println!(
-            "UNTRAINED weights: the numbers in these tables mean nothing; give real ones with --weights FILE"
-        );
+    for weights in &summary.weights {
+        if weights.weights == UNTRAINED {
+            println!(
+                "UNTRAINED weights: the numbers in these tables mean nothing; give real ones with --weights FILE"
+            );
+        }
+        if !weights.silent_tasks.is_empty() {
+            let tasks = weights.silent_tasks.join(" and ");
+            println!("{} says nothing of {tasks}: null in the tables", weights.source);
+        }
     }
 }

@@ -20,7 +20,7 @@ mod timeline;
 pub use event::{Event, Tally};
 pub use input::{Input, InputError, InputKind, VideoId, collect};
 pub use merge::{MergeError, Pace, RunSummary, Status, Totals, VideoSummary, merge};
-pub use networks::{Loaded, Networks, NetworksError, find_weights, load, versions};
+pub use networks::{Loaded, Networks, NetworksError, UNTRAINED, find_weights, load, versions};
 pub use plan::{Plan, PlanError, PlannedInput, RunSettings};
 pub use predictions::PredictionsError;
 pub use publication::Publication;

@@ -24,6 +24,9 @@ const SEED: u64 = 2407_12390;
 /// What a record says of the networks' purposes.
 const ROLE_DETECTOR: &str = "detector";
 const ROLE_AFFECT: &str = "affect";
+const TRAINED: &str = "trained";
+/// Numbers of such weights mean nothing.
+pub const UNTRAINED: &str = "untrained";
 
 /// The networks of one worker.
 pub struct Networks {
@@ -73,6 +76,8 @@ pub enum NetworksError {
     Weights(#[from] WeightsError),
     #[error("affect weights: {0}")]
     Model(#[from] ModelError),
+    #[error("{}: the calibration that these weights carry cannot be used: {reason}", path.display())]
+    Calibration { path: PathBuf, reason: String },
 }
 
 /// Versions of what shapes the numbers, by name.
@@ -91,22 +96,31 @@ pub fn versions() -> BTreeMap<String, String> {
 /// record of both networks.
 ///
 /// # Errors
-/// [`NetworksError`] if a file is missing.
+/// [`NetworksError`] if a file is missing or holds no such network.
 pub fn find_weights(model: &mut ModelSettings) -> Result<Vec<WeightsRecord>, NetworksError> {
     let detector = match &model.detector_weights {
         Some(path) => path.clone(),
         None => above_the_program(DETECTOR).ok_or(NetworksError::NoDetector)?,
     };
     let affect = match &model.weights {
-        Some(path) => trained(ROLE_AFFECT, path)?,
+        Some(path) => {
+            let weights = Weights::load(path)?;
+            let silent = weights.architecture().silent_tasks();
+            WeightsRecord {
+                weights: if weights.card.trained { TRAINED } else { UNTRAINED }.to_owned(),
+                silent_tasks: silent.into_iter().map(str::to_owned).collect(),
+                ..record(ROLE_AFFECT, path)?
+            }
+        }
         None => WeightsRecord {
             role: ROLE_AFFECT.to_owned(),
-            weights: "untrained".to_owned(),
+            weights: UNTRAINED.to_owned(),
             source: format!("seed {SEED}"),
             sha256: None,
+            silent_tasks: Vec::new(),
         },
     };
-    let records = vec![trained(ROLE_DETECTOR, &detector)?, affect];
+    let records = vec![record(ROLE_DETECTOR, &detector)?, affect];
     model.detector_weights = Some(absolute(&detector));
     model.weights = model.weights.as_deref().map(absolute);
     Ok(records)
@@ -127,37 +141,61 @@ pub fn load(plan: &Plan, device: Device) -> Result<Loaded, NetworksError> {
     let detector = Detector::load(detector_path, device, &pipeline.detector)?;
 
     let form = InferenceForm::fast(device, model.precision);
-    let mut warnings = Vec::new();
     let (predictor, calibration) = match &model.weights {
         Some(path) => {
             check_unchanged(plan, ROLE_AFFECT, path)?;
             let weights = Weights::load(path)?;
-            (
-                Predictor::new(weights.tensors(), weights.architecture(), form)?,
-                weights.calibration(),
-            )
+            let predictor = Predictor::new(weights.tensors(), weights.architecture(), form)?;
+            (predictor, calibration(path, &weights)?)
         }
         None => {
-            warnings.push(
-                "untrained weights: the numbers of this run mean nothing; give real weights with --weights FILE"
-                    .to_owned(),
-            );
             let architecture = Architecture::MULTITASK;
-            (
-                Predictor::new(&initial_weights(&architecture, SEED)?, &architecture, form)?,
-                None,
-            )
+            let tensors = initial_weights(&architecture, SEED)?;
+            (Predictor::new(&tensors, &architecture, form)?, None)
         }
     };
     Ok(Loaded {
         networks: Networks { detector, predictor },
         inference: form.to_string(),
         calibration,
-        warnings,
+        warnings: plan.weights.iter().filter_map(warning).collect(),
     })
 }
 
-fn trained(role: &str, path: &Path) -> Result<WeightsRecord, NetworksError> {
+/// Thresholds and smoothing that weights carry in their card.
+fn calibration(path: &Path, weights: &Weights) -> Result<Option<Preset>, NetworksError> {
+    let parsed = weights
+        .card
+        .calibration
+        .as_deref()
+        .map(toml::from_str)
+        .transpose();
+    parsed.map_err(|error| NetworksError::Calibration {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// What a person should know of weights before trusting the numbers.
+fn warning(record: &WeightsRecord) -> Option<String> {
+    if record.weights == UNTRAINED {
+        Some(
+            "untrained weights: the numbers of this run mean nothing; give real ones with --weights FILE"
+                .to_owned(),
+        )
+    } else if !record.silent_tasks.is_empty() {
+        let tasks = record.silent_tasks.join(" and ");
+        Some(format!(
+            "{} says nothing of {tasks}: their columns are null",
+            record.source
+        ))
+    } else {
+        None
+    }
+}
+
+/// The record of a file of trained weights.
+fn record(role: &str, path: &Path) -> Result<WeightsRecord, NetworksError> {
     let sum = sha256(path).map_err(|source| NetworksError::File {
         path: path.to_owned(),
         source,
@@ -165,14 +203,15 @@ fn trained(role: &str, path: &Path) -> Result<WeightsRecord, NetworksError> {
     let name = path.file_name().unwrap_or(path.as_os_str());
     Ok(WeightsRecord {
         role: role.to_owned(),
-        weights: "trained".to_owned(),
+        weights: TRAINED.to_owned(),
         source: name.to_string_lossy().into_owned(),
         sha256: Some(sum),
+        silent_tasks: Vec::new(),
     })
 }
 
 fn check_unchanged(plan: &Plan, role: &str, path: &Path) -> Result<(), NetworksError> {
-    let found = trained(role, path)?.sha256.unwrap_or_default();
+    let found = record(role, path)?.sha256.unwrap_or_default();
     let planned = plan
         .weights
         .iter()

@@ -134,6 +134,26 @@ impl Architecture {
         }
     }
 
+    /// The tasks that the network has no output for, in words.
+    pub fn silent_tasks(&self) -> Vec<&'static str> {
+        let tasks = match *self {
+            Architecture::Hidden(tasks) | Architecture::Linear(tasks) => tasks,
+            Architecture::Official(_) => Tasks {
+                expressions: Some(Emotions::Eight),
+                ..Tasks::NONE
+            },
+        };
+        [
+            ("valence and arousal", tasks.valence_arousal),
+            ("expressions", tasks.expressions.is_some()),
+            ("action units", tasks.action_units),
+        ]
+        .into_iter()
+        .filter(|(_, spoken)| !spoken)
+        .map(|(task, _)| task)
+        .collect()
+    }
+
     /// The network that tensors belong to, judged by PyTorch's names and the shapes of the output
     /// layers. Whether all other tensors are there is for [`Ddamfn::from_tensors`] to say.
     ///

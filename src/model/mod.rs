@@ -21,6 +21,7 @@ mod initial_weights;
 mod layers;
 mod mixed_depthwise;
 mod predictor;
+pub mod weights;
 
 pub use architecture::{ATTENTION_HEADS, AffectNet, Architecture, ClassOrder, Emotions, Tasks, is_unused};
 pub use backbone::Backbone;

@@ -46,6 +46,9 @@ pub struct WeightsRecord {
     pub source: String,
     /// sha256 of the file; null without one.
     pub sha256: Option<String>,
+    /// Tasks that the network has no output for, in words: their columns are null.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent_tasks: Vec<String>,
 }
 
 /// Sizes of a table.

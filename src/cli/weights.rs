@@ -1,0 +1,76 @@
+//! `abaw weights`: bring in the weights that people have, show what a file holds.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use abaw::model::weights::{self, NumberFormat, Summary, WeightsError};
+use clap::{Args, Subcommand};
+
+use super::{CommandResult, EXIT_DONE};
+
+/// Bring in the weights that people have, show what a file holds.
+#[derive(Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Turn a PyTorch checkpoint or state dict (.pt, .pth, .safetensors) into weights for this program.
+    ///
+    /// Nothing in the checkpoint is run: a file that holds more than tensors and plain values is
+    /// refused, with the line of Python that makes a state dict of it.
+    Import {
+        /// The checkpoint.
+        checkpoint: PathBuf,
+        /// Where to write the weights.
+        #[arg(long, value_name = "FILE.safetensors")]
+        out: PathBuf,
+        /// How numbers are stored.
+        #[arg(long, value_enum, default_value_t)]
+        store: NumberFormat,
+        /// Overwrite the output.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Show what a file of weights holds: architecture, tasks, classes, source, calibration.
+    Show {
+        /// Weights of this program, or a checkpoint that could be imported.
+        file: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Does what the arguments say.
+pub fn run(arguments: Arguments) -> CommandResult {
+    match arguments.action {
+        Action::Import {
+            checkpoint,
+            out,
+            store,
+            force,
+        } => import(&checkpoint, out, store, force)?,
+        Action::Show { file, json: false } => print!("{}", Summary::of(&file)?),
+        Action::Show { file, json: true } => {
+            println!("{}", serde_json::to_string_pretty(&Summary::of(&file)?)?)
+        }
+    }
+    Ok(ExitCode::from(EXIT_DONE))
+}
+
+fn import(checkpoint: &Path, out: PathBuf, store: NumberFormat, force: bool) -> Result<(), WeightsError> {
+    if !force && out.exists() {
+        return Err(WeightsError::Exists { path: out });
+    }
+    let imported = weights::import(checkpoint)?;
+    for name in &imported.report.unknown {
+        tracing::warn!("left out {name}: no DDAMFN has such a tensor");
+    }
+    imported.weights.save(&out, store)?;
+    println!("{}", imported.report);
+    println!("wrote {}: {}", out.display(), imported.weights.architecture());
+    Ok(())
+}

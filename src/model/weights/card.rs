@@ -1,0 +1,178 @@
+//! What must be known of weights besides their numbers, and how it is kept in `.safetensors` metadata.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::labels::Expression;
+use crate::model::{Architecture, ClassOrder};
+
+/// Version of the metadata that this program writes and reads.
+const FORMAT_VERSION: &str = "1";
+
+/// What is known of weights besides their numbers.
+///
+/// Architecture, tasks and class order are not in it: the tensors themselves tell them
+/// ([`Weights::architecture`](super::Weights::architecture)). They are written into the file for those who read it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// How pixels become the network's input.
+    pub normalisation: Normalisation,
+    /// The templates that the faces of the training data were aligned to.
+    pub alignment: Alignment,
+    /// Where the weights come from, in words.
+    pub source: String,
+    /// Under which licence, if known.
+    pub licence: Option<String>,
+    /// False for a seeded initialisation: its predictions mean nothing.
+    pub trained: bool,
+    /// Thresholds and smoothing found for these weights, TOML. Its content is the post-processing's matter.
+    pub calibration: Option<String>,
+}
+
+/// Input = (RGB / 255 - mean) / std, for each channel.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Normalisation {
+    /// Of red, green and blue, on the scale of 0 to 1.
+    pub mean: [f32; 3],
+    /// Of red, green and blue, on the scale of 0 to 1.
+    pub std: [f32; 3],
+}
+
+impl Normalisation {
+    /// ImageNet's, which DDAMFN was trained with.
+    pub const IMAGENET: Normalisation = Normalisation {
+        mean: [0.485, 0.456, 0.406],
+        std: [0.229, 0.224, 0.225],
+    };
+}
+
+/// A way of aligning faces to 112x112 crops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Alignment {
+    /// The best of DDAMFN's five templates.
+    Ddamfn,
+    /// The one template common since ArcFace.
+    Arcface,
+}
+
+impl fmt::Display for Alignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Alignment::Ddamfn => "ddamfn",
+            Alignment::Arcface => "arcface",
+        })
+    }
+}
+
+impl Card {
+    /// The card of trained weights that came without one: input as DDAMFN's authors have it.
+    pub fn of_authors(source: String) -> Self {
+        Self {
+            normalisation: Normalisation::IMAGENET,
+            alignment: Alignment::Ddamfn,
+            source,
+            licence: None,
+            trained: true,
+            calibration: None,
+        }
+    }
+
+    /// The metadata of a file with weights of `architecture`: the card's fields and what the tensors
+    /// tell. What is not text is written as JSON.
+    pub(super) fn to_metadata(&self, architecture: &Architecture) -> BTreeMap<String, String> {
+        let fields = [
+            ("format_version", Some(FORMAT_VERSION.to_owned())),
+            ("architecture", Some(architecture.to_string())),
+            ("tasks", Some(json!(task_names(architecture)).to_string())),
+            ("class_order", class_order(architecture)),
+            ("normalisation", Some(json!(self.normalisation).to_string())),
+            ("alignment", Some(self.alignment.to_string())),
+            ("source", Some(self.source.clone())),
+            ("licence", self.licence.clone()),
+            ("trained", Some(self.trained.to_string())),
+            ("calibration", self.calibration.clone()),
+        ];
+        fields
+            .into_iter()
+            .filter_map(|(key, text)| Some((key.to_owned(), text?)))
+            .collect()
+    }
+
+    /// Reads the metadata of a file; `None` if this program did not write it. The error says what is wrong.
+    pub(super) fn from_metadata(
+        metadata: &HashMap<String, String>,
+        architecture: &Architecture,
+    ) -> Result<Option<Self>, String> {
+        match metadata.get("format_version").map(String::as_str) {
+            None => return Ok(None),
+            Some(FORMAT_VERSION) => {}
+            Some(other) => {
+                return Err(format!(
+                    "format_version {other}, but this program knows {FORMAT_VERSION} only"
+                ));
+            }
+        }
+        let expected = class_order(architecture);
+        if metadata.get("class_order") != expected.as_ref() {
+            return Err(format!(
+                "class_order is not {} as the output layers say",
+                expected.unwrap_or_default()
+            ));
+        }
+        let mut fields = serde_json::Map::new();
+        for (key, text) in metadata {
+            let value = match key.as_str() {
+                "normalisation" | "trained" => {
+                    serde_json::from_str(text).map_err(|error| format!("{key}: {error}"))?
+                }
+                _ => text.as_str().into(),
+            };
+            fields.insert(key.clone(), value);
+        }
+        serde_json::from_value(fields.into())
+            .map(Some)
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// The tasks that a network has outputs for.
+pub(super) fn task_names(architecture: &Architecture) -> Vec<&'static str> {
+    let (valence_arousal, expression, action_units) = match architecture {
+        Architecture::Hidden(tasks) | Architecture::Linear(tasks) => (
+            tasks.valence_arousal,
+            tasks.expressions.is_some(),
+            tasks.action_units,
+        ),
+        Architecture::Official(_) => (false, true, false),
+    };
+    let tasks = [
+        ("valence_arousal", valence_arousal),
+        ("expression", expression),
+        ("action_units", action_units),
+    ];
+    tasks
+        .into_iter()
+        .filter_map(|(name, present)| present.then_some(name))
+        .collect()
+}
+
+/// The names of a network's expression classes, by output.
+pub(super) fn class_names(architecture: &Architecture) -> Option<Vec<&'static str>> {
+    const AFFECTNET: [&str; 8] = [
+        "Neutral", "Happy", "Sad", "Surprise", "Fear", "Disgust", "Angry", "Contempt",
+    ];
+    Some(match architecture.class_order()? {
+        ClassOrder::Abaw => Expression::ALL.map(Expression::name).to_vec(),
+        ClassOrder::AffectNet7 => AFFECTNET[..7].to_vec(),
+        ClassOrder::AffectNet8 => AFFECTNET.to_vec(),
+    })
+}
+
+fn class_order(architecture: &Architecture) -> Option<String> {
+    class_names(architecture).map(|names| json!(names).to_string())
+}

@@ -1,0 +1,112 @@
+//! What can be wrong with a file of weights. Each error is one line: the file, the reason, what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tch::TchError;
+
+use super::torch::PickleError;
+use crate::model::ModelError;
+
+/// Weights could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// The file system's own reason.
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    /// A file of another kind, or of a kind that cannot be used.
+    #[error("{}: not usable as weights: {reason}", path.display())]
+    NotWeights { path: PathBuf, reason: String },
+    /// A file that contradicts itself: cut off, overwritten, made to deceive.
+    #[error("{}: damaged, get it again: {reason}", path.display())]
+    Damaged { path: PathBuf, reason: String },
+    /// A pickle that names more than tensors and plain values. It was not run.
+    #[error(
+        "{}: refused, since it holds the Python object `{object}`, which would have to be run; if you trust the file, \
+         make a state dict of it where that object can be imported: {}",
+        path.display(), state_dict_of(path, "torch.load", ", weights_only=False")
+    )]
+    Refused { path: PathBuf, object: String },
+    /// A program with its weights, not weights alone.
+    #[error(
+        "{}: refused, since it is a TorchScript program; make a state dict of it: {}",
+        path.display(), state_dict_of(path, "torch.jit.load", "")
+    )]
+    TorchScript { path: PathBuf },
+    /// More than one network, none of them the obvious one.
+    #[error("{}: several networks in it, at {}; save the one that is meant by itself", path.display(), places.join(", "))]
+    SeveralNetworks { path: PathBuf, places: Vec<String> },
+    /// The tensors do not make up a network; all that is missing or misshapen is listed.
+    #[error("{}: {source}", path.display())]
+    Network { path: PathBuf, source: ModelError },
+    /// Training diverged, or the numbers are of a type that weights do not have.
+    #[error("{}: NaN, infinite or integer numbers in {}", path.display(), names.join(", "))]
+    NotNumbers { path: PathBuf, names: Vec<String> },
+    /// Metadata of this program that cannot be understood or contradicts the tensors.
+    #[error("{}: metadata: {reason}", path.display())]
+    Card { path: PathBuf, reason: String },
+    /// A number that half precision cannot hold.
+    #[error("{name} has numbers too large for f16: store as bf16 or f32")]
+    TooLarge { name: String },
+    /// Nothing is overwritten unless asked for.
+    #[error("{}: exists already; overwrite it with --force", path.display())]
+    Exists { path: PathBuf },
+    /// libtorch refused an operation.
+    #[error("libtorch: {}", .0.to_string().lines().next().unwrap_or_default())]
+    Torch(#[from] TchError),
+}
+
+impl WeightsError {
+    pub(super) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(super) fn not_weights(path: &Path, reason: impl Into<String>) -> Self {
+        Self::NotWeights {
+            path: path.to_owned(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(super) fn no_network(path: &Path) -> Self {
+        Self::not_weights(
+            path,
+            "no tensor in it is named `features.0.conv.weight`, as DDAMFN's first layer is",
+        )
+    }
+
+    pub(super) fn damaged(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Damaged {
+            path: path.to_owned(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(super) fn pickle(path: &Path, error: PickleError) -> Self {
+        match error {
+            PickleError::Refused(object) => Self::Refused {
+                path: path.to_owned(),
+                object,
+            },
+            PickleError::Truncated => Self::damaged(path, "its pickle ends too early"),
+            other => Self::not_weights(
+                path,
+                format!("its pickle is not as `torch.save` writes them: {other}"),
+            ),
+        }
+    }
+}
+
+/// A line of shell that makes a state dict of a file that its user trusts.
+fn state_dict_of(path: &Path, load: &str, options: &str) -> String {
+    let (path, target) = (path.display(), path.with_extension("state_dict.pth"));
+    format!(
+        "python3 -c \"import torch; x = {load}('{path}', map_location='cpu'{options}); x = x if isinstance(x, dict) else x.state_dict(); \
+         x = x.get('model_state_dict', x.get('state_dict', x)); \
+         torch.save({{k: v for k, v in x.items() if torch.is_tensor(v)}}, '{}')\"",
+        target.display()
+    )
+}
