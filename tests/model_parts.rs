@@ -12,7 +12,7 @@ use abaw::frame::Picture;
 use abaw::labels::{Affect, Expression};
 use abaw::model::{
     AffectNet, AlignedFace, Architecture, Ddamfn, InferenceForm, Mode, ModelError, NamedTensors, NotFinite,
-    Precision, Predictor, Tasks, initial_weights,
+    Precision, Predictor, Tasks, WeightForm, initial_weights,
 };
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -89,6 +89,47 @@ fn with_head(weights: &NamedTensors, architecture: &Architecture) -> NamedTensor
     other
 }
 
+#[test]
+fn prepared_attention_gives_the_originals_outputs() {
+    let parts = parts();
+    for (kind, tolerance) in [(Kind::Float, 1e-4), (Kind::BFloat16, 0.02)] {
+        let mut network = network(&weights(&parts), &Architecture::MULTITASK);
+        network
+            .prepare(WeightForm {
+                folded: true,
+                channels_last: true,
+                kind,
+            })
+            .unwrap();
+        let features = parts["features_out"].to_kind(kind);
+        let heads = no_grad(|| network.attend(&features, Mode::Inference))
+            .unwrap()
+            .heads;
+        let softmax = |logits: &Tensor| logits.softmax(1, Kind::Float);
+        for (name, found, expected) in [
+            (
+                "va",
+                heads.valence_arousal.unwrap(),
+                parts["val_arousal"].shallow_clone(),
+            ),
+            (
+                "expression",
+                softmax(&heads.expression_logits.unwrap()),
+                softmax(&parts["emotions_logits"]),
+            ),
+            (
+                "units",
+                heads.action_unit_logits.unwrap().sigmoid(),
+                parts["actions_logits"].sigmoid(),
+            ),
+        ] {
+            let difference = difference(&found, &expected);
+            println!("{kind:?}, {name}: {difference:e}");
+            assert!(difference <= tolerance, "{kind:?}, {name}: {difference:e}");
+        }
+    }
+}
+
 fn predict(
     weights: &NamedTensors,
     architecture: &Architecture,
@@ -100,7 +141,7 @@ fn predict(
 }
 
 #[test]
-fn every_inference_form_predicts_the_same() {
+fn the_fast_form_predicts_what_the_plain_one_does() {
     let parts = parts();
     let (weights, face) = (weights(&parts), crop(&parts));
     let predict = |form| predict(&weights, &Architecture::MULTITASK, form, &face);

@@ -121,3 +121,12 @@ impl Backbone {
         self.stages.iter_mut().try_for_each(|stage| stage.prepare(form))
     }
 }
+impl Backbone {
+    pub fn run(&self, from: usize, to: usize, x: &Tensor) -> Tensor {
+        let mut x = x.shallow_clone();
+        for s in &self.stages[from..to] {
+            x = s.forward(&x, Mode::Inference).unwrap();
+        }
+        x
+    }
+}
