@@ -12,7 +12,7 @@ use abaw::frame::Picture;
 use abaw::labels::{Affect, Expression};
 use abaw::model::{
     AffectNet, AlignedFace, Architecture, Ddamfn, InferenceForm, Mode, ModelError, NamedTensors, NotFinite,
-    Precision, Predictor, Tasks, WeightForm, initial_weights,
+    Precision, Predictor, Tasks, initial_weights,
 };
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -78,31 +78,15 @@ fn attention_embedding_and_heads_give_the_originals_outputs() {
     }
 }
 
-/// A copy of the weights with a head of another form.
-fn with_head(weights: &NamedTensors, architecture: &Architecture) -> NamedTensors {
-    let mut other = initial_weights(architecture, 2).unwrap();
-    for (name, tensor) in &mut other {
-        if let Some(weight) = weights.get(name).filter(|weight| weight.size() == tensor.size()) {
-            *tensor = weight.shallow_clone();
-        }
-    }
-    other
-}
-
 #[test]
 fn prepared_attention_gives_the_originals_outputs() {
     let parts = parts();
-    for (kind, tolerance) in [(Kind::Float, 1e-4), (Kind::BFloat16, 0.02)] {
+    for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Bf16, 0.02)] {
         let mut network = network(&weights(&parts), &Architecture::MULTITASK);
         network
-            .prepare(WeightForm {
-                folded: true,
-                channels_last: true,
-                kind,
-            })
+            .prepare(InferenceForm::fast(Device::Cpu, precision))
             .unwrap();
-        let features = parts["features_out"].to_kind(kind);
-        let heads = no_grad(|| network.attend(&features, Mode::Inference))
+        let heads = no_grad(|| network.attend(&parts["features_out"], Mode::Inference))
             .unwrap()
             .heads;
         let softmax = |logits: &Tensor| logits.softmax(1, Kind::Float);
@@ -124,8 +108,8 @@ fn prepared_attention_gives_the_originals_outputs() {
             ),
         ] {
             let difference = difference(&found, &expected);
-            println!("{kind:?}, {name}: {difference:e}");
-            assert!(difference <= tolerance, "{kind:?}, {name}: {difference:e}");
+            println!("{precision}, {name}: {difference:e}");
+            assert!(difference <= tolerance, "{precision}, {name}: {difference:e}");
         }
     }
 }

@@ -4,7 +4,8 @@
 use tch::nn::Path;
 use tch::{TchError, Tensor};
 
-use super::layers::{Conv, ConvBn, Convolution, Mode, WeightForm};
+use super::inference_form::InferenceForm;
+use super::layers::{Conv, ConvBn, Convolution, Mode};
 
 /// The bottleneck of a gate has this share of the channels ...
 const REDUCTION: i64 = 32;
@@ -51,7 +52,7 @@ impl CoordinateGates {
         Ok((rows.f_sigmoid()?, columns.f_sigmoid()?))
     }
 
-    pub(super) fn prepare(&mut self, form: WeightForm) -> Result<(), TchError> {
+    pub(super) fn prepare(&mut self, form: InferenceForm) -> Result<(), TchError> {
         self.squeeze.prepare(form)?;
         self.rows.prepare(form)?;
         self.columns.prepare(form)
@@ -80,7 +81,7 @@ impl CoordinateAttention {
         x.f_mul(&columns)?.f_mul(&rows)
     }
 
-    pub(super) fn prepare(&mut self, form: WeightForm) -> Result<(), TchError> {
+    pub(super) fn prepare(&mut self, form: InferenceForm) -> Result<(), TchError> {
         self.gates.prepare(form)
     }
 }
