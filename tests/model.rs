@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use abaw::frame::Picture;
-use abaw::labels::{Affect, Expression};
+use abaw::labels::Affect;
 use abaw::model::{
-    AlignedFace, Architecture, ClassOrder, Ddamfn, InferenceForm, Mode, NamedTensors, Outputs, Precision,
-    Predictor, is_unused, parameter_shapes,
+    AlignedFace, Architecture, Ddamfn, InferenceForm, Mode, NamedTensors, Outputs, Precision, Predictor,
+    is_unused, parameter_shapes,
 };
 use abaw::training::{ActionUnitMask, Labels, LossWeights, Losses, ccc};
 use serde_json::Value;
@@ -95,12 +95,12 @@ fn every_layer_gives_the_originals_numbers() {
         }
         let outputs = network.forward(x, Mode::Inference).unwrap();
         let heads = &outputs.heads;
-        // The embedding's values reach 32, where float32 itself is 1e-4 from the exact result.
+        // The embedding's values reach 32: the original's own float32 is 8e-5 from its float64.
         for (name, found, tolerance) in [
             ("eval.features_out", &stages[8], 1e-4),
             ("eval.head_0", &outputs.attention[0], 1e-4),
             ("eval.head_1", &outputs.attention[1], 1e-4),
-            ("eval.embedding", &outputs.embedding, 1e-3),
+            ("eval.embedding", &outputs.embedding, 2e-4),
             ("eval.val_arousal", heads.valence_arousal.as_ref().unwrap(), 1e-4),
             (
                 "eval.emotions_logits",
@@ -220,7 +220,7 @@ fn a_prediction_hardly_depends_on_the_size_of_the_batch() {
     let Some(golden) = Golden::find() else { return };
     let crops = sixteen(&golden);
     let faces: Vec<_> = crops.iter().collect();
-    for (precision, tolerance) in [(Precision::F32, 1e-5), (Precision::Bf16, 0.02)] {
+    for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Bf16, 0.05)] {
         let predictor = golden.predictor(InferenceForm::fast(Device::Cpu, precision));
         let whole = predict(&predictor, &faces);
         for size in [1, 5] {

@@ -78,15 +78,40 @@ fn attention_embedding_and_heads_give_the_originals_outputs() {
     }
 }
 
-/// A copy of the weights with a head of another form.
-fn with_head(weights: &NamedTensors, architecture: &Architecture) -> NamedTensors {
-    let mut other = initial_weights(architecture, 2).unwrap();
-    for (name, tensor) in &mut other {
-        if let Some(weight) = weights.get(name).filter(|weight| weight.size() == tensor.size()) {
-            *tensor = weight.shallow_clone();
+#[test]
+fn prepared_attention_gives_the_originals_outputs() {
+    let parts = parts();
+    for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Bf16, 0.02)] {
+        let mut network = network(&weights(&parts), &Architecture::MULTITASK);
+        network
+            .prepare(InferenceForm::fast(Device::Cpu, precision))
+            .unwrap();
+        let heads = no_grad(|| network.attend(&parts["features_out"], Mode::Inference))
+            .unwrap()
+            .heads;
+        let softmax = |logits: &Tensor| logits.softmax(1, Kind::Float);
+        for (name, found, expected) in [
+            (
+                "va",
+                heads.valence_arousal.unwrap(),
+                parts["val_arousal"].shallow_clone(),
+            ),
+            (
+                "expression",
+                softmax(&heads.expression_logits.unwrap()),
+                softmax(&parts["emotions_logits"]),
+            ),
+            (
+                "units",
+                heads.action_unit_logits.unwrap().sigmoid(),
+                parts["actions_logits"].sigmoid(),
+            ),
+        ] {
+            let difference = difference(&found, &expected);
+            println!("{precision}, {name}: {difference:e}");
+            assert!(difference <= tolerance, "{precision}, {name}: {difference:e}");
         }
     }
-    other
 }
 
 fn predict(
@@ -100,7 +125,7 @@ fn predict(
 }
 
 #[test]
-fn every_inference_form_predicts_the_same() {
+fn the_fast_form_predicts_what_the_plain_one_does() {
     let parts = parts();
     let (weights, face) = (weights(&parts), crop(&parts));
     let predict = |form| predict(&weights, &Architecture::MULTITASK, form, &face);
