@@ -61,6 +61,27 @@ fn run(frames: &[Vec<Detection>]) -> Vec<Vec<TrackedFace>> {
 }
 
 #[test]
+fn settings_out_of_range_are_refused() {
+    assert!(TrackerSettings::default().check().is_ok());
+    let settings = |text: &str| toml::from_str::<TrackerSettings>(text);
+    let refusal = |text: &str| settings(text).unwrap().check().unwrap_err().to_string();
+    assert_eq!(
+        refusal("max_gap_s = 0.0"),
+        "the setting `max_gap_s` must be above 0"
+    );
+    assert_eq!(
+        refusal("[motion]\nspeed = nan"),
+        "the setting `motion.speed` must be above 0"
+    );
+    assert_eq!(
+        refusal("birth_gap_s = -1"),
+        "the setting `birth_gap_s` must be 0 or above"
+    );
+    assert!(settings("max_gap = 1.0").is_err());
+    assert!(settings("[landmarks]\ncutoff = 1.0").is_err());
+}
+
+#[test]
 fn a_face_without_a_past_is_someone_new() {
     let mut tracker = tracker();
     assert_eq!(persons(&tracker.update(frame(1), Some(0.0), false, vec![])), []);
@@ -118,7 +139,7 @@ fn a_gap_is_measured_in_time_not_in_frames() {
 #[test]
 fn a_flicker_does_not_live_as_long_as_a_face() {
     // Seen once, then 0.4 s later in the same place: an established face goes on, a flicker does not.
-    for (times_seen, score, expected) in [(10, 0.9, 0), (1, 0.9, 1), (10, 0.65, 1)] {
+    for (times_seen, score, expected) in [(10, 0.9, 0), (1, 0.9, 1), (10, 0.65, 1), (40, 0.65, 0)] {
         let mut frames = vec![vec![face(100.0, 100.0, 50.0, score)]; times_seen];
         frames.extend(vec![vec![]; 10]);
         frames.push(vec![face(100.0, 100.0, 50.0, 0.9)]);

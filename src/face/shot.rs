@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
+use super::FaceError;
 use crate::frame::Picture;
 
 /// When a hard cut is seen. A difference is one minus a correlation: 0 for the same picture,
@@ -25,11 +26,24 @@ pub struct ShotSettings {
 impl Default for ShotSettings {
     fn default() -> Self {
         Self {
-            possible: 0.3,
+            possible: 0.25,
             certain: 0.6,
             prominence: 4.0,
             memory: NonZeroUsize::MIN.saturating_add(2),
         }
+    }
+}
+
+impl ShotSettings {
+    /// Refuses numbers that make no sense.
+    pub fn check(&self) -> Result<(), FaceError> {
+        let not_below_zero = |value: f64| value.is_finite() && value >= 0.0;
+        let settings = [
+            ("possible", self.possible.into()),
+            ("certain", self.certain.into()),
+            ("prominence", self.prominence.into()),
+        ];
+        FaceError::unless(not_below_zero, "0 or above", &settings)
     }
 }
 
@@ -140,10 +154,11 @@ impl Signature {
         1.0 - together / (contrast_a * contrast_b)
     }
 
-    /// How different another picture is, if the camera may have turned.
+    /// How different another picture is, if the camera may have turned or a flash gone off, not
+    /// both. A turn is looked for only where the difference is not below `enough` without.
     fn difference(&self, other: &Signature, enough: f32) -> f32 {
         let still = self.difference_panned(other, 0, 0);
-        if still < enough {
+        if still < enough || self.is_flash_beside(other) {
             return still;
         }
         let pans = (-PAN_ROWS..=PAN_ROWS)
@@ -179,7 +194,8 @@ pub struct ShotDetector {
     settings: ShotSettings,
     /// The last frames of this shot that showed something, the newest first.
     recent: VecDeque<Signature>,
-    /// Running mean of the difference from frame to frame in this shot.
+    /// Running mean of the difference from frame to frame. A cut counts too: where one seems to
+    /// follow another they are more likely a wild motion.
     usual: f32,
 }
 
@@ -188,7 +204,7 @@ impl ShotDetector {
     pub fn new(settings: ShotSettings) -> Self {
         Self {
             settings,
-            recent: VecDeque::with_capacity(settings.memory.get()),
+            recent: VecDeque::new(),
             usual: 0.0,
         }
     }
@@ -205,8 +221,8 @@ impl ShotDetector {
         let cut = resized || difference.is_some_and(|difference| difference > self.least_cut(frame));
         if cut {
             self.recent.clear();
-            self.usual = 0.0;
-        } else if let Some(difference) = difference {
+        }
+        if let Some(difference) = difference {
             self.usual += USUAL_WEIGHT * (difference - self.usual);
         }
         self.recent.truncate(self.settings.memory.get() - 1);

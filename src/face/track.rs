@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::assignment::assign;
 use super::landmark_filter::{LandmarkFilter, LandmarkSmoothing};
 use super::motion::{Motion, MotionSettings};
-use super::{BoundingBox, Detection, Landmarks, PersonId};
+use super::{BoundingBox, Detection, FaceError, Landmarks, PersonId};
 use crate::frame::FrameIndex;
 
-/// How faces become tracks. Times are seconds of presentation time.
+/// How faces become tracks. Times are seconds of presentation time; costs are minus the logarithm of
+/// a likelihood, 0 for a face that is just where it was expected.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrackerSettings {
@@ -20,6 +21,8 @@ pub struct TrackerSettings {
     pub birth_detections: u32,
     /// Score from which a detection counts for `birth_detections`, in [0, 1].
     pub birth_score: f32,
+    /// With lower scores it takes so many, as in the dark.
+    pub birth_detections_weak: u32,
     /// A track not established yet ends after this gap already, seconds.
     pub birth_gap_s: f64,
     /// How far a face may stray from its predicted path between two frames, in face sizes
@@ -27,8 +30,8 @@ pub struct TrackerSettings {
     pub stray: f64,
     /// How much a face's width and height may stray, as a logarithm (standard deviation).
     pub size_stray: f64,
-    /// The most a detection may cost to belong to a track, as minus the logarithm of a likelihood:
-    /// 8 is a stray of four standard deviations where the prediction is certain.
+    /// The most a detection may cost to belong to a track: 8 is a stray of four standard deviations
+    /// where the prediction is certain.
     pub max_cost: f64,
     /// The same for a detection with a score below `birth_score`: a false alarm shall not take the
     /// track of a hidden face.
@@ -48,6 +51,7 @@ impl Default for TrackerSettings {
             max_gap_s: 1.0,
             birth_detections: 3,
             birth_score: 0.8,
+            birth_detections_weak: 25,
             birth_gap_s: 0.2,
             stray: 0.18,
             size_stray: 0.15,
@@ -57,6 +61,35 @@ impl Default for TrackerSettings {
             motion: MotionSettings::default(),
             landmarks: LandmarkSmoothing::default(),
         }
+    }
+}
+
+impl TrackerSettings {
+    /// Refuses numbers that make no sense; the tracker relies on them.
+    pub fn check(&self) -> Result<(), FaceError> {
+        let above_zero = |value: f64| value.is_finite() && value > 0.0;
+        let not_below_zero = |value: f64| value.is_finite() && value >= 0.0;
+        let positive = [
+            ("max_gap_s", self.max_gap_s),
+            ("stray", self.stray),
+            ("size_stray", self.size_stray),
+            ("max_cost", self.max_cost),
+            ("max_cost_weak", self.max_cost_weak),
+            ("motion.speed", self.motion.speed),
+            ("motion.growth", self.motion.growth),
+            ("motion.persistence_s", self.motion.persistence_s),
+            ("motion.box_noise", self.motion.box_noise),
+            ("landmarks.cutoff_hz", self.landmarks.cutoff_hz),
+            ("landmarks.speed_cutoff_hz", self.landmarks.speed_cutoff_hz),
+        ];
+        let not_negative = [
+            ("birth_score", self.birth_score.into()),
+            ("birth_gap_s", self.birth_gap_s),
+            ("hidden_cost", self.hidden_cost),
+            ("landmarks.cutoff_per_speed", self.landmarks.cutoff_per_speed),
+        ];
+        FaceError::unless(above_zero, "above 0", &positive)?;
+        FaceError::unless(not_below_zero, "0 or above", &not_negative)
     }
 }
 
@@ -107,7 +140,8 @@ struct Track {
     landmarks: LandmarkFilter,
     /// Of the last detection.
     score: f32,
-    /// Detections with a score of `birth_score`.
+    detections: u32,
+    /// Those with a score of `birth_score`.
     good_detections: u32,
     /// Seconds since the last detection.
     unseen_s: f64,
@@ -116,8 +150,8 @@ struct Track {
 }
 
 impl Tracker {
-    /// A tracker for one video. `frame_rate` in frames a second serves where a frame has no time,
-    /// or one that is not later than the frame's before.
+    /// A tracker for one video; `settings` as [`TrackerSettings::check`] passes them. `frame_rate`
+    /// in frames a second serves where a frame has no time, or one not later than the last.
     pub fn new(settings: TrackerSettings, frame_rate: Option<f64>) -> Self {
         let frame_rate = frame_rate.filter(|rate| (1e-3..=1e3).contains(rate));
         Self {
@@ -259,6 +293,7 @@ impl Track {
             landmarks: LandmarkFilter::new(&seen.landmarks, &motion),
             motion,
             score: seen.score,
+            detections: 1,
             good_detections: u32::from(seen.score >= settings.birth_score),
             unseen_s: 0.0,
             in_sight: true,
@@ -271,6 +306,7 @@ impl Track {
         self.landmarks
             .correct(&seen.landmarks, &self.motion, self.unseen_s, &settings.landmarks);
         self.score = seen.score;
+        self.detections = self.detections.saturating_add(1);
         if seen.score >= settings.birth_score {
             self.good_detections = self.good_detections.saturating_add(1);
         }
@@ -280,7 +316,9 @@ impl Track {
     }
 
     fn longest_gap_s(&self, settings: &TrackerSettings) -> f64 {
-        if self.good_detections >= settings.birth_detections {
+        let established = self.good_detections >= settings.birth_detections
+            || self.detections >= settings.birth_detections_weak;
+        if established {
             settings.max_gap_s
         } else {
             settings.birth_gap_s.min(settings.max_gap_s)
@@ -313,23 +351,8 @@ impl Track {
 /// The numbers of a detection: box, score, landmarks.
 fn numbers(detection: &Detection) -> [f32; 15] {
     let BoundingBox { x1, y1, x2, y2 } = detection.bounding_box;
-    let mut numbers = [
-        x1,
-        y1,
-        x2,
-        y2,
-        detection.score,
-        0.,
-        0.,
-        0.,
-        0.,
-        0.,
-        0.,
-        0.,
-        0.,
-        0.,
-        0.,
-    ];
+    let mut numbers = [0.0; 15];
+    numbers[..5].copy_from_slice(&[x1, y1, x2, y2, detection.score]);
     for (at, point) in detection.landmarks.0.iter().enumerate() {
         numbers[5 + 2 * at] = point.x;
         numbers[6 + 2 * at] = point.y;
