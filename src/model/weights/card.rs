@@ -70,8 +70,8 @@ impl fmt::Display for Alignment {
 }
 
 impl Card {
-    /// The card of trained weights that came without one: input as DDAMFN's authors have it.
-    pub fn of_authors(source: String) -> Self {
+    /// The card of trained weights that came without one: input as DDAMFN's authors publish it.
+    pub fn as_published(source: String) -> Self {
         Self {
             normalisation: Normalisation::IMAGENET,
             alignment: Alignment::Ddamfn,
