@@ -212,3 +212,81 @@ pub fn is_unused(name: &str) -> bool {
         || name.contains(".CoordAtt.Linear.")
         || name.starts_with("bn.")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::ddamfn::parameter_shapes;
+    use super::*;
+
+    fn tasks(valence_arousal: bool, expressions: Option<Emotions>, action_units: bool) -> Tasks {
+        Tasks {
+            valence_arousal,
+            expressions,
+            action_units,
+        }
+    }
+
+    #[test]
+    fn every_architecture_is_known_by_its_tensors() {
+        for architecture in [
+            Architecture::MULTITASK,
+            Architecture::Hidden(tasks(true, Some(Emotions::Eight), true)),
+            Architecture::Hidden(tasks(true, None, false)),
+            Architecture::Linear(tasks(false, Some(Emotions::Nine), true)),
+            Architecture::Linear(tasks(false, None, true)),
+            Architecture::Official(AffectNet::Seven),
+            Architecture::Official(AffectNet::Eight),
+        ] {
+            let shapes = parameter_shapes(&architecture).unwrap();
+            assert_eq!(Architecture::of_shapes(&shapes).unwrap(), architecture);
+        }
+    }
+
+    #[test]
+    fn what_is_no_known_network_is_refused_with_the_reason() {
+        let multitask = parameter_shapes(&Architecture::MULTITASK).unwrap();
+        let with = |name: &str, shape: &[i64]| {
+            let mut shapes = multitask.clone();
+            shapes.insert(name.to_owned(), shape.to_vec());
+            shapes
+        };
+        let headless = multitask
+            .iter()
+            .filter(|(name, _)| !name.starts_with("custom_classifier"));
+        for (shapes, reason) in [
+            (BTreeMap::new(), "0 instead of 2"),
+            (
+                with("cat_head2.CoordAtt.conv1.weight", &[16, 512, 1, 1]),
+                "3 instead of 2",
+            ),
+            (with("fc.weight", &[8, 512]), "both fc and custom_classifier"),
+            (
+                with("custom_classifier.emotions.weight", &[7, 512]),
+                "7 outputs, not 8 or 9",
+            ),
+            (
+                headless
+                    .map(|(name, shape)| (name.clone(), shape.clone()))
+                    .collect(),
+                "no output layer",
+            ),
+        ] {
+            let error = Architecture::of_shapes(&shapes).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    /// The paper and the facts: 4,458,271 parameters of the multitask network, counted as PyTorch
+    /// does, with those that are never used and without running statistics.
+    #[test]
+    fn the_multitask_network_has_the_parameters_of_the_original() {
+        let shapes = parameter_shapes(&Architecture::MULTITASK).unwrap();
+        let trainable = shapes.iter().filter(|(name, _)| !name.contains(".running_"));
+        let used: i64 = trainable.map(|(_, shape)| shape.iter().product::<i64>()).sum();
+        // bn (weight, bias) and prelu beside the mixed depthwise convolutions; two third pools
+        // (7x7 convolution, bn).
+        let expanded = 128 + 9 * 128 + 256 + 16 * 256 + 1024 + 6 * 512;
+        let unused = 3 * expanded + 2 * (512 * 49 + 2 * 512);
+        assert_eq!(used + unused, 4_458_271);
+    }
+}

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use tch::nn::{Path, VarStore};
-use tch::{Device, Kind, TchError, Tensor, no_grad};
+use tch::{Device, TchError, Tensor, no_grad};
 
 use super::architecture::{ATTENTION_HEADS, Architecture};
 use super::backbone::{Backbone, FEATURE_CHANNELS, FEATURE_SIDE};
 use super::direction_attention::DirectionAttention;
 use super::error::{Misshapen, ModelError};
 use super::heads::{HeadOutputs, Heads};
-use super::layers::{ConvBn, Convolution, Mode, WeightForm};
+use super::inference_form::InferenceForm;
+use super::layers::{ConvBn, Convolution, Mode};
 
 /// Tensors by PyTorch's name, as in a checkpoint.
 pub type NamedTensors = BTreeMap<String, Tensor>;
@@ -98,8 +99,7 @@ impl Ddamfn {
     }
 
     /// At each place the stronger attention head decides; the learned pool makes one value of
-    /// each map. At least `f32` from here on: the heads cost little, and bf16 would round valence
-    /// and arousal to two digits.
+    /// each map.
     fn embed(
         &self,
         features: &Tensor,
@@ -107,11 +107,7 @@ impl Ddamfn {
         mode: Mode,
     ) -> Result<Tensor, TchError> {
         let attended = features.f_mul(&a.f_maximum(b)?)?;
-        let embedding = self.embed.forward(&attended, mode)?.f_flatten(1, 3)?;
-        match embedding.kind() {
-            Kind::BFloat16 | Kind::Half => embedding.f_to_kind(Kind::Float),
-            _ => Ok(embedding),
-        }
+        self.embed.forward(&attended, mode)?.f_flatten(1, 3)
     }
 
     /// The backbone, to look at its stages.
@@ -119,15 +115,14 @@ impl Ddamfn {
         &self.backbone
     }
 
-    /// Brings the weights into a form for inference; the network's store is not touched. A folded
-    /// network has nothing left to train.
-    pub fn prepare(&mut self, form: WeightForm) -> Result<(), ModelError> {
+    /// Brings the weights into a form for inference, on the device where they are; the network's
+    /// store is not touched. A folded network has nothing left to train.
+    pub fn prepare(&mut self, form: InferenceForm) -> Result<(), ModelError> {
         self.backbone.prepare(form)?;
         self.attention
             .iter_mut()
             .try_for_each(|head| head.prepare(form))?;
-        self.embed.prepare(form)?;
-        Ok(())
+        Ok(self.embed.prepare(form)?)
     }
 }
 

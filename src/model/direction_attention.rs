@@ -5,7 +5,8 @@ use tch::nn::Path;
 use tch::{TchError, Tensor};
 
 use super::coordinate_attention::CoordinateGates;
-use super::layers::{ConvBn, Convolution, Mode, WeightForm};
+use super::inference_form::InferenceForm;
+use super::layers::{ConvBn, Convolution, Mode};
 
 /// One head over the backbone's `[N, C, 7, 7]` features.
 ///
@@ -41,7 +42,7 @@ impl DirectionAttention {
         columns.f_mul(&rows)
     }
 
-    pub(super) fn prepare(&mut self, form: WeightForm) -> Result<(), TchError> {
+    pub(super) fn prepare(&mut self, form: InferenceForm) -> Result<(), TchError> {
         self.row_pool.prepare(form)?;
         self.column_pool.prepare(form)?;
         self.gates.prepare(form)

@@ -78,3 +78,38 @@ impl Heads {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path as FilePath;
+
+    use tch::nn::VarStore;
+    use tch::{Device, no_grad};
+
+    use super::super::architecture::AffectNet;
+    use super::*;
+
+    #[test]
+    fn the_official_head_gives_the_originals_logits() {
+        let file = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/ddamfn_parts.safetensors");
+        let parts: std::collections::BTreeMap<_, _> =
+            Tensor::read_safetensors(file).unwrap().into_iter().collect();
+        let store = VarStore::new(Device::Cpu);
+        let heads = Heads::new(&store.root(), &Architecture::Official(AffectNet::Eight)).unwrap();
+        let logits = no_grad(|| {
+            for (name, mut variable) in store.variables() {
+                variable.copy_(&parts[&format!("affectnet8.weights.{name}")]);
+            }
+            heads
+                .forward(&parts["affectnet8.embedding"])
+                .unwrap()
+                .expression_logits
+                .unwrap()
+        });
+        let difference = (logits - &parts["affectnet8.logits"])
+            .abs()
+            .max()
+            .double_value(&[]);
+        assert!(difference <= 1e-5, "{difference:e}");
+    }
+}

@@ -7,7 +7,9 @@
 use std::ops::Deref;
 
 use tch::nn::Path;
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor, utils};
+
+use super::inference_form::InferenceForm;
 
 /// Momentum and epsilon of every batch normalisation: PyTorch's defaults, which DDAMFN uses.
 const MOMENTUM: f64 = 0.1;
@@ -19,17 +21,6 @@ const EPSILON: f64 = 1e-5;
 pub enum Mode {
     Training,
     Inference,
-}
-
-/// The form that a network's weights take for inference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WeightForm {
-    /// Batch normalisation is folded into the convolutions.
-    pub folded: bool,
-    /// Convolution weights lie in memory with their channels last.
-    pub channels_last: bool,
-    /// Number format of the backbone and the attention heads.
-    pub kind: Kind,
 }
 
 /// A tensor that belongs to a layer. A clone shares the storage.
@@ -55,8 +46,8 @@ impl Parameter {
     }
 
     /// Changes number format and, for convolution weights, memory layout.
-    fn prepare(&mut self, form: WeightForm) -> Result<(), TchError> {
-        let mut tensor = self.0.f_detach()?.f_to_kind(form.kind)?;
+    fn prepare(&mut self, form: InferenceForm) -> Result<(), TchError> {
+        let mut tensor = self.0.f_detach()?.f_to_kind(form.precision.kind())?;
         if form.channels_last && tensor.dim() == 4 {
             tensor = channels_last(&tensor)?;
         }
@@ -151,6 +142,9 @@ pub(super) struct Conv {
     shape: Convolution,
     weight: Parameter,
     bias: Option<Parameter>,
+    /// Calls oneDNN itself. torch would take a slower kernel for 1x1 on one thread and fewer than
+    /// 16 crops, so that time and rounding hung on the size of the batch.
+    onednn: bool,
 }
 
 impl Conv {
@@ -164,28 +158,24 @@ impl Conv {
                 true => Some(Parameter::trainable(path, "bias", &[shape.outputs])?),
                 false => None,
             },
+            onednn: false,
         })
     }
 
-    /// `[N, inputs, H, W]` to `[N, outputs, H', W']`.
+    /// `[N, inputs, H, W]` of any floating kind to `[N, outputs, H', W']` of the weights' kind.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let Convolution {
-            stride,
-            padding,
-            groups,
-            ..
-        } = self.shape;
-        x.f_conv2d(
-            &self.weight,
-            self.bias.as_deref(),
-            [stride, stride],
-            [padding, padding],
-            [1, 1],
-            groups,
-        )
+        let x = x.f_to_kind(self.weight.kind())?;
+        let (weight, bias) = (&self.weight, self.bias.as_deref());
+        let Convolution { groups, .. } = self.shape;
+        let (stride, padding, dilation) = ([self.shape.stride; 2], [self.shape.padding; 2], [1, 1]);
+        match self.onednn {
+            true => x.f_mkldnn_convolution(weight, bias, padding, stride, dilation, groups),
+            false => x.f_conv2d(weight, bias, stride, padding, dilation, groups),
+        }
     }
 
-    pub(super) fn prepare(&mut self, form: WeightForm) -> Result<(), TchError> {
+    pub(super) fn prepare(&mut self, form: InferenceForm) -> Result<(), TchError> {
+        self.onednn = form.folded && form.device == Device::Cpu && utils::has_mkldnn();
         self.weight.prepare(form)?;
         self.bias.as_mut().map_or(Ok(()), |bias| bias.prepare(form))
     }
@@ -223,7 +213,7 @@ impl BatchNorm {
         )
     }
 
-    fn prepare(&mut self, form: WeightForm) -> Result<(), TchError> {
+    fn prepare(&mut self, form: InferenceForm) -> Result<(), TchError> {
         for parameter in [
             &mut self.weight,
             &mut self.bias,
@@ -266,7 +256,7 @@ impl ConvBn {
         }
     }
 
-    pub(super) fn prepare(&mut self, form: WeightForm) -> Result<(), TchError> {
+    pub(super) fn prepare(&mut self, form: InferenceForm) -> Result<(), TchError> {
         if form.folded {
             self.fold()?;
         }
@@ -316,7 +306,7 @@ impl ConvBnPrelu {
         self.linear.forward(x, mode)?.f_prelu(&self.slope)
     }
 
-    pub(super) fn prepare(&mut self, form: WeightForm) -> Result<(), TchError> {
+    pub(super) fn prepare(&mut self, form: InferenceForm) -> Result<(), TchError> {
         self.linear.prepare(form)?;
         self.slope.prepare(form)
     }
@@ -337,8 +327,9 @@ impl Linear {
         })
     }
 
-    /// `[N, inputs]` to `[N, outputs]`.
+    /// `[N, inputs]` of any floating kind to `[N, outputs]` of the weights' kind.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        x.f_linear(&self.weight, Some(&*self.bias))
+        x.f_to_kind(self.weight.kind())?
+            .f_linear(&self.weight, Some(&*self.bias))
     }
 }

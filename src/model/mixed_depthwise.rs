@@ -5,7 +5,8 @@ use tch::nn::Path;
 use tch::{TchError, Tensor};
 
 use super::coordinate_attention::CoordinateAttention;
-use super::layers::{Conv, ConvBn, ConvBnPrelu, Convolution, Mode, WeightForm};
+use super::inference_form::InferenceForm;
+use super::layers::{Conv, ConvBn, ConvBnPrelu, Convolution, Mode};
 
 /// Depthwise kernels: the side of each and the number of channels that it is applied to.
 pub(super) type Kernels = &'static [(i64, i64)];
@@ -53,7 +54,7 @@ impl MixedDepthwise {
         Tensor::f_cat(&maps?, 1)
     }
 
-    fn prepare(&mut self, form: WeightForm) -> Result<(), TchError> {
+    fn prepare(&mut self, form: InferenceForm) -> Result<(), TchError> {
         self.convolutions
             .iter_mut()
             .try_for_each(|conv| conv.prepare(form))
@@ -90,7 +91,7 @@ impl MixedDepthwiseBottleneck {
         self.project.forward(&x, mode)
     }
 
-    pub(super) fn prepare(&mut self, form: WeightForm) -> Result<(), TchError> {
+    pub(super) fn prepare(&mut self, form: InferenceForm) -> Result<(), TchError> {
         self.expand.prepare(form)?;
         self.depthwise.prepare(form)?;
         self.attention.prepare(form)?;

@@ -1,7 +1,5 @@
 //! Predictions for aligned faces, in the form that is fastest on a device.
 
-use std::fmt;
-
 use tch::nn::VarStore;
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
@@ -10,95 +8,14 @@ use super::crop::AlignedFace;
 use super::ddamfn::{Ddamfn, NamedTensors};
 use super::error::{ModelError, NotFinite};
 use super::heads::HeadOutputs;
-use super::layers::{Mode, Parameter, WeightForm};
+use super::inference_form::{InferenceForm, Precision};
+use super::layers::{Mode, Parameter};
 use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, ValenceArousal};
 
 /// Mean and standard deviation of the training pictures' red, green and blue, on a scale of
 /// 0-255: ImageNet's, which DDAMFN uses.
 const MEAN: [f32; 3] = [0.485 * 255.0, 0.456 * 255.0, 0.406 * 255.0];
 const DEVIATION: [f32; 3] = [0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0];
-
-/// The number format that the backbone and the attention heads compute in. The layers after the
-/// embedding always use `f32`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    #[default]
-    F32,
-    Bf16,
-    /// CUDA only.
-    F16,
-}
-
-impl Precision {
-    fn kind(self) -> Kind {
-        match self {
-            Precision::F32 => Kind::Float,
-            Precision::Bf16 => Kind::BFloat16,
-            Precision::F16 => Kind::Half,
-        }
-    }
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-            Precision::F16 => "f16",
-        })
-    }
-}
-
-/// How a network is run. Prints as the words that the table's footer records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InferenceForm {
-    pub device: Device,
-    pub precision: Precision,
-    /// Batch normalisation is folded into the convolutions.
-    pub folded: bool,
-    /// Maps lie in memory with their channels last.
-    pub channels_last: bool,
-}
-
-impl InferenceForm {
-    /// The fastest form: folded, channels last.
-    pub fn fast(device: Device, precision: Precision) -> Self {
-        Self {
-            device,
-            precision,
-            folded: true,
-            channels_last: true,
-        }
-    }
-
-    /// The form that PyTorch runs the original in: `f32`, as the weights are.
-    pub fn plain(device: Device) -> Self {
-        Self {
-            device,
-            precision: Precision::F32,
-            folded: false,
-            channels_last: false,
-        }
-    }
-}
-
-impl fmt::Display for InferenceForm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.device {
-            Device::Cuda(n) => write!(f, "cuda:{n}")?,
-            _ => f.write_str("cpu")?,
-        }
-        write!(f, ", {}", self.precision)?;
-        if self.folded {
-            f.write_str(", folded batch normalisation")?;
-        }
-        if self.channels_last {
-            f.write_str(", channels last")?;
-        }
-        Ok(())
-    }
-}
 
 /// A network that annotates faces.
 ///
@@ -126,11 +43,7 @@ impl Predictor {
             return Err(ModelError::HalfOnCpu);
         }
         let mut network = Ddamfn::from_tensors(&VarStore::new(form.device), architecture, tensors)?;
-        network.prepare(WeightForm {
-            folded: form.folded,
-            channels_last: form.channels_last,
-            kind: form.precision.kind(),
-        })?;
+        network.prepare(form)?;
         Ok(Self {
             network,
             form,
@@ -187,7 +100,6 @@ impl Predictor {
             .f_to_kind(Kind::Float)?
             .f_sub(&self.mean)?
             .f_div(&self.deviation)?
-            .f_to_kind(self.form.precision.kind())?
             .f_permute([0, 3, 1, 2])?;
         match self.form.channels_last {
             true => Ok(crops),

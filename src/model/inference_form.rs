@@ -1,0 +1,91 @@
+//! How a network is run: device, number format, memory layout, folding.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind};
+
+/// The number format that backbone and attention heads compute in. The layers after the embedding
+/// always use `f32`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    #[default]
+    F32,
+    /// From the backbone's seventh stage on; what is rounded before that grows on its way through
+    /// the network. See `backbone.rs`.
+    Bf16,
+    /// CUDA only.
+    F16,
+}
+
+impl Precision {
+    /// The tensors' kind.
+    pub(super) fn kind(self) -> Kind {
+        match self {
+            Precision::F32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+            Precision::F16 => Kind::Half,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+            Precision::F16 => "f16",
+        })
+    }
+}
+
+/// How a network is run. Prints as the words that the table's footer records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InferenceForm {
+    pub device: Device,
+    pub precision: Precision,
+    /// Batch normalisation is folded into the convolutions.
+    pub folded: bool,
+    /// Maps lie in memory with their channels last.
+    pub channels_last: bool,
+}
+
+impl InferenceForm {
+    /// The fastest form: folded, channels last.
+    pub fn fast(device: Device, precision: Precision) -> Self {
+        Self {
+            device,
+            precision,
+            folded: true,
+            channels_last: true,
+        }
+    }
+
+    /// The form that PyTorch runs the original in: `f32`, as the weights are.
+    pub fn plain(device: Device) -> Self {
+        Self {
+            device,
+            precision: Precision::F32,
+            folded: false,
+            channels_last: false,
+        }
+    }
+}
+
+impl fmt::Display for InferenceForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.device {
+            Device::Cuda(n) => write!(f, "cuda:{n}")?,
+            _ => f.write_str("cpu")?,
+        }
+        write!(f, ", {}", self.precision)?;
+        if self.folded {
+            f.write_str(", folded batch normalisation")?;
+        }
+        if self.channels_last {
+            f.write_str(", channels last")?;
+        }
+        Ok(())
+    }
+}
