@@ -287,7 +287,7 @@ fn a_card_that_contradicts_itself_is_refused() {
         (r#""alignment":"ddamfn""#, r#""alignment":"ddanfm""#),
         (r#""trained":"true""#, r#""trained":"trve""#),
         (r#"\"Neutral\",\"Anger\""#, r#"\"Anger\",\"Neutral\""#),
-        (r#"\"mean\""#, r#"\"meam\""#),
+        (r#"\"mean\":[0.485,0.456"#, r#"\"meam\":[0.485,0.456"#),
     ] {
         let at = bytes
             .windows(from.len())

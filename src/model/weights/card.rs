@@ -90,7 +90,7 @@ impl Card {
             ("architecture", Some(architecture.to_string())),
             ("tasks", Some(json!(task_names(architecture)).to_string())),
             ("class_order", class_order(architecture)),
-            ("normalisation", Some(json!(self.normalisation).to_string())),
+            ("normalisation", serde_json::to_string(&self.normalisation).ok()),
             ("alignment", Some(self.alignment.to_string())),
             ("source", Some(self.source.clone())),
             ("licence", self.licence.clone()),
