@@ -70,7 +70,34 @@ fn import(checkpoint: &Path, out: PathBuf, store: NumberFormat, force: bool) -> 
         tracing::warn!("left out {name}: no DDAMFN has such a tensor");
     }
     imported.weights.save(&out, store)?;
-    println!("{}", imported.report);
-    println!("wrote {}: {}", out.display(), imported.weights.architecture());
+    print!("{}", imported.report);
+    println!(
+        "wrote      {}: {}",
+        out.display(),
+        imported.weights.architecture()
+    );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_overwritten_unless_forced() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoint = folder.path().join("checkpoint.pth");
+        let packed = "tests/golden/checkpoints/multitask_constant.pth.gz";
+        let packed = std::fs::File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join(packed)).unwrap();
+        let mut unpacked = std::fs::File::create(&checkpoint).unwrap();
+        std::io::copy(&mut flate2::read::GzDecoder::new(packed), &mut unpacked).unwrap();
+
+        let out = folder.path().join("weights.safetensors");
+        std::fs::write(&out, "another's").unwrap();
+        let run = |force| import(&checkpoint, out.clone(), NumberFormat::F32, force);
+        assert!(matches!(run(false), Err(WeightsError::Exists { .. })));
+        assert_eq!(std::fs::read(&out).unwrap(), b"another's");
+        run(true).unwrap();
+        assert_eq!(Summary::of(&out).unwrap().parameters, 4_376_863);
+    }
 }

@@ -70,8 +70,8 @@ impl fmt::Display for Alignment {
 }
 
 impl Card {
-    /// The card of trained weights that came without one: input as DDAMFN's authors have it.
-    pub fn of_authors(source: String) -> Self {
+    /// The card of trained weights that came without one: input as DDAMFN's authors publish it.
+    pub fn as_published(source: String) -> Self {
         Self {
             normalisation: Normalisation::IMAGENET,
             alignment: Alignment::Ddamfn,
@@ -90,7 +90,7 @@ impl Card {
             ("architecture", Some(architecture.to_string())),
             ("tasks", Some(json!(task_names(architecture)).to_string())),
             ("class_order", class_order(architecture)),
-            ("normalisation", Some(json!(self.normalisation).to_string())),
+            ("normalisation", serde_json::to_string(&self.normalisation).ok()),
             ("alignment", Some(self.alignment.to_string())),
             ("source", Some(self.source.clone())),
             ("licence", self.licence.clone()),

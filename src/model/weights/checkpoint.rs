@@ -61,10 +61,10 @@ impl fmt::Display for Origin {
             Format::TorchLegacy => "PyTorch checkpoint of before 1.6",
         })?;
         if let Some(key) = &self.key {
-            write!(f, ", weights under '{key}'")?;
+            write!(f, ", weights under {key:?}")?;
         }
         if let Some(prefix) = &self.prefix {
-            write!(f, ", '{prefix}' taken off the names")?;
+            write!(f, ", {prefix:?} taken off the names")?;
         }
         for kind in &self.converted {
             write!(f, ", {kind} converted to float32")?;
@@ -90,6 +90,13 @@ pub(super) fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
         Format::TorchZip => state_dict(path, TorchFile::open_zip(path)?)?,
         Format::TorchLegacy => state_dict(path, TorchFile::open_legacy(path)?)?,
     };
+    // Names are printed, and a terminal obeys control characters.
+    if tensors.keys().any(|name| name.contains(char::is_control)) {
+        return Err(WeightsError::damaged(
+            path,
+            "the name of a tensor is not printable",
+        ));
+    }
     let (prefix, tensors) = without_prefix(path, tensors)?;
     let mut origin = Origin {
         format,
@@ -150,7 +157,10 @@ impl Format {
 
 /// Finds the network's dictionary in a checkpoint and reads its tensors; also the key it was under.
 fn state_dict(path: &Path, mut file: TorchFile) -> Result<(Option<String>, NamedTensors), WeightsError> {
-    let (key, stored) = choose_network(path, networks(file.pickle()))?;
+    let (key, dictionary) = find_network(path, file.pickle())?;
+    let stored: BTreeMap<_, _> = tensors_of(file.pickle(), dictionary)
+        .map(|(name, tensor)| (name.to_owned(), tensor.clone()))
+        .collect();
 
     // Views with a stride of 0 or of shared storages can claim more than the file holds.
     let elements = stored
@@ -167,10 +177,11 @@ fn state_dict(path: &Path, mut file: TorchFile) -> Result<(Option<String>, Named
         ));
     }
 
-    let mut in_file_order: Vec<_> = stored.into_iter().collect();
-    in_file_order.sort_by(|(_, a), (_, b)| a.storage().key.cmp(&b.storage().key));
-    let mut tensors = BTreeMap::new();
-    for sharing in in_file_order.chunk_by(|(_, a), (_, b)| a.storage() == b.storage()) {
+    // Views of one storage one after the other, so that it is read once.
+    let mut stored: Vec<_> = stored.into_iter().collect();
+    stored.sort_by(|(_, a), (_, b)| a.storage().key.cmp(&b.storage().key));
+    let mut tensors = NamedTensors::new();
+    for sharing in stored.chunk_by(|(_, a), (_, b)| a.storage() == b.storage()) {
         let storage = file.storage(sharing[0].1.storage())?;
         for (name, tensor) in sharing {
             tensors.insert(name.clone(), tensor.cut_from(&storage)?);
@@ -179,62 +190,47 @@ fn state_dict(path: &Path, mut file: TorchFile) -> Result<(Option<String>, Named
     Ok((key, tensors))
 }
 
-type StoredTensors = BTreeMap<String, Rc<StoredTensor>>;
-
-/// The dictionaries of a checkpoint that hold the network's first layer, with their keys: the
-/// checkpoint itself or those directly in it.
-fn networks(pickle: &Pickle) -> Vec<(Option<String>, StoredTensors)> {
-    let tensors_of = |value: &Value| -> StoredTensors {
-        let entries = pickle.values.entries(value).into_iter().flatten();
-        let tensors = entries.filter_map(|(key, value)| match (key, value) {
-            (Value::Text(name), Value::Tensor(tensor)) => Some((name.to_string(), tensor.clone())),
-            _ => None,
-        });
-        tensors.collect()
-    };
-    let whole = (None, tensors_of(&pickle.root));
-    let parts = pickle
-        .values
-        .entries(&pickle.root)
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| match key {
-            Value::Text(key) => Some((Some(key.to_string()), tensors_of(value))),
-            _ => None,
-        });
-    let holds_network =
-        |tensors: &StoredTensors| tensors.keys().any(|name| prefix_of_network(name).is_some());
-    std::iter::once(whole)
+/// The dictionary that holds the network's first layer, the checkpoint itself or one directly in it, and its key.
+fn find_network<'a>(path: &Path, pickle: &'a Pickle) -> Result<(Option<String>, &'a Value), WeightsError> {
+    let parts = pickle.values.entries(&pickle.root).into_iter().flatten();
+    let parts = parts.filter_map(|(key, value)| match key {
+        Value::Text(key) => Some((Some(key.to_string()), value)),
+        _ => None,
+    });
+    let mut networks: Vec<_> = std::iter::once((None, &pickle.root))
         .chain(parts)
-        .filter(|(_, tensors)| holds_network(tensors))
-        .collect()
-}
+        .filter(|(_, value)| tensors_of(pickle, value).any(|(name, _)| prefix_of_network(name).is_some()))
+        .collect();
 
-fn choose_network(
-    path: &Path,
-    mut networks: Vec<(Option<String>, StoredTensors)>,
-) -> Result<(Option<String>, StoredTensors), WeightsError> {
-    let rank = |key: &Option<String>| {
+    let known = |key: &Option<String>| {
         STATE_DICT_KEYS
             .iter()
             .position(|known| key.as_deref() == Some(known))
     };
-    networks.sort_by_key(|(key, _)| rank(key).unwrap_or(STATE_DICT_KEYS.len()));
-    let several = networks.len() > 1 && networks.first().is_some_and(|(key, _)| rank(key).is_none());
-    if several {
-        let keys = networks
-            .into_iter()
-            .map(|(key, _)| key.unwrap_or_else(|| "the top".into()))
-            .collect();
-        return Err(WeightsError::SeveralNetworks {
+    networks.sort_by_key(|(key, _)| known(key).unwrap_or(STATE_DICT_KEYS.len()));
+    match &networks[..] {
+        [] => Err(WeightsError::no_network(path)),
+        [(first, _), _, ..] if known(first).is_none() => Err(WeightsError::SeveralNetworks {
             path: path.to_owned(),
-            places: keys,
-        });
+            places: networks
+                .into_iter()
+                .map(|(key, _)| key.unwrap_or_default())
+                .collect(),
+        }),
+        _ => Ok(networks.swap_remove(0)),
     }
-    networks
-        .into_iter()
-        .next()
-        .ok_or_else(|| WeightsError::no_network(path))
+}
+
+/// The tensors directly in a dictionary, in file order.
+fn tensors_of<'a>(
+    pickle: &'a Pickle,
+    dictionary: &'a Value,
+) -> impl Iterator<Item = (&'a str, &'a Rc<StoredTensor>)> {
+    let entries = pickle.values.entries(dictionary).into_iter().flatten();
+    entries.filter_map(|(key, value)| match (key, value) {
+        (Value::Text(name), Value::Tensor(tensor)) => Some((&**name, tensor)),
+        _ => None,
+    })
 }
 
 /// Takes the prefix of the network's first layer off all names, and says what it was. Layers beside a
@@ -260,7 +256,7 @@ fn without_prefix(
             });
         }
     };
-    let mut renamed = BTreeMap::new();
+    let mut renamed = NamedTensors::new();
     for (name, tensor) in tensors {
         let short = prefix
             .split_inclusive('.')

@@ -34,8 +34,12 @@ pub enum WeightsError {
     )]
     TorchScript { path: PathBuf },
     /// More than one network, none of them the obvious one.
-    #[error("{}: several networks in it, at {}; save the one that is meant by itself", path.display(), places.join(", "))]
-    SeveralNetworks { path: PathBuf, places: Vec<String> },
+    #[error("{}: several networks in it, under {places:?}; save the one that is meant by itself", path.display())]
+    SeveralNetworks {
+        path: PathBuf,
+        /// Their keys or prefixes; empty for the top.
+        places: Vec<String>,
+    },
     /// The tensors do not make up a network; all that is missing or misshapen is listed.
     #[error("{}: {source}", path.display())]
     Network { path: PathBuf, source: ModelError },
@@ -102,11 +106,29 @@ impl WeightsError {
 
 /// A line of shell that makes a state dict of a file that its user trusts.
 fn state_dict_of(path: &Path, load: &str, options: &str) -> String {
-    let (path, target) = (path.display(), path.with_extension("state_dict.pth"));
+    // The name may be a stranger's too, and this line is made to be pasted into a shell.
+    let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
     format!(
-        "python3 -c \"import torch; x = {load}('{path}', map_location='cpu'{options}); x = x if isinstance(x, dict) else x.state_dict(); \
+        "python3 -c \"import sys, torch; x = {load}(sys.argv[1], map_location='cpu'{options}); \
+         x = x if isinstance(x, dict) else x.state_dict(); \
          x = x.get('model_state_dict', x.get('state_dict', x)); \
-         torch.save({{k: v for k, v in x.items() if torch.is_tensor(v)}}, '{}')\"",
-        target.display()
+         torch.save({{k: v for k, v in x.items() if torch.is_tensor(v)}}, sys.argv[2])\" {} {}",
+        quoted(path),
+        quoted(&path.with_extension("state_dict.pth")),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_cannot_leave_its_quotes() {
+        let path = Path::new("a'; touch b; '.pth");
+        let line = state_dict_of(path, "torch.load", "");
+        assert!(
+            line.ends_with(r#" 'a'\''; touch b; '\''.pth' 'a'\''; touch b; '\''.state_dict.pth'"#),
+            "{line}"
+        );
+    }
 }

@@ -50,7 +50,7 @@ pub fn import(path: &Path) -> Result<Imported, WeightsError> {
     refuse_what_are_no_numbers(path, &tensors)?;
     let card = match Card::from_metadata(&metadata, &architecture) {
         Ok(Some(card)) => card,
-        Ok(None) => Card::of_authors(describe(path)?),
+        Ok(None) => Card::as_published(describe(path)?),
         Err(reason) => {
             return Err(WeightsError::Card {
                 path: path.to_owned(),
@@ -114,7 +114,7 @@ fn kind_of_unused(name: &str) -> &'static str {
     } else if name.contains(".CoordAtt.Linear.") {
         "CoordAtt.Linear"
     } else {
-        "the last bn"
+        "bn"
     }
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::globals::Global;
 use super::storage::{Storage, StoredTensor};
 
-/// Values that one pickle may hold. A DDAMFN checkpoint with its optimiser has about 30,000.
+/// Values that one pickle may hold. A DDAMFN checkpoint with Adam's state has under 200,000.
 pub(super) const MAX_VALUES: usize = 1 << 21;
 
 /// Why a pickle was not read.
