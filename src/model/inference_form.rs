@@ -7,7 +7,7 @@ use tch::{Device, Kind};
 
 /// The number format that backbone and attention heads compute in. The layers after the embedding
 /// always use `f32`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     #[default]
