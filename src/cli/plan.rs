@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use abaw::config::Pipeline;
 use abaw::device::DeviceChoice;
 use abaw::engine::{self, InputKind, Plan, RunFolder, RunSettings};
-use abaw::model::Precision;
+use abaw::model::{InferenceForm, Precision};
 use clap::Args;
 
 use super::{CommandResult, EXIT_DONE};
@@ -100,6 +100,7 @@ pub fn make(work: &WorkArguments, shards: u32) -> Result<(RunFolder, Plan), Box<
     let inputs = engine::collect(&work.inputs, kind)?;
     let (device, note) = work.device.resolve()?;
     tracing::info!("device: {note}");
+    InferenceForm::fast(device, pipeline.model.precision).check()?;
     let weights = engine::find_weights(&mut pipeline.model)?;
     let settings = RunSettings {
         pipeline,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use abaw::model::weights::{self, NumberFormat, Summary, WeightsError};
+use abaw::printable::printable_json;
 use clap::{Args, Subcommand};
 
 use super::{CommandResult, EXIT_DONE};
@@ -55,7 +56,8 @@ pub fn run(arguments: Arguments) -> CommandResult {
         } => import(&checkpoint, out, store, force)?,
         Action::Show { file, json: false } => print!("{}", Summary::of(&file)?),
         Action::Show { file, json: true } => {
-            println!("{}", serde_json::to_string_pretty(&Summary::of(&file)?)?)
+            let json = serde_json::to_string_pretty(&Summary::of(&file)?)?;
+            println!("{}", printable_json(&json));
         }
     }
     Ok(ExitCode::from(EXIT_DONE))

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use tch::Device;
 
+use super::input::InputKind;
 use super::plan::Plan;
 use crate::config::ModelSettings;
 use crate::device::LibtorchVersion;
+use crate::face::template::TemplateSet;
 use crate::face::{Detector, FaceError};
 use crate::model::weights::{Weights, WeightsError, sha256};
 use crate::model::{Architecture, InferenceForm, ModelError, Predictor, initial_weights};
@@ -96,7 +98,7 @@ pub fn versions() -> BTreeMap<String, String> {
 /// record of both networks.
 ///
 /// # Errors
-/// [`NetworksError`] if a file is missing or holds no such network.
+/// [`NetworksError`] if a file is missing, holds no such network or a calibration that means nothing.
 pub fn find_weights(model: &mut ModelSettings) -> Result<Vec<WeightsRecord>, NetworksError> {
     let detector = match &model.detector_weights {
         Some(path) => path.clone(),
@@ -105,6 +107,7 @@ pub fn find_weights(model: &mut ModelSettings) -> Result<Vec<WeightsRecord>, Net
     let affect = match &model.weights {
         Some(path) => {
             let weights = Weights::load(path)?;
+            calibration(path, &weights)?;
             let silent = weights.architecture().silent_tasks();
             WeightsRecord {
                 weights: if weights.card.trained { TRAINED } else { UNTRAINED }.to_owned(),
@@ -141,11 +144,14 @@ pub fn load(plan: &Plan, device: Device) -> Result<Loaded, NetworksError> {
     let detector = Detector::load(detector_path, device, &pipeline.detector)?;
 
     let form = InferenceForm::fast(device, model.precision);
+    let mut warnings: Vec<String> = plan.weights.iter().filter_map(warning).collect();
     let (predictor, calibration) = match &model.weights {
         Some(path) => {
             check_unchanged(plan, ROLE_AFFECT, path)?;
             let weights = Weights::load(path)?;
-            let predictor = Predictor::new(weights.tensors(), weights.architecture(), form)?;
+            let predictor = Predictor::new(weights.tensors(), weights.architecture(), form)?
+                .with_normalisation(weights.card.normalisation)?;
+            warnings.extend(other_alignment(plan, weights.card.alignment));
             (predictor, calibration(path, &weights)?)
         }
         None => {
@@ -158,7 +164,7 @@ pub fn load(plan: &Plan, device: Device) -> Result<Loaded, NetworksError> {
         networks: Networks { detector, predictor },
         inference: form.to_string(),
         calibration,
-        warnings: plan.weights.iter().filter_map(warning).collect(),
+        warnings,
     })
 }
 
@@ -192,6 +198,19 @@ fn warning(record: &WeightsRecord) -> Option<String> {
     } else {
         None
     }
+}
+
+/// The warning that a run aligns faces to other templates than its weights were trained with. Crops
+/// come aligned, to what is not known.
+fn other_alignment(plan: &Plan, trained: TemplateSet) -> Option<String> {
+    let ours = plan.settings.pipeline.alignment.templates;
+    let aligns = plan.inputs.iter().any(|input| input.kind == InputKind::Video);
+    (aligns && ours != trained).then(|| {
+        format!(
+            "the weights were trained on faces aligned to {trained}, this run aligns to {ours}: \
+             say templates = \"{trained}\" under [alignment] in the pipeline file"
+        )
+    })
 }
 
 /// The record of a file of trained weights.

@@ -268,3 +268,33 @@ impl Floor<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::input::{InputKind, VideoId};
+    use crate::engine::job::SourceReport;
+    use crate::frame::{FrameIndex, Picture};
+    use crate::model::AlignedFace;
+
+    /// Else thousands of short folders would all be read before the first is inferred.
+    #[test]
+    fn a_folder_of_few_crops_holds_its_place_until_they_are_inferred() {
+        let (place, given_back) = bounded(1);
+        let input = PlannedInput {
+            id: VideoId::try_from("341".to_owned()).unwrap(),
+            path: "341".into(),
+            kind: InputKind::Crops,
+            bytes: 1,
+            shard: 0,
+        };
+        let video = VideoJob::new(input, Arc::default(), None);
+        let crop = AlignedFace::new(Picture::black(AlignedFace::SIDE, AlignedFace::SIDE)).unwrap();
+        let full = video.crops_read(vec![(FrameIndex::FIRST, Some(crop))], Place(place));
+        assert!(full.is_empty() && given_back.is_empty());
+        let batches = video.source_ended(0, SourceReport::default());
+        assert!(batches.len() == 1 && given_back.is_empty());
+        drop(batches);
+        assert_eq!(given_back.len(), 1);
+    }
+}

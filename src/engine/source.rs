@@ -142,14 +142,13 @@ fn read_crops(floor: &Floor, video: &Arc<VideoJob>, folder: &CropFolder) -> Resu
             count: some.len() as u64,
         });
     }
-    let damage = (!unreadable.is_empty()).then(|| {
-        format!(
-            "{} of {} images unreadable, the first: {}",
-            unreadable.len(),
-            images.len(),
-            unreadable[0]
-        )
+    let damage = unreadable.first().map(|first| {
+        let (bad, all) = (unreadable.len(), images.len());
+        format!("{bad} of {all} images unreadable, the first: {first}")
     });
+    if let (Some(damage), true) = (&damage, unreadable.len() == images.len()) {
+        return Err(damage.clone());
+    }
     let facts = json!({
         "images": images.len(),
         "unnumbered_images": folder.unnumbered(),

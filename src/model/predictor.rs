@@ -4,18 +4,13 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use super::architecture::{Architecture, ClassOrder};
-use super::crop::AlignedFace;
+use super::crop::{AlignedFace, Normalisation};
 use super::ddamfn::{Ddamfn, NamedTensors};
 use super::error::{ModelError, NotFinite};
 use super::heads::HeadOutputs;
-use super::inference_form::{InferenceForm, Precision};
+use super::inference_form::InferenceForm;
 use super::layers::{Mode, Parameter};
 use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, ValenceArousal};
-
-/// Mean and standard deviation of the training pictures' red, green and blue, on a scale of
-/// 0-255: ImageNet's, which DDAMFN uses.
-const MEAN: [f32; 3] = [0.485 * 255.0, 0.456 * 255.0, 0.406 * 255.0];
-const DEVIATION: [f32; 3] = [0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0];
 
 /// A network that annotates faces.
 ///
@@ -25,12 +20,14 @@ pub struct Predictor {
     network: Ddamfn,
     form: InferenceForm,
     class_order: Option<ClassOrder>,
+    /// Of red, green and blue, on the scale of 0 to 255.
     mean: Parameter,
     deviation: Parameter,
 }
 
 impl Predictor {
-    /// The network of a checkpoint's tensors in a form for inference.
+    /// The network of a checkpoint's tensors in a form for inference, its input normalised as
+    /// ImageNet's.
     ///
     /// # Errors
     /// [`ModelError::WeightsDoNotFit`], [`ModelError::HalfOnCpu`], or libtorch's.
@@ -39,17 +36,28 @@ impl Predictor {
         architecture: &Architecture,
         form: InferenceForm,
     ) -> Result<Self, ModelError> {
-        if form.precision == Precision::F16 && !form.device.is_cuda() {
-            return Err(ModelError::HalfOnCpu);
-        }
+        form.check()?;
         let mut network = Ddamfn::from_tensors(&VarStore::new(form.device), architecture, tensors)?;
         network.prepare(form)?;
         Ok(Self {
             network,
             form,
             class_order: architecture.class_order(),
-            mean: Parameter::fixed(Tensor::f_from_slice(&MEAN)?.f_to_device(form.device)?),
-            deviation: Parameter::fixed(Tensor::f_from_slice(&DEVIATION)?.f_to_device(form.device)?),
+            mean: on_scale_of_bytes(Normalisation::IMAGENET.mean, form.device)?,
+            deviation: on_scale_of_bytes(Normalisation::IMAGENET.std, form.device)?,
+        })
+    }
+
+    /// The same network for inputs that are normalised in another way.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn with_normalisation(self, normalisation: Normalisation) -> Result<Self, ModelError> {
+        let device = self.form.device;
+        Ok(Self {
+            mean: on_scale_of_bytes(normalisation.mean, device)?,
+            deviation: on_scale_of_bytes(normalisation.std, device)?,
+            ..self
         })
     }
 
@@ -146,6 +154,12 @@ impl Predictor {
         }
         Ok(affects)
     }
+}
+
+/// A value for each channel, from the scale of 0 to 1 to that of 0 to 255.
+fn on_scale_of_bytes(channels: [f32; 3], device: Device) -> Result<Parameter, TchError> {
+    let channels = Tensor::f_from_slice(&channels.map(|value| value * 255.0))?;
+    Ok(Parameter::fixed(channels.f_to_device(device)?))
 }
 
 /// One crop's outputs, taken from the left.
