@@ -97,7 +97,7 @@ fn calm_network() -> NamedTensors {
         let weight = tensors
             .get_mut(&format!("custom_classifier.{task}.weight"))
             .unwrap();
-        *weight = &*weight * 0.01;
+        *weight = &*weight * 0.001;
     }
     tensors
 }
