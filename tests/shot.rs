@@ -186,7 +186,7 @@ fn a_flash_is_no_cut() {
             let picture = paint(light, &mut film.noise);
             film.show(&picture);
         }
-        assert_eq!(film.cuts, [], "scene {seed}");
+        assert!(film.cuts.is_empty(), "scene {seed}");
     }
 }
 
@@ -214,7 +214,7 @@ fn a_fast_camera_is_no_cut() {
                     },
                 );
             }
-            assert_eq!(film.cuts, [], "scene {seed}, pan {dx} {dy}");
+            assert!(film.cuts.is_empty(), "scene {seed}, pan {dx} {dy}");
         }
         // Zooms by 6 % a frame, out and in.
         let mut film = Film::new();
@@ -230,7 +230,7 @@ fn a_fast_camera_is_no_cut() {
                 },
             );
         }
-        assert_eq!(film.cuts, [], "scene {seed}, zoom");
+        assert!(film.cuts.is_empty(), "scene {seed}, zoom");
     }
 }
 
@@ -252,7 +252,7 @@ fn someone_walking_by_is_no_cut() {
             let picture = paint(light, &mut film.noise);
             film.show(&picture);
         }
-        assert_eq!(film.cuts, [], "scene {seed}");
+        assert!(film.cuts.is_empty(), "scene {seed}");
     }
 }
 
@@ -294,7 +294,7 @@ fn nothing_to_see_is_no_cut() {
         let picture = paint(|_, _| grey, &mut film.noise);
         film.show(&picture);
     }
-    assert_eq!(film.cuts, []);
+    assert!(film.cuts.is_empty());
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn real_pictures() {
             let moved = 0.05 * (step - 15).clamp(0, 5) as f32;
             film.show(&view_of(image, zoom, moved, moved / 2.0));
         }
-        assert_eq!(film.cuts, [], "{name}");
+        assert!(film.cuts.is_empty(), "{name}");
     }
     for (i, first) in images.iter().enumerate() {
         for (j, second) in images.iter().enumerate().filter(|(j, _)| *j != i) {
