@@ -14,7 +14,13 @@ use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, ValenceArousal};
 
 /// A network that annotates faces.
 ///
-/// It is `Send` and not `Sync`: give each worker thread a clone. Clones share the weights.
+/// It is `Send` and not `Sync`: give each worker thread a clone. Clones share the weights. A worker
+/// that is one of many calls `tch::set_num_threads(1)` first.
+///
+/// A face's prediction is the same, bit for bit, wherever it stands in its batch. Between batches
+/// of different sizes it differs by rounding: with the reference weights, 5 faces against 16, by up
+/// to 5e-7 in `f32` and 0.003 in bf16, and one face against 16, by up to 2e-5 and 0.04. Who fills
+/// up the last batch makes predictions independent of batching.
 #[derive(Debug, Clone)]
 pub struct Predictor {
     network: Ddamfn,
@@ -84,19 +90,19 @@ impl Predictor {
 
     /// The faces' bytes on the device, `[N, 112, 112, 3]`.
     fn upload(&self, faces: &[&AlignedFace]) -> Result<Tensor, TchError> {
-        let bytes: Vec<u8> = faces
+        let bytes = faces
             .iter()
-            .flat_map(|face| face.picture().rgb())
-            .copied()
-            .collect();
+            .map(|face| face.picture().rgb())
+            .collect::<Vec<_>>()
+            .concat();
         let side = i64::from(AlignedFace::SIDE);
         let pixels = Tensor::f_from_data_size(&bytes, &[faces.len() as i64, side, side, 3], Kind::Uint8)?;
         match self.form.device {
-            // From pinned memory the copy runs beside what the device still computes.
+            // From pinned memory the copy runs beside what the device still computes. (The public
+            // `pin_memory` warns about its own device argument.)
             device @ Device::Cuda(_) => {
-                pixels
-                    .f_pin_memory(device)?
-                    .f_to_device_(device, Kind::Uint8, true, false)
+                let pinned = pixels.f_internal_pin_memory(device)?;
+                pinned.f_to_device_(device, Kind::Uint8, true, false)
             }
             _ => Ok(pixels),
         }
