@@ -85,8 +85,7 @@ pub enum InputError {
     #[error("{}", reasons.join("; "))]
     NothingToDo { reasons: Vec<String> },
     #[error(
-        "two inputs would both be called `{id}`: {} and {}; annotate them in runs of their own, or give the folder above them",
-        first.display(), second.display()
+        "two inputs would both be called `{id}`: {first:?} and {second:?}; rename one, annotate them in runs of their own, or give the folder above them"
     )]
     SameId {
         id: VideoId,

@@ -155,10 +155,24 @@ impl Plan {
             changed.push(format!("settings ({})", keys.join(", ")));
         }
         if self.weights != other.weights {
-            changed.push("weights".to_owned());
+            let pairs = self.weights.iter().zip(&other.weights);
+            let names: Vec<String> = pairs
+                .filter(|(old, new)| old != new)
+                .map(changed_weights)
+                .collect();
+            changed.push(format!("weights ({})", names.join(", ")));
         }
         changed
     }
+}
+
+/// Names both weights of a network, by their content where the files are called alike.
+fn changed_weights((old, new): (&WeightsRecord, &WeightsRecord)) -> String {
+    let name = |record: &WeightsRecord| match &record.sha256 {
+        Some(sha256) if old.source == new.source => format!("sha256 {}", sha256.get(..12).unwrap_or(sha256)),
+        _ => record.source.clone(),
+    };
+    format!("{}: {} -> {}", old.role, name(old), name(new))
 }
 
 /// Lists the settings in which two trees differ, as `a.b: 1 -> 2`.

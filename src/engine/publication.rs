@@ -49,13 +49,13 @@ impl Publication {
     }
 
     /// True if the table of an input is there and was made with this plan's settings and weights
-    /// from a file of this size.
+    /// from a file of this size, or from one that is gone now.
     pub fn has(&self, input: &PlannedInput) -> bool {
         match table::read_footer(&self.run.table(&input.id)) {
             Ok((footer, _)) => {
                 footer.settings_hash == self.footer.settings_hash
                     && footer.weights == self.footer.weights
-                    && footer.input_bytes == input.bytes
+                    && (footer.input_bytes == input.bytes || !input.path.exists())
             }
             Err(_) => false,
         }
@@ -72,6 +72,8 @@ impl Publication {
                 seconds: video.clock.seconds(),
                 damage,
             },
+            // Another process may have done it meanwhile.
+            Err(_) if self.has(&video.input) => Event::Skipped { id: id.clone() },
             Err((stage, error)) => {
                 let mut failure = Failure {
                     input: video.input.path.display().to_string(),
