@@ -5,10 +5,10 @@ use std::fmt;
 use super::compound_expression::CompoundExpression;
 use super::error::Mismatch;
 use super::frame_label::check_count;
-use super::predictions::Origin;
+use super::predictions::{NEUTRAL, Origin, in_square};
 use super::{Challenge, FrameLabel, VideoPredictions};
 use crate::frame::FrameIndex;
-use crate::labels::{ACTION_UNITS, EXPRESSIONS, Expression, ValenceArousal};
+use crate::labels::{ACTION_UNITS, Expression, ValenceArousal};
 
 /// The values of a line, complete by construction. It prints as it stands in the file.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -103,16 +103,6 @@ fn compound<'a>(mut values: impl Iterator<Item = &'a str> + Clone) -> Result<Com
     class
         .copied()
         .ok_or_else(|| Mismatch::new(text, "a compound expression 0 to 6"))
-}
-
-const NEUTRAL: [f32; EXPRESSIONS] = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-
-/// Clamped to [-1, 1]; adding 0 turns -0 into 0, which would print a sign.
-fn in_square(point: ValenceArousal) -> ValenceArousal {
-    ValenceArousal {
-        valence: point.valence.clamp(-1.0, 1.0) + 0.0,
-        arousal: point.arousal.clamp(-1.0, 1.0) + 0.0,
-    }
 }
 
 /// Numbers print as the shortest decimal that reads back as the same `f32`, so that a submission

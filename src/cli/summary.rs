@@ -1,6 +1,6 @@
 //! The end of a run in words and numbers.
 
-use abaw::engine::{RunFolder, RunSummary, Status, UNTRAINED};
+use abaw::engine::{RunFolder, RunSummary, Status, UNTRAINED, silent_tasks};
 use abaw::printable::printable;
 
 /// Videos listed one by one; of larger runs only the failed ones are.
@@ -49,9 +49,9 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
                 "UNTRAINED weights: the numbers in these tables mean nothing; give real ones with --weights FILE"
             );
         }
-        if !weights.silent_tasks.is_empty() {
-            let tasks = weights.silent_tasks.join(" and ");
-            println!("{} says nothing of {tasks}: null in the tables", weights.source);
-        }
+    }
+    let silent = silent_tasks(&summary.weights).join(" and ");
+    if !silent.is_empty() {
+        println!("the weights say nothing of {silent}: null in the tables");
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select, select_biased, unbounded};
 
+use super::ensemble::Ensemble;
 use super::event::{Event, Tally};
 use super::job::{DetectedFrame, FaceBatch, VideoJob};
 use super::networks::Networks;
@@ -20,7 +21,6 @@ use super::stop::Stop;
 use crate::config::Pipeline;
 use crate::face::Detector;
 use crate::face::shot::Signature;
-use crate::model::Predictor;
 use crate::video::Frame;
 
 /// How often the engine looks for a stop signal.
@@ -150,11 +150,10 @@ impl Floor<'_> {
             let Some(input) = self.inputs.get(self.next_input.fetch_add(1, Ordering::Relaxed)) else {
                 return;
             };
-            if self.publication.has(input) {
-                self.tell(Event::Skipped { id: input.id.clone() });
-                continue;
+            match self.publication.without_reading(input) {
+                Some(event) => self.tell(event),
+                None => source::feed(self, input),
             }
-            source::feed(self, input);
         }
     }
 
@@ -166,7 +165,7 @@ impl Floor<'_> {
             select_biased! {
                 recv(self.over) -> _ => return,
                 recv(batches) -> batch => match batch {
-                    Ok(batch) => self.infer(&networks.predictor, batch),
+                    Ok(batch) => self.infer(&networks.affect, batch),
                     Err(_) => return,
                 },
                 recv(clips) -> clip => match clip {
@@ -210,14 +209,14 @@ impl Floor<'_> {
         self.settle(&video);
     }
 
-    fn infer(&self, predictor: &Predictor, batch: FaceBatch) {
+    fn infer(&self, affect: &Ensemble, batch: FaceBatch) {
         let video = batch.video;
         if video.has_failed() {
             return;
         }
         self.guard(&video, Stage::Infer, || {
             let faces: Vec<_> = batch.faces.iter().collect();
-            let affects = video.clock.time(Stage::Infer, || predictor.predict(&faces));
+            let affects = video.clock.time(Stage::Infer, || affect.predict(&faces));
             video.batch_inferred(&batch.slots, affects.map_err(|error| error.to_string())?);
             Ok(())
         });
