@@ -125,10 +125,10 @@ fn print(evaluation: &Evaluation, strict: bool) {
 }
 
 fn print_scores(per_task: &Scores, around: &Intervals, strict: &Scores, around_strict: &Intervals) {
-    println!("{:<22}{:<26}strict", "", "one mask a task");
+    println!("{:<22}{:<32}strict", "", "one mask a task");
     let line = |name: &str, score: fn(&Scores) -> Option<f64>, of: fn(&Intervals) -> Option<Interval>| {
         println!(
-            "{name:<22}{:<26}{}",
+            "{name:<22}{:<32}{}",
             beside(score(per_task), of(around)),
             beside(score(strict), of(around_strict))
         );
@@ -156,7 +156,7 @@ fn print_scores(per_task: &Scores, around: &Intervals, strict: &Scores, around_s
         format!("{} / {} / {}", frames.va, frames.expression, frames.au)
     };
     println!(
-        "{:<22}{:<26}{}",
+        "{:<22}{:<32}{}",
         "frames VA/EXPR/AU",
         frames(per_task),
         frames(strict)
@@ -180,7 +180,7 @@ fn print_scores(per_task: &Scores, around: &Intervals, strict: &Scores, around_s
 
 fn f1_line(class: &str, per_task: Option<f64>, strict: Option<f64>) {
     println!(
-        "{:<22}{:<26}{}",
+        "{:<22}{:<32}{}",
         format!("F1 {class}"),
         number(per_task),
         number(strict)
