@@ -214,7 +214,8 @@ impl Progress {
 
     /// Assumes that videos not begun are as long as those begun.
     fn seconds_left(&self) -> Option<f64> {
-        if self.expected_frames == 0 || self.frames == 0 {
+        let done = self.bar.position() == self.videos;
+        if done || self.expected_frames == 0 || self.frames == 0 {
             return None;
         }
         let to_do = self.videos.saturating_sub(self.skipped);

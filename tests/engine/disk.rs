@@ -1,0 +1,138 @@
+//! A disk that is full or cannot be written.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::workplace::{Workplace, assert_tidy, ends_with, errors, files, said, summary, tables};
+
+/// A file system in memory; it goes with this.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None`, with a printed reason, where nothing may be mounted.
+    fn mount(at: PathBuf, options: &str) -> Option<Self> {
+        std::fs::create_dir(&at).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(&at)
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self(at)),
+            Ok(output) => {
+                println!("skipped: cannot mount: {}", said(&output));
+                None
+            }
+            Err(error) => {
+                println!("skipped: cannot mount: {error}");
+                None
+            }
+        }
+    }
+
+    /// Leaves only so many bytes free, in a file that can be removed.
+    fn fill_but(&self, free: u64, size: u64) -> PathBuf {
+        let filler = self.0.join("filler");
+        std::fs::write(&filler, vec![1; (size - free) as usize]).unwrap();
+        filler
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+const SIZE: u64 = 1 << 20;
+
+fn three_videos(workplace: &Workplace) -> [PathBuf; 3] {
+    ["a", "b", "c"].map(|name| workplace.clip(format!("{name}.mkv"), 3))
+}
+
+#[test]
+fn on_a_full_disk_failures_are_recorded_and_the_rest_is_done_when_there_is_room() {
+    let workplace = Workplace::new();
+    let videos = three_videos(&workplace);
+    let Some(disk) = SmallDisk::mount(workplace.path("disk"), &format!("size={SIZE}")) else {
+        return;
+    };
+    let undisturbed = workplace.path("undisturbed");
+    ends_with(0, &mut workplace.annotate(&videos, &undisturbed));
+
+    // Room for the plan, one table of 18 kB, and records.
+    let filler = disk.fill_but(56 << 10, SIZE);
+    let run = disk.0.join("run");
+    let output = ends_with(3, &mut workplace.annotate(&videos, &run));
+    let done = tables(&run);
+    assert!((1..3).contains(&done.len()), "{} done", done.len());
+    let errors = errors(&output);
+    assert_eq!(errors.len(), 3 - done.len(), "{errors:#?}");
+    assert!(
+        errors.iter().all(|line| line.contains("No space left")),
+        "{errors:#?}"
+    );
+    assert_eq!(summary(&run)["totals"]["failed"], 3 - done.len());
+    assert_tidy(&run);
+
+    std::fs::remove_file(filler).unwrap();
+    ends_with(0, &mut workplace.annotate(&videos, &run));
+    assert!(tables(&run) == tables(&undisturbed));
+    assert_eq!(files(&run.join("failures")), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn on_a_disk_too_full_for_records_the_failures_are_told() {
+    let workplace = Workplace::new();
+    let videos = three_videos(&workplace);
+    let Some(disk) = SmallDisk::mount(workplace.path("disk"), &format!("size={SIZE}")) else {
+        return;
+    };
+    // Room for the plan and one record.
+    let filler = disk.fill_but(8 << 10, SIZE);
+    let run = disk.0.join("run");
+    let output = ends_with(3, &mut workplace.annotate(&videos, &run));
+    let errors = errors(&output);
+    assert_eq!(errors.len(), 4, "{errors:#?}");
+    assert!(
+        errors[..3]
+            .iter()
+            .any(|line| line.contains("could not be recorded")),
+        "{errors:#?}"
+    );
+    for word in ["disk/run", "could not be recorded", "run the same command again"] {
+        assert!(errors[3].contains(word), "no `{word}` in {}", errors[3]);
+    }
+    assert!(!run.join("run.json").exists());
+    assert_tidy(&run);
+
+    std::fs::remove_file(filler).unwrap();
+    ends_with(0, &mut workplace.annotate(&videos, &run));
+    assert_eq!(summary(&run)["totals"]["done"], 3);
+}
+
+#[test]
+fn an_output_on_a_read_only_disk_is_a_usage_error() {
+    let workplace = Workplace::new();
+    let videos = three_videos(&workplace);
+    let Some(disk) = SmallDisk::mount(workplace.path("disk"), "ro") else {
+        return;
+    };
+    let output = ends_with(2, &mut workplace.annotate(&videos, &disk.0.join("run")));
+    assert_eq!(errors(&output).len(), 1, "{}", said(&output));
+    assert!(errors(&output)[0].contains("disk/run"), "{}", said(&output));
+}
+
+#[test]
+fn a_table_that_cannot_be_put_in_its_place_fails_alone() {
+    let workplace = Workplace::new();
+    let videos = three_videos(&workplace);
+    let run = workplace.path("run");
+    let in_the_way = run.join("frames/b.parquet");
+    std::fs::create_dir_all(in_the_way.join("something")).unwrap();
+    let output = ends_with(3, &mut workplace.annotate(&videos, &run));
+    assert!(errors(&output)[0].contains("b.parquet"), "{}", said(&output));
+    assert_eq!(summary(&run)["totals"]["done"], 2);
+    assert!(run.join("failures/b.json").exists());
+    assert_eq!(files(&in_the_way), Vec::<PathBuf>::new());
+    assert!(Path::new(&in_the_way).is_dir());
+}

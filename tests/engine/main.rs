@@ -1,0 +1,11 @@
+//! The whole program at night: killed, stopped, without disk, on odd names, on many and on long
+//! videos.
+
+mod carry;
+mod disk;
+mod interruption;
+mod limits;
+mod memory;
+mod names;
+mod news;
+mod workplace;

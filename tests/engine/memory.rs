@@ -1,0 +1,118 @@
+//! Memory depends on the size of pictures, not on their number.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::workplace::{Workplace, abaw, ends_with, summary, tables};
+
+const MIB: u64 = 1 << 20;
+
+/// Bytes that a process holds (`VmRSS`) or held at most (`VmHWM`); `None` once it has ended.
+fn memory(process: &Child, key: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).ok()?;
+    let line = status.lines().find(|line| line.starts_with(key))?;
+    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes << 10)
+}
+
+/// Runs a command and gives the most memory it held.
+fn peak(command: &mut Command) -> u64 {
+    let mut process = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut most = 0;
+    while process.try_wait().unwrap().is_none() {
+        most = memory(&process, "VmHWM").unwrap_or(most);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(process.wait().unwrap().success());
+    most
+}
+
+#[test]
+fn a_video_ten_times_as_long_takes_no_more_memory() {
+    let workplace = Workplace::new();
+    let peak_of = |frames: u32| {
+        let clip = workplace.ffmpeg(
+            "-f lavfi -i testsrc=size=320x180:rate=25",
+            frames,
+            "clip.mkv".as_ref(),
+        );
+        let run = workplace.path(format!("run{frames}"));
+        let peak = peak(&mut workplace.annotate_with(&["--threads=2"], &[clip], &run));
+        assert_eq!(summary(&run)["totals"]["frames"], frames);
+        peak
+    };
+    let (short, long) = (peak_of(300), peak_of(3000));
+    println!("300 frames: {} MiB, 3000 frames: {} MiB", short / MIB, long / MIB);
+    // The pixels of 2,700 frames would be 445 MiB.
+    assert!(long < short + 64 * MIB);
+}
+
+#[test]
+fn three_hundred_short_videos_have_all_their_rows_in_flat_memory() {
+    let workplace = Workplace::new();
+    let clips = [
+        workplace.clip("none.mkv", 2),
+        workplace.face_clip("face.mkv", 1),
+        workplace.clip("one.mkv", 1),
+    ];
+    std::fs::create_dir(workplace.path("videos")).unwrap();
+    for video in 0..300 {
+        std::fs::copy(
+            &clips[video % 3],
+            workplace.path(format!("videos/{video:03}.mkv")),
+        )
+        .unwrap();
+    }
+    let run = workplace.path("run");
+    let mut command = workplace.annotate(&[workplace.path("videos")], &run);
+    let mut process = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (mut after_a_third, mut at_the_end) = (0, 0);
+    while process.try_wait().unwrap().is_none() {
+        if let Some(now) = memory(&process, "VmRSS") {
+            let published = count(&run.join("frames"));
+            if published <= 100 {
+                after_a_third = now.max(after_a_third);
+            }
+            at_the_end = now;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(process.wait().unwrap().success());
+    println!(
+        "after 100 videos: {} MiB, at the end: {} MiB",
+        after_a_third / MIB,
+        at_the_end / MIB
+    );
+    assert!(after_a_third > 0 && at_the_end < after_a_third + 32 * MIB);
+
+    let tables = tables(&run);
+    assert_eq!(tables.len(), 300);
+    for (video, (path, (rows, footer))) in tables.iter().enumerate() {
+        assert_eq!(path, Path::new(&format!("{video:03}.parquet")));
+        let frames = [2, 1, 1][video % 3];
+        assert_eq!(
+            (rows.len(), footer.counts.frames),
+            (frames, frames as u64),
+            "{video}"
+        );
+        assert_eq!(
+            footer.counts.frames_with_face,
+            u64::from(video % 3 == 1),
+            "{video}"
+        );
+    }
+    ends_with(0, abaw().arg("merge").arg(&run));
+}
+
+fn count(folder: &Path) -> usize {
+    std::fs::read_dir(folder).map_or(0, Iterator::count)
+}

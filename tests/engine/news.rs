@@ -1,0 +1,92 @@
+//! What is seen of a run: lines on stderr, the summary, `run.json`.
+
+use serde_json::Value;
+
+use super::workplace::{Workplace, abaw, ends_with, said, summary, table};
+
+#[test]
+fn lines_for_machines_are_one_object_each_with_frames_and_rates() {
+    let workplace = Workplace::new();
+    let videos = ["a", "b"].map(|name| workplace.clip(format!("{name}.mkv"), 5));
+    let broken = workplace.path("broken.mkv");
+    std::fs::write(&broken, "no video").unwrap();
+    let inputs = [&videos[0], &videos[1], &broken];
+    let mut command = abaw();
+    command
+        .args(["--log-format", "json", "annotate", "--device", "cpu"])
+        .args(inputs);
+    let output = ends_with(3, command.arg("--out").arg(workplace.path("run")));
+    let said = said(&output);
+    let lines: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for name in ["a", "b"] {
+        let line = lines.iter().find(|line| line["video"] == name).unwrap();
+        assert_eq!(
+            (&line["frames"], &line["level"]),
+            (&Value::from(5), &Value::from("INFO"))
+        );
+        assert!(line["frames_per_second"].as_f64().unwrap() > 0.0, "{line}");
+        assert!(line["work_seconds"].as_f64().unwrap() > 0.0, "{line}");
+    }
+    let failure = lines.iter().find(|line| line["video"] == "broken").unwrap();
+    assert_eq!(
+        (&failure["level"], &failure["stage"]),
+        (&Value::from("ERROR"), &Value::from("decode"))
+    );
+    let whole = lines.iter().find(|line| line["videos"] == 3).unwrap();
+    assert_eq!(whole["of"], 3);
+    assert_eq!(whole["frames"], 10);
+    assert_eq!(whole["failed"], 1);
+    assert_eq!(whole["clips_waiting"], 0);
+    assert!(whole["frames_per_second"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn lines_for_people_are_sentences_and_end_in_a_table() {
+    let workplace = Workplace::new();
+    let video = workplace.clip("a.mkv", 5);
+    let output = ends_with(0, &mut workplace.annotate(&[video], &workplace.path("run")));
+    assert!(
+        said(&output).contains("\na: 5 frames, 0 with a face\n"),
+        "{}",
+        said(&output)
+    );
+    assert!(
+        said(&output).contains("\n1/1 videos, 5 frames, "),
+        "{}",
+        said(&output)
+    );
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        printed.contains("1 of 1 videos done, 5 frames, 0 with a face, "),
+        "{printed}"
+    );
+}
+
+#[test]
+fn after_a_resume_seconds_are_of_all_work_and_the_rate_is_of_the_last_attempt() {
+    let workplace = Workplace::new();
+    let videos = ["a", "b"].map(|name| workplace.clip(format!("{name}.mkv"), 20));
+    let run = workplace.path("run");
+    ends_with(0, &mut workplace.annotate(&videos[..1], &run));
+    ends_with(0, &mut workplace.annotate(&videos, &run));
+    let resumed = summary(&run);
+    for stage in ["decode", "detect", "track"] {
+        let seconds = |value: &Value| value["seconds"][stage].as_f64().unwrap();
+        let of_videos: f64 = resumed["videos"].as_array().unwrap().iter().map(seconds).sum();
+        assert!(of_videos > 0.0);
+        assert!((seconds(&resumed["totals"]) - of_videos).abs() < 1e-9, "{stage}");
+    }
+    assert_eq!(resumed["totals"]["frames"], 40);
+    let number = |key: &str| resumed["totals"][key].as_f64().unwrap();
+    let frames_done_now = number("frames_per_second") * number("wall_seconds");
+    assert!((frames_done_now - 20.0).abs() < 1e-6, "{frames_done_now}");
+    assert_eq!(table(&run, "a").1.counts.frames, 20);
+
+    ends_with(0, &mut workplace.annotate(&videos, &run));
+    let idle = summary(&run);
+    assert_eq!(idle["totals"]["frames_per_second"], Value::Null);
+    assert_eq!(idle["totals"]["seconds"], resumed["totals"]["seconds"]);
+}
