@@ -6,7 +6,9 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Prefix of unfinished files; what a crash leaves behind under it may be deleted.
+use walkdir::WalkDir;
+
+/// Prefix of unfinished files. Who writes one holds a lock on it; one without is a crash's.
 pub const UNFINISHED_PREFIX: &str = ".unfinished-";
 
 /// Lets `write` fill a new file and puts it at `path`, replacing what was there. Missing folders
@@ -27,6 +29,8 @@ pub fn publish<E: From<io::Error>>(
         .prefix(UNFINISHED_PREFIX)
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)?;
+    // A file system without locks costs only that `sweep` leaves the file alone.
+    let _ = unfinished.as_file().try_lock();
     let mut buffer = BufWriter::new(unfinished.as_file());
     write(&mut buffer)?;
     buffer.flush()?;
@@ -36,6 +40,19 @@ pub fn publish<E: From<io::Error>>(
     // Without this the rename itself can be lost in a power cut.
     File::open(folder)?.sync_all()?;
     Ok(())
+}
+
+/// Deletes, in a folder and those below it, the unfinished files that nobody writes any more. What
+/// cannot be read or deleted stays.
+pub fn sweep(folder: &Path) {
+    for entry in WalkDir::new(folder).into_iter().flatten() {
+        let name = entry.file_name().as_encoded_bytes();
+        let abandoned = name.starts_with(UNFINISHED_PREFIX.as_bytes())
+            && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+        if abandoned {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// [`publish`]es a value as indented JSON with a final line break.
@@ -49,6 +66,31 @@ pub fn publish_json<T: serde::Serialize>(path: &Path, value: &T) -> io::Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sweeping_takes_what_a_crash_left_and_not_what_is_being_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = || -> Vec<String> {
+            let files = WalkDir::new(folder.path())
+                .sort_by_file_name()
+                .into_iter()
+                .flatten();
+            let files = files.filter(|entry| entry.file_type().is_file());
+            files
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .collect()
+        };
+        let left = folder.path().join("deep/.unfinished-Xy12");
+        publish::<io::Error>(&folder.path().join("deep/table"), |file| {
+            fs::write(&left, b"half")?;
+            sweep(folder.path());
+            assert!(!left.exists());
+            file.write_all(b"whole")
+        })
+        .unwrap();
+        sweep(folder.path());
+        assert_eq!(names(), ["table"]);
+    }
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_nothing_else() {

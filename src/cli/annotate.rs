@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use abaw::device::{self, DeviceChoice};
-use abaw::engine::{self, EXIT_STOPPED, Outcome, Pace, Plan, PlannedInput, Publication, RunFolder, Stop};
+use abaw::engine::{
+    self, EXIT_STOPPED, MergeError, Outcome, Pace, Plan, PlannedInput, Publication, RunFolder, Stop,
+};
 use clap::Args;
 
 use super::console::Console;
@@ -55,9 +57,16 @@ fn run_whole(arguments: &Arguments, console: &Console, stop: &Stop) -> CommandRe
     if let Outcome::Stopped(_) = outcome {
         return Ok(ExitCode::from(EXIT_STOPPED as u8));
     }
-    let merged = engine::merge(&run, Some(pace))?;
-    summary::print(&run, &merged);
-    Ok(exit_code(outcome))
+    match engine::merge(&run, Some(pace)) {
+        Ok(merged) => {
+            summary::print(&run, &merged);
+            Ok(exit_code(outcome))
+        }
+        Err(error) => {
+            tracing::error!("{}", unclosed(&run, error));
+            Ok(ExitCode::from(EXIT_SOME_FAILED))
+        }
+    }
 }
 
 fn run_shard(
@@ -145,6 +154,18 @@ fn exit_code(outcome: Outcome) -> ExitCode {
         Outcome::Complete(tally) if tally.failed > 0 => EXIT_SOME_FAILED,
         Outcome::Complete(_) => EXIT_DONE,
     })
+}
+
+/// Why a run that has been worked through has no summary: as a rule, its disk is full.
+fn unclosed(run: &RunFolder, error: MergeError) -> String {
+    let reason = match error {
+        MergeError::Incomplete { missing, .. } => {
+            format!("{} failures could not be recorded", missing.len())
+        }
+        error => error.to_string(),
+    };
+    let root = run.root().display();
+    format!("{root}: {reason}; see to the disk and run the same command again, what is done stays done")
 }
 
 fn show(run: &RunFolder, plan: &Plan) -> ExitCode {

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use abaw::engine::{Event, Stop};
+use abaw::printable::printable;
 use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::{Level, Subscriber};
@@ -65,8 +66,11 @@ impl Console {
             frames: 0,
             expected_frames: 0,
             started: 0,
+            skipped: 0,
             failed: 0,
             videos,
+            clips_waiting: 0,
+            batches_waiting: 0,
         }
     }
 }
@@ -81,8 +85,12 @@ pub struct Progress {
     /// Sum of the containers' own counts over the videos begun.
     expected_frames: u64,
     started: u64,
+    skipped: u64,
     failed: u64,
     videos: u64,
+    /// Clips before the detector, and batches of faces before the network, at the last news.
+    clips_waiting: usize,
+    batches_waiting: usize,
 }
 
 impl Progress {
@@ -93,9 +101,19 @@ impl Progress {
                 self.started += 1;
                 self.expected_frames += expected_frames.unwrap_or(0);
             }
-            Event::Frames { count } => self.frames += count,
+            Event::Frames {
+                count,
+                clips_waiting,
+                batches_waiting,
+            } => {
+                self.frames += count;
+                (self.clips_waiting, self.batches_waiting) = (*clips_waiting, *batches_waiting);
+            }
             Event::Done {
-                id, counts, damage, ..
+                id,
+                counts,
+                seconds,
+                damage,
             } => {
                 self.bar.inc(1);
                 if let Some(damage) = damage {
@@ -104,11 +122,16 @@ impl Progress {
                 if !self.drawn {
                     tracing::info!(
                         video = %id, frames = counts.frames, frames_with_face = counts.frames_with_face,
+                        persons = counts.persons, work_seconds = seconds.values().sum::<f64>(),
+                        frames_per_second = self.rate(),
                         "{id}: {} frames, {} with a face", counts.frames, counts.frames_with_face
                     );
                 }
             }
-            Event::Skipped { .. } => self.bar.inc(1),
+            Event::Skipped { .. } => {
+                self.skipped += 1;
+                self.bar.inc(1);
+            }
             Event::Failed { id, failure } => {
                 self.failed += 1;
                 self.bar.inc(1);
@@ -116,13 +139,24 @@ impl Progress {
             }
         }
         self.bar.set_message(self.line());
-        if !self.drawn && self.last_line.elapsed() >= LINE_EVERY {
+        if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
+            self.print_line();
+        }
+    }
+
+    /// Writes how far the run has come, where no bar shows it.
+    fn print_line(&self) {
+        if !self.drawn {
             tracing::info!(
                 videos = self.bar.position(),
                 of = self.videos,
                 frames = self.frames,
                 failed = self.failed,
+                frames_per_second = self.rate(),
+                seconds_left = self.seconds_left(),
+                clips_waiting = self.clips_waiting,
+                batches_waiting = self.batches_waiting,
                 "{}/{} videos, {}",
                 self.bar.position(),
                 self.videos,
@@ -131,9 +165,10 @@ impl Progress {
         }
     }
 
-    /// Clears the bar.
+    /// Clears the bar, and says how far the run has come.
     pub fn end(&self, stop: &Stop) {
         self.bar.finish_and_clear();
+        self.print_line();
         if stop.asked() {
             tracing::warn!(
                 "stopped after {} frames; run the same command again to go on",
@@ -153,9 +188,14 @@ impl Progress {
     }
 
     fn line(&self) -> String {
-        let rate = self.frames as f64 / self.seconds().max(0.001);
-        let mut line = format!("{} frames, {rate:.1} a second", self.frames);
-        if let Some(left) = self.seconds_left(rate) {
+        let mut line = format!("{} frames, {:.1} a second", self.frames, self.rate());
+        if self.clips_waiting + self.batches_waiting > 0 {
+            line += &format!(
+                ", {} clips and {} face batches waiting",
+                self.clips_waiting, self.batches_waiting
+            );
+        }
+        if let Some(left) = self.seconds_left() {
             line += &format!(
                 ", about {} left",
                 indicatif::HumanDuration(Duration::from_secs_f64(left))
@@ -167,13 +207,19 @@ impl Progress {
         line
     }
 
+    /// Frames a second since the start.
+    fn rate(&self) -> f64 {
+        self.frames as f64 / self.seconds().max(0.001)
+    }
+
     /// Assumes that videos not begun are as long as those begun.
-    fn seconds_left(&self, rate: f64) -> Option<f64> {
-        if self.started == 0 || self.expected_frames == 0 || rate <= 0.0 {
+    fn seconds_left(&self) -> Option<f64> {
+        if self.expected_frames == 0 || self.frames == 0 {
             return None;
         }
-        let all = self.expected_frames as f64 / self.started as f64 * self.videos as f64;
-        Some((all - self.frames as f64).max(0.0) / rate)
+        let to_do = self.videos.saturating_sub(self.skipped);
+        let all = self.expected_frames as f64 / self.started as f64 * to_do as f64;
+        Some((all - self.frames as f64).max(0.0) / self.rate())
     }
 }
 
@@ -198,7 +244,7 @@ where
         };
         let mut message = Message(String::new());
         event.record(&mut message);
-        writeln!(writer, "{level}{}", message.0)
+        writeln!(writer, "{level}{}", printable(&message.0))
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use abaw::config::Pipeline;
 use abaw::device::DeviceChoice;
 use abaw::engine::{self, InputKind, Plan, RunFolder, RunSettings};
-use abaw::model::Precision;
+use abaw::model::{InferenceForm, Precision};
 use abaw::postprocess::{PostprocessSettings, Preset};
 use abaw::tuning::Calibration;
 use clap::Args;
@@ -107,6 +107,7 @@ pub fn make(work: &WorkArguments, shards: u32) -> Result<(RunFolder, Plan), Box<
     let inputs = engine::collect(&work.inputs, kind)?;
     let (device, note) = work.device.resolve()?;
     tracing::info!("device: {note}");
+    InferenceForm::fast(device, pipeline.model.precision).check()?;
     let found = engine::find_weights(&mut pipeline.model)?;
     let calibration = match &work.calibration {
         Some(path) => Some(read_calibration(path, &pipeline.postprocess)?),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use abaw::model::weights::{self, NumberFormat, Summary, WeightsError};
+use abaw::printable::printable_json;
 use abaw::tuning::Calibration;
 use clap::{Args, Subcommand};
 
@@ -63,7 +64,8 @@ pub fn run(arguments: Arguments) -> CommandResult {
         }
         Action::Show { file, json: false } => print!("{}", Summary::of(&file)?),
         Action::Show { file, json: true } => {
-            println!("{}", serde_json::to_string_pretty(&Summary::of(&file)?)?)
+            let json = serde_json::to_string_pretty(&Summary::of(&file)?)?;
+            println!("{}", printable_json(&json));
         }
     }
     Ok(ExitCode::from(EXIT_DONE))

@@ -13,7 +13,13 @@ pub enum Event {
         expected_frames: Option<u64>,
     },
     /// Frames of a video have passed detection and tracking.
-    Frames { count: u64 },
+    Frames {
+        count: u64,
+        /// Clips that are read and wait for the detector.
+        clips_waiting: usize,
+        /// Batches of faces that wait for the network.
+        batches_waiting: usize,
+    },
     /// The table of a video is there.
     Done {
         id: VideoId,

@@ -13,7 +13,7 @@ use crate::config::Pipeline;
 use crate::face::shot::{ShotDetector, Signature};
 use crate::face::subject::{Ranking, SubjectRule, Subjects};
 use crate::face::track::Tracker;
-use crate::face::{Detection, PersonId, align};
+use crate::face::{Detection, Detector, FaceError, PersonId, align};
 use crate::frame::FrameIndex;
 use crate::labels::Affect;
 use crate::model::{AlignedFace, ModelError};
@@ -33,13 +33,15 @@ struct Progress {
     tracker: Tracker,
     subjects: Subjects,
     timeline: Timeline,
-    /// Clips that came back before an earlier one.
-    waiting: BTreeMap<u64, Vec<DetectedFrame>>,
+    /// Clips that came back before an earlier one. They keep their places: frames are large.
+    waiting: BTreeMap<u64, (Vec<DetectedFrame>, Place)>,
     next_clip: u64,
     /// Known once the source has ended.
     clips: Option<u64>,
     /// Aligned faces that do not fill a batch yet.
     faces: Vec<(FaceSlot, AlignedFace)>,
+    /// Held by crops among them, so that many short folders do not pile up in memory.
+    crops_place: Option<Place>,
     batches_out: u64,
     source: SourceReport,
     frame_rate: Option<f64>,
@@ -50,8 +52,18 @@ struct Progress {
 /// A frame after detection.
 pub struct DetectedFrame {
     pub frame: Frame,
-    pub detections: Vec<Detection>,
+    /// `None` if the detector did not run on it.
+    pub detections: Option<Vec<Detection>>,
     pub signature: Signature,
+}
+
+/// A clip could not be tracked.
+#[derive(Debug, thiserror::Error)]
+pub enum TrackError {
+    #[error(transparent)]
+    Face(#[from] FaceError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
 }
 
 /// Faces of one video for one forward pass.
@@ -93,6 +105,7 @@ impl VideoJob {
             next_clip: 0,
             clips: None,
             faces: Vec::new(),
+            crops_place: None,
             batches_out: 0,
             source: SourceReport::default(),
             frame_rate,
@@ -107,23 +120,27 @@ impl VideoJob {
         })
     }
 
-    /// Takes a clip back from detection and returns the batches of faces that are full now.
+    /// Takes a clip back from detection and returns the batches of faces that are full now. `place`
+    /// is given back when the clip has been tracked. `detector` serves frames on which it did not
+    /// run but turns out to be needed, since a shot begins with them.
     pub fn clip_detected(
         self: &Arc<Self>,
         number: u64,
         frames: Vec<DetectedFrame>,
-    ) -> Result<Vec<FaceBatch>, ModelError> {
+        place: Place,
+        detector: &Detector,
+    ) -> Result<Vec<FaceBatch>, TrackError> {
         self.clock.time(Stage::Track, || {
             let mut progress = self.progress();
-            progress.waiting.insert(number, frames);
+            progress.waiting.insert(number, (frames, place));
             loop {
                 let next = progress.next_clip;
-                let Some(frames) = progress.waiting.remove(&next) else {
+                let Some((frames, _place)) = progress.waiting.remove(&next) else {
                     break;
                 };
                 progress.next_clip += 1;
                 for frame in frames {
-                    progress.track(frame, &self.pipeline)?;
+                    progress.track(frame, &self.pipeline, detector)?;
                 }
             }
             Ok(self.batches(&mut progress))
@@ -153,11 +170,8 @@ impl VideoJob {
                 progress.faces.push((slot, face));
             }
         }
-        let mut batches = self.batches(&mut progress);
-        if let Some(batch) = batches.last_mut() {
-            batch.place = Some(place);
-        }
-        batches
+        progress.crops_place = Some(place);
+        self.batches(&mut progress)
     }
 
     /// Takes a batch back from the network.
@@ -193,6 +207,7 @@ impl VideoJob {
             // Nothing of a failed video is needed any more; its frames are large.
             progress.waiting.clear();
             progress.faces.clear();
+            progress.crops_place = None;
             return Some(Err(failure));
         }
         if progress.clips != Some(progress.next_clip)
@@ -229,6 +244,9 @@ impl VideoJob {
                 place: None,
             });
         }
+        if let Some(batch) = batches.last_mut() {
+            batch.place = progress.crops_place.take();
+        }
         batches
     }
 
@@ -239,7 +257,12 @@ impl VideoJob {
 }
 
 impl Progress {
-    fn track(&mut self, detected: DetectedFrame, pipeline: &Pipeline) -> Result<(), ModelError> {
+    fn track(
+        &mut self,
+        detected: DetectedFrame,
+        pipeline: &Pipeline,
+        detector: &Detector,
+    ) -> Result<(), TrackError> {
         let Frame {
             index,
             time_s,
@@ -247,16 +270,29 @@ impl Progress {
         } = detected.frame;
         let cut = self.shots.is_cut(&detected.signature);
         self.timeline.push_frame(index, time_s, cut);
-        let faces = self.tracker.update(index, time_s, cut, detected.detections);
+        let detections = match detected.detections {
+            None if cut => detector.detect(&[&picture])?.pop(),
+            detections => detections,
+        };
+        let faces = match detections {
+            Some(detections) => self.tracker.update(index, time_s, cut, detections),
+            None => self.tracker.carry(index, time_s),
+        };
         let places: Vec<_> = faces
             .iter()
             .map(|face| (face.person, face.detection.bounding_box))
             .collect();
         self.subjects.observe(&places);
         for face in faces {
-            let slot = self
-                .timeline
-                .push_face(face.person, Sighting::Found(face.detection));
+            let sighting = if face.carried {
+                Sighting::Carried {
+                    bounding_box: face.detection.bounding_box,
+                    landmarks: face.detection.landmarks,
+                }
+            } else {
+                Sighting::Found(face.detection)
+            };
+            let slot = self.timeline.push_face(face.person, sighting);
             let steady = Detection {
                 landmarks: face.landmarks_smoothed,
                 ..face.detection

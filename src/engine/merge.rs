@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::input::VideoId;
 use super::plan::{Plan, PlanError};
 use super::run_folder::{Failure, RunFolder};
-use crate::publish::publish_json;
+use crate::publish::{publish_json, sweep};
 use crate::table::{self, Footer, StageSeconds, WeightsRecord};
 
 /// `run.json`.
@@ -35,9 +35,9 @@ pub struct Totals {
     pub persons: u64,
     /// Seconds of work by stage, over all threads and machines.
     pub seconds: StageSeconds,
-    /// From start to end on the clock; null for a run in shards.
+    /// From start to end on the clock, of the attempt that finished the run; null for shards.
     pub wall_seconds: Option<f64>,
-    /// Frames annotated over wall seconds; null for a run in shards.
+    /// Frames that this attempt annotated over its wall seconds; null where it had none left to do.
     pub frames_per_second: Option<f64>,
 }
 
@@ -70,7 +70,7 @@ pub enum MergeError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(
-        "{} of {total} inputs are neither published nor recorded as failed, {} first; run shards {} again",
+        "{} of {total} inputs have neither a table nor a recorded failure, {} first; do shard {} again",
         missing.len(), missing[0], join(shards)
     )]
     Incomplete {
@@ -87,7 +87,7 @@ pub enum MergeError {
 
 fn join(shards: &BTreeSet<u32>) -> String {
     let numbers: Vec<String> = shards.iter().map(u32::to_string).collect();
-    numbers.join(",")
+    numbers.join(", ")
 }
 
 /// How fast one process did the whole run.
@@ -99,8 +99,8 @@ pub struct Pace {
     pub frames: u64,
 }
 
-/// Checks that each input of the plan has a table or a recorded failure and publishes `run.json`.
-/// Doing it twice does no harm.
+/// Checks that each input of the plan has a table or a recorded failure, publishes `run.json`, and
+/// deletes what killed processes left unfinished. Doing it twice does no harm.
 ///
 /// # Errors
 /// [`MergeError::Incomplete`] naming what is missing and the shards to run again.
@@ -158,6 +158,7 @@ pub fn merge(run: &RunFolder, pace: Option<Pace>) -> Result<RunSummary, MergeErr
             shards,
         });
     }
+    sweep(run.root());
     summary.totals = totals(&summary.videos, pace);
     let path = run.summary();
     publish_json(&path, &summary).map_err(|source| MergeError::File { path, source })?;
@@ -169,7 +170,7 @@ fn totals(videos: &[VideoSummary], pace: Option<Pace>) -> Totals {
         videos: videos.len() as u64,
         wall_seconds: pace.map(|pace| pace.wall_seconds),
         frames_per_second: pace
-            .filter(|pace| pace.wall_seconds > 0.0)
+            .filter(|pace| pace.wall_seconds > 0.0 && pace.frames > 0)
             .map(|pace| pace.frames as f64 / pace.wall_seconds),
         ..Totals::default()
     };

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use tch::Device;
 
 use super::ensemble::Ensemble;
+use super::input::InputKind;
 use super::plan::Plan;
 use crate::config::ModelSettings;
 use crate::device::LibtorchVersion;
+use crate::face::template::TemplateSet;
 use crate::face::{Detector, FaceError};
 use crate::model::weights::{Weights, WeightsError, sha256};
 use crate::model::{Architecture, InferenceForm, ModelError, Predictor, initial_weights};
@@ -103,7 +105,7 @@ pub struct FoundWeights {
 /// Names the weights of a run, and completes the settings with their places.
 ///
 /// # Errors
-/// [`NetworksError`] if a file is missing or holds no such network.
+/// [`NetworksError`] if a file is missing, holds no such network or a calibration that means nothing.
 pub fn find_weights(model: &mut ModelSettings) -> Result<FoundWeights, NetworksError> {
     let detector = match &model.detector_weights {
         Some(path) => path.clone(),
@@ -160,11 +162,14 @@ pub fn load(plan: &Plan, device: Device) -> Result<Loaded, NetworksError> {
     let detector = Detector::load(detector_path, device, &pipeline.detector)?;
 
     let form = InferenceForm::fast(device, model.precision);
+    let mut warnings = warnings(&plan.weights);
     let mut members = Vec::new();
     for network in model.networks() {
         check_unchanged(planned.next(), &network.weights)?;
         let weights = Weights::load(&network.weights)?;
-        let predictor = Predictor::new(weights.tensors(), weights.architecture(), form)?;
+        let predictor = Predictor::new(weights.tensors(), weights.architecture(), form)?
+            .with_normalisation(weights.card.normalisation)?;
+        warnings.extend(other_alignment(plan, weights.card.alignment));
         members.push((predictor, network.say()));
     }
     if members.is_empty() {
@@ -178,7 +183,7 @@ pub fn load(plan: &Plan, device: Device) -> Result<Loaded, NetworksError> {
             affect: Ensemble::new(members),
         },
         inference: form.to_string(),
-        warnings: warnings(&plan.weights),
+        warnings,
     })
 }
 
@@ -254,6 +259,19 @@ pub fn silent_tasks(records: &[WeightsRecord]) -> Vec<&str> {
         silent.retain(|task| network.silent_tasks.iter().any(|other| other == task));
     }
     silent
+}
+
+/// The warning that a run aligns faces to other templates than its weights were trained with. Crops
+/// come aligned, to what is not known.
+fn other_alignment(plan: &Plan, trained: TemplateSet) -> Option<String> {
+    let ours = plan.settings.pipeline.alignment.templates;
+    let aligns = plan.inputs.iter().any(|input| input.kind == InputKind::Video);
+    (aligns && ours != trained).then(|| {
+        format!(
+            "the weights were trained on faces aligned to {trained}, this run aligns to {ours}: \
+             say templates = \"{trained}\" under [alignment] in the pipeline file"
+        )
+    })
 }
 
 /// The record of a file of trained weights.

@@ -199,13 +199,14 @@ impl Plan {
             .resolve(settings.calibration.as_ref())
     }
 
-    /// What is there of an input's table.
+    /// What is there of an input's table: made with this plan's settings and weights from a file of
+    /// this size, or from one that is gone now.
     pub fn table_state(&self, run: &RunFolder, input: &PlannedInput) -> TableState {
         match table::read_footer(&run.table(&input.id)) {
             Ok((footer, _))
                 if footer.raw_settings_hash == self.raw_settings_hash
                     && footer.weights == self.weights
-                    && footer.input_bytes == input.bytes =>
+                    && (footer.input_bytes == input.bytes || !input.path.exists()) =>
             {
                 if footer.settings_hash == self.settings_hash {
                     TableState::Current
@@ -234,13 +235,27 @@ impl Plan {
             changed.push(format!("settings ({keys})"));
         }
         if self.weights != other.weights {
-            changed.push("weights".to_owned());
+            let pairs = self.weights.iter().zip(&other.weights);
+            let names: Vec<String> = pairs
+                .filter(|(old, new)| old != new)
+                .map(changed_weights)
+                .collect();
+            changed.push(format!("weights ({})", names.join(", ")));
         }
         match changed.is_empty() {
             true => Ok(()),
             false => Err(PlanError::Changed { root, changed }),
         }
     }
+}
+
+/// Names both weights of a network, by their content where the files are called alike.
+fn changed_weights((old, new): (&WeightsRecord, &WeightsRecord)) -> String {
+    let name = |record: &WeightsRecord| match &record.sha256 {
+        Some(sha256) if old.source == new.source => format!("sha256 {}", sha256.get(..12).unwrap_or(sha256)),
+        _ => record.source.clone(),
+    };
+    format!("{}: {} -> {}", old.role, name(old), name(new))
 }
 
 /// Lists the settings in which two trees differ, as `a.b: 1 -> 2`.

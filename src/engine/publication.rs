@@ -73,6 +73,10 @@ impl Publication {
                 seconds: video.clock.seconds(),
                 damage,
             },
+            // Another process may have done it meanwhile.
+            Err(_) if self.plan.table_state(&self.run, &video.input) == TableState::Current => {
+                Event::Skipped { id: id.clone() }
+            }
             Err((stage, error)) => {
                 let mut failure = Failure {
                     input: video.input.path.display().to_string(),

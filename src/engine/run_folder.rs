@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::input::VideoId;
+use crate::config::hexadecimal;
 use crate::publish::{UNFINISHED_PREFIX, publish_json};
 
 /// `RUN`: the plan, a table or a failure a video, and the summary.
@@ -88,14 +90,14 @@ impl RunFolder {
         self.root.join("frames")
     }
 
-    /// `RUN/frames/<id>.parquet`.
+    /// `RUN/frames/<id>.parquet`; names that are too long for a file are cut, as [`file_name`] says.
     pub fn table(&self, id: &VideoId) -> PathBuf {
-        self.tables().join(format!("{id}.parquet"))
+        self.tables().join(file_name(id, ".parquet"))
     }
 
-    /// `RUN/failures/<id>.json`.
+    /// `RUN/failures/<id>.json`, cut likewise.
     pub fn failure(&self, id: &VideoId) -> PathBuf {
-        self.root.join("failures").join(format!("{id}.json"))
+        self.root.join("failures").join(file_name(id, ".json"))
     }
 
     /// Records why an input failed.
@@ -127,5 +129,59 @@ impl RunFolder {
             .prefix(UNFINISHED_PREFIX)
             .tempfile_in(&self.root)?;
         Ok(())
+    }
+}
+
+/// Bytes of a file's or folder's name at most, on nearly every file system.
+const LONGEST_NAME: usize = 255;
+
+/// An id as a path. A part that would be longer than [`LONGEST_NAME`], its ending included, is cut,
+/// and the first 16 digits of its sha256 stand for what is missing, after a `~`.
+fn file_name(id: &VideoId, ending: &str) -> PathBuf {
+    let (folders, name) = id.as_str().rsplit_once('/').unwrap_or(("", id.as_str()));
+    let mut path: PathBuf = folders.split('/').map(|folder| cut(folder, "")).collect();
+    path.push(cut(name, ending));
+    path
+}
+
+fn cut(name: &str, ending: &str) -> String {
+    if name.len() + ending.len() <= LONGEST_NAME {
+        return format!("{name}{ending}");
+    }
+    let digits = &hexadecimal(&Sha256::digest(name))[..16];
+    let kept = name.floor_char_boundary(LONGEST_NAME - ending.len() - digits.len() - 1);
+    format!("{}~{digits}{ending}", &name[..kept])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn short_ids_are_paths_as_they_are() {
+        let id = VideoId::try_from("batch1/a.b".to_owned()).unwrap();
+        assert_eq!(
+            RunFolder::new("run").table(&id),
+            Path::new("run/frames/batch1/a.b.parquet")
+        );
+        assert_eq!(
+            RunFolder::new("run").failure(&id),
+            Path::new("run/failures/batch1/a.b.json")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn long_names_fit_and_stay_apart(folder in "[aü]{0,300}", name in "[aü]{240,400}") {
+            let id = |last: &str| VideoId::try_from(format!("f{folder}/{name}{last}")).unwrap();
+            let (one, other) = (file_name(&id("x"), ".parquet"), file_name(&id("y"), ".parquet"));
+            for part in one.iter() {
+                prop_assert!(part.len() <= LONGEST_NAME);
+            }
+            prop_assert_ne!(&one, &other);
+            prop_assert_eq!(one.parent(), other.parent());
+            prop_assert!(one.to_str().unwrap().ends_with(".parquet"));
+        }
     }
 }

@@ -186,25 +186,26 @@ impl Floor<'_> {
         if video.has_failed() {
             return;
         }
-        let count = frames.len() as u64;
+        let count = frames.len();
         self.guard(&video, Stage::Detect, || {
-            let pictures: Vec<_> = frames.iter().map(|frame| &frame.picture).collect();
+            let looked_at = |frame: &Frame| self.pipeline.detector.runs_on(frame.index);
+            let pictures: Vec<_> = frames
+                .iter()
+                .filter(|frame| looked_at(frame))
+                .map(|frame| &frame.picture)
+                .collect();
             let found = video.clock.time(Stage::Detect, || detector.detect(&pictures));
-            let detected = found
-                .map_err(|error| error.to_string())?
-                .into_iter()
-                .zip(frames)
-                .map(|(detections, frame)| DetectedFrame {
-                    signature: Signature::of(&frame.picture),
-                    detections,
-                    frame,
-                });
-            let batches = video.clip_detected(number, detected.collect());
+            let mut found = found.map_err(|error| error.to_string())?.into_iter();
+            let detected = frames.into_iter().map(|frame| DetectedFrame {
+                signature: Signature::of(&frame.picture),
+                detections: looked_at(&frame).then(|| found.next()).flatten(),
+                frame,
+            });
+            let batches = video.clip_detected(number, detected.collect(), place, detector);
             self.send_batches(batches.map_err(|error| error.to_string())?);
             Ok(())
         });
-        drop(place);
-        self.tell(Event::Frames { count });
+        self.tell_frames(count);
         self.settle(&video);
     }
 
@@ -224,23 +225,18 @@ impl Floor<'_> {
 
     /// Runs a piece of work so that its failure, even a panic, costs one video and not the run.
     pub(super) fn guard(&self, video: &VideoJob, stage: Stage, work: impl FnOnce() -> Result<(), String>) {
-        match catch_unwind(AssertUnwindSafe(work)) {
-            Ok(Ok(())) => {}
-            Ok(Err(reason)) => video.fail(stage, reason),
-            Err(panic) => {
-                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                let text = text
-                    .or_else(|| panic.downcast_ref::<String>().cloned())
-                    .unwrap_or_default();
-                video.fail(stage, format!("a bug in this program, please report it: {text}"));
-            }
+        if let Err(reason) = caught(work).flatten() {
+            video.fail(stage, reason);
         }
     }
 
     /// Publishes the video if this was its last piece of work.
     pub(super) fn settle(&self, video: &VideoJob) {
         if let Some(outcome) = video.take_outcome() {
-            self.tell(self.publication.publish(video, outcome));
+            let published = caught(|| self.publication.publish(video, outcome));
+            self.tell(
+                published.unwrap_or_else(|bug| self.publication.publish(video, Err((Stage::Write, bug)))),
+            );
         }
     }
 
@@ -259,11 +255,60 @@ impl Floor<'_> {
         let _ = self.events.send(event);
     }
 
+    pub(super) fn tell_frames(&self, count: usize) {
+        self.tell(Event::Frames {
+            count: count as u64,
+            clips_waiting: self.clips.len(),
+            batches_waiting: self.batches.len(),
+        });
+    }
+
     /// Waits until another clip may be held in memory; `None` when the run is over.
     pub(super) fn place(&self) -> Option<Place> {
         select! {
             recv(self.free_places.1) -> free => free.ok().map(|()| Place(self.free_places.0.clone())),
             recv(self.over) -> _ => None,
         }
+    }
+}
+
+/// Runs `work`; a panic becomes a sentence.
+pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        format!("a bug in this program, please report it: {text}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::input::{InputKind, VideoId};
+    use crate::engine::job::SourceReport;
+    use crate::frame::{FrameIndex, Picture};
+    use crate::model::AlignedFace;
+
+    /// Else thousands of short folders would all be read before the first is inferred.
+    #[test]
+    fn a_folder_of_few_crops_holds_its_place_until_they_are_inferred() {
+        let (place, given_back) = bounded(1);
+        let input = PlannedInput {
+            id: VideoId::try_from("341".to_owned()).unwrap(),
+            path: "341".into(),
+            kind: InputKind::Crops,
+            bytes: 1,
+            shard: 0,
+        };
+        let video = VideoJob::new(input, Arc::default(), None);
+        let crop = AlignedFace::new(Picture::black(AlignedFace::SIDE, AlignedFace::SIDE)).unwrap();
+        let full = video.crops_read(vec![(FrameIndex::FIRST, Some(crop))], Place(place));
+        assert!(full.is_empty() && given_back.is_empty());
+        let batches = video.source_ended(0, SourceReport::default());
+        assert!(batches.len() == 1 && given_back.is_empty());
+        drop(batches);
+        assert_eq!(given_back.len(), 1);
     }
 }

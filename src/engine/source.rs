@@ -10,7 +10,7 @@ use super::input::{InputKind, absence};
 use super::job::{SourceReport, VideoJob};
 use super::plan::PlannedInput;
 use super::run_folder::Stage;
-use super::schedule::{Clip, Floor};
+use super::schedule::{Clip, Floor, caught};
 use crate::face::crop_folder::{CropFolder, read_crop};
 use crate::model::AlignedFace;
 use crate::video::{Frame, VideoError, VideoReader};
@@ -24,7 +24,7 @@ pub(super) fn feed(floor: &Floor, input: &PlannedInput) {
 }
 
 fn feed_video(floor: &Floor, input: &PlannedInput) {
-    let opened = open(&input.path, floor);
+    let opened = caught(|| open(&input.path, floor)).flatten();
     let frame_rate = opened.as_ref().ok().and_then(|reader| reader.facts().fps);
     let video = VideoJob::new(input.clone(), Arc::clone(&floor.pipeline), frame_rate);
     match opened {
@@ -138,18 +138,15 @@ fn read_crops(floor: &Floor, video: &Arc<VideoJob>, folder: &CropFolder) -> Resu
             crops.push((frame, face));
         }
         floor.send_batches(video.crops_read(crops, place));
-        floor.tell(Event::Frames {
-            count: some.len() as u64,
-        });
+        floor.tell_frames(some.len());
     }
-    let damage = (!unreadable.is_empty()).then(|| {
-        format!(
-            "{} of {} images unreadable, the first: {}",
-            unreadable.len(),
-            images.len(),
-            unreadable[0]
-        )
+    let damage = unreadable.first().map(|first| {
+        let (bad, all) = (unreadable.len(), images.len());
+        format!("{bad} of {all} images unreadable, the first: {first}")
     });
+    if let (Some(damage), true) = (&damage, unreadable.len() == images.len()) {
+        return Err(damage.clone());
+    }
     let facts = json!({
         "images": images.len(),
         "unnumbered_images": folder.unnumbered(),

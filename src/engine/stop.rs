@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+// Ends the process at once: threads still compute, and must not see libtorch's globals destroyed.
+use signal_hook::low_level::exit;
 
 /// The exit code of a stopped run: "temporary failure, try again" (sysexits.h).
 pub const EXIT_STOPPED: i32 = 75;
@@ -36,10 +38,10 @@ impl Stop {
                 asked.ask();
                 std::thread::spawn(|| {
                     std::thread::sleep(GRACE);
-                    std::process::exit(EXIT_STOPPED);
+                    exit(EXIT_STOPPED);
                 });
                 arrivals.next();
-                std::process::exit(EXIT_STOPPED);
+                exit(EXIT_STOPPED);
             })?;
         Ok(stop)
     }

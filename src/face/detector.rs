@@ -1,6 +1,7 @@
 //! The face detector: pictures in, faces out.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use super::resize::Resize;
 use super::retinaface::{Predictions, RetinaFace};
 use super::suppression::suppress;
 use super::{BoundingBox, Detection, FaceError, Landmarks, Point};
-use crate::frame::Picture;
+use crate::frame::{FrameIndex, Picture};
 
 /// How faces are looked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct DetectorSettings {
     pub overlap: f32,
     /// Pictures that go through the network together, at least 1. On a CPU few are fastest.
     pub batch: usize,
+    /// The detector runs on every so manieth frame, from the first, and on the first frame of each
+    /// shot; in between the tracker carries the faces on. 1: on every frame.
+    pub every: NonZeroU32,
 }
 
 impl Default for DetectorSettings {
@@ -36,11 +40,17 @@ impl Default for DetectorSettings {
             confidence: 0.6,
             overlap: 0.35,
             batch: 4,
+            every: NonZeroU32::MIN,
         }
     }
 }
 
 impl DetectorSettings {
+    /// True if the detector runs on a frame for its number alone.
+    pub fn runs_on(&self, frame: FrameIndex) -> bool {
+        (frame.number() - 1).is_multiple_of(self.every.get())
+    }
+
     fn check(&self) -> Result<(), FaceError> {
         let wrong = |name, range| Err(FaceError::Setting { name, range });
         if self.long_side < 32 {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
@@ -29,7 +30,14 @@ pub fn write(
     footer: &Footer,
     seconds: &StageSeconds,
 ) -> Result<(), TableError> {
-    publish(path, |file| write_to(file, video, rows, footer, seconds)).map_err(|source| TableError::File {
+    publish(path, |file| {
+        write_to(file, video, rows, footer, seconds).map_err(|error| match error {
+            // The file system's own error, without the wrapping.
+            ParquetError::External(error) => io::Error::other(error),
+            error => io::Error::other(error),
+        })
+    })
+    .map_err(|source| TableError::File {
         path: path.to_owned(),
         source,
     })
@@ -41,7 +49,7 @@ fn write_to(
     rows: &[Row],
     footer: &Footer,
     seconds: &StageSeconds,
-) -> io::Result<()> {
+) -> Result<(), ParquetError> {
     let schema = Arc::new(schema());
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -52,24 +60,20 @@ fn write_to(
         .set_column_dictionary_enabled(ColumnPath::from("video"), true)
         .set_column_dictionary_enabled(ColumnPath::from("expression"), true)
         .build();
-    let mut writer =
-        ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(io::Error::other)?;
+    let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(properties))?;
     for group in rows.chunks(ROW_GROUP_ROWS) {
         let arrays = columns(video, group)
             .into_iter()
             .map(|(_, array)| array)
             .collect();
-        let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(io::Error::other)?;
-        writer.write(&batch).map_err(io::Error::other)?;
+        writer.write(&RecordBatch::try_new(schema.clone(), arrays)?)?;
     }
-    writer.append_key_value_metadata(KeyValue::new(
-        FOOTER_KEY.to_owned(),
-        serde_json::to_string(footer)?,
-    ));
-    writer.append_key_value_metadata(KeyValue::new(
-        SECONDS_KEY.to_owned(),
-        serde_json::to_string(seconds)?,
-    ));
-    writer.close().map_err(io::Error::other)?;
+    writer.append_key_value_metadata(KeyValue::new(FOOTER_KEY.to_owned(), json(footer)?));
+    writer.append_key_value_metadata(KeyValue::new(SECONDS_KEY.to_owned(), json(seconds)?));
+    writer.close()?;
     Ok(())
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, ParquetError> {
+    serde_json::to_string(value).map_err(|error| ParquetError::External(error.into()))
 }
