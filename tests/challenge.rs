@@ -14,7 +14,8 @@ use abaw::table::{self, Footer, Row};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const FRAMES: &str = "45";
+/// Frames of each video.
+const FRAMES: u32 = 24;
 
 /// A short run without smoothing, which no test changes.
 static RUN: LazyLock<TempDir> = LazyLock::new(|| annotate(None));
@@ -53,7 +54,14 @@ fn run(words: &[&str], paths: &[(&str, &Path)]) -> String {
 
 fn annotate_into(folder: &Path, pipeline: Option<&Path>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_abaw"));
-    command.args(["annotate", "--device", "cpu", "--limit-frames", FRAMES, "--out"]);
+    command.args([
+        "annotate",
+        "--device",
+        "cpu",
+        "--limit-frames",
+        &FRAMES.to_string(),
+        "--out",
+    ]);
     command.arg(folder);
     command.args(["two_people.mp4", "carphone.mp4"].map(sample));
     if let Some(pipeline) = pipeline {
@@ -95,7 +103,7 @@ fn labels() -> PathBuf {
     sample("aff-wild2/6th_ABAW_Annotations")
 }
 
-/// A list of the frames of both videos, five more than the run has.
+/// A list of 50 frames of both videos, more than the run has.
 fn frame_list(folder: &Path, header: &str) -> PathBuf {
     let mut list = header.to_owned() + "\n";
     for video in ["two_people", "carphone"] {
@@ -118,7 +126,7 @@ fn every_challenge_gets_its_file() {
             &["submit", "--challenge", challenge.name()],
             &[("", RUN.path()), ("--template", &list), ("--out", &out)],
         );
-        assert!(said.contains("100 lines, 2 videos, 10 lines filled"), "{said}");
+        assert!(said.contains("100 lines, 2 videos, 52 lines filled"), "{said}");
         let lines = std::fs::read_to_string(&out).unwrap();
         assert_eq!(lines.lines().count(), 101);
         assert_eq!(
@@ -135,7 +143,7 @@ fn every_challenge_gets_its_file() {
             &[("", RUN.path()), ("--template", &names), ("--out", &out)],
         );
         let lines = std::fs::read_to_string(out.join("carphone.txt")).unwrap();
-        assert_eq!(lines.lines().count(), 46, "{challenge}");
+        assert_eq!(lines.lines().count(), 25, "{challenge}");
     }
 }
 
@@ -175,7 +183,7 @@ fn a_submission_read_back_scores_as_evaluate_says() {
             .iter()
             .find(|(other, number, _)| *other == video && *number == frame)
             .unwrap();
-        past_the_end += u32::from(frame > 45);
+        past_the_end += u32::from(frame > FRAMES);
         tally.add(&label, answer);
     }
     assert!(past_the_end > 0, "no labelled frame is filled");
@@ -239,7 +247,7 @@ fn evaluate_prints_json_of_the_promised_shape_and_a_table() {
         "F1 Surprise",
         "F1 AU26",
         "(one mask a task)",
-        "150 of them filled",
+        "192 of them filled",
     ] {
         assert!(said.contains(words), "no `{words}` in\n{said}");
     }
@@ -267,7 +275,7 @@ fn postprocess_is_annotate_with_other_settings_and_does_nothing_twice() {
         )
     };
     let said = postprocess();
-    assert!(said.contains("2 tables rewritten (90 frames"), "{said}");
+    assert!(said.contains("2 tables rewritten (48 frames"), "{said}");
     for (((rows, footer), (same, like)), raw) in
         tables(changed.path()).iter().zip(&tables(smooth.path())).zip(raw)
     {
@@ -335,7 +343,7 @@ fn annotate_goes_on_with_a_postprocessed_run_without_reading_a_video_again() {
 fn two_sides(folder: &Path) -> PathBuf {
     let mut list = Challenge::Mtl.submission_header() + "\n";
     for (side, class) in [("left", 4), ("right", 0)] {
-        for frame in 1..=45 {
+        for frame in 1..=FRAMES {
             list += &format!("two_people_{side}/{frame:05}.jpg,-5,-5,{class}");
             list += &",-1".repeat(12);
             list += "\n";
@@ -374,7 +382,7 @@ fn left_and_right_are_the_two_people_of_one_video() {
         }
     }
     let frames = evaluated(RUN.path(), &list)["per_task"]["frames"]["expression"].clone();
-    assert_eq!(frames, 90);
+    assert_eq!(frames, 48);
 }
 
 #[test]

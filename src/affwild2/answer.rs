@@ -142,6 +142,7 @@ mod tests {
 
     use super::super::FramePrediction;
     use super::*;
+    use crate::labels::EXPRESSIONS;
 
     fn parse(challenge: Challenge, row: &str) -> Result<Answer, String> {
         Answer::parse(challenge, row.split(',')).map_err(|m| format!("{}; {}", m.found, m.expected))
