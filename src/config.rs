@@ -9,7 +9,7 @@ use crate::face::shot::ShotSettings;
 use crate::face::track::TrackerSettings;
 use crate::face::{AlignmentSettings, DetectorSettings};
 use crate::model::Precision;
-use crate::postprocess::PostprocessSettings;
+use crate::postprocess::{PerTask, PostprocessSettings};
 use crate::video::VideoSettings;
 
 /// The settings of a run. What a pipeline file leaves out has the default given in its room.
@@ -33,6 +33,9 @@ pub struct ModelSettings {
     /// DDAMFN weights, `.safetensors`; a relative path counts from the pipeline file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
+    /// Several networks in place of `weights`: one a task, or blended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub member: Vec<MemberSettings>,
     /// RetinaFace weights, `.safetensors`; the project's own if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detector_weights: Option<PathBuf>,
@@ -46,10 +49,50 @@ impl Default for ModelSettings {
     fn default() -> Self {
         Self {
             weights: None,
+            member: Vec::new(),
             detector_weights: None,
             precision: Precision::F32,
             batch: 16,
         }
+    }
+}
+
+/// One network of several, `[[model.member]]`: its weights, and how much it counts in each task
+/// beside the others. 0, or a task left out: it has no say there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemberSettings {
+    /// DDAMFN weights, `.safetensors`; a relative path counts from the pipeline file.
+    pub weights: PathBuf,
+    #[serde(default)]
+    pub valence_arousal: f64,
+    #[serde(default)]
+    pub expression: f64,
+    #[serde(default)]
+    pub action_units: f64,
+}
+
+impl MemberSettings {
+    /// How much the network counts.
+    pub fn say(&self) -> PerTask<f64> {
+        PerTask {
+            valence_arousal: self.valence_arousal,
+            expression: self.expression,
+            action_units: self.action_units,
+        }
+    }
+}
+
+impl ModelSettings {
+    /// The networks that annotate, each with its say; none without trained weights.
+    pub fn networks(&self) -> Vec<MemberSettings> {
+        let only = self.weights.iter().map(|weights| MemberSettings {
+            weights: weights.clone(),
+            valence_arousal: 1.0,
+            expression: 1.0,
+            action_units: 1.0,
+        });
+        only.chain(self.member.iter().cloned()).collect()
     }
 }
 
@@ -81,6 +124,9 @@ impl Pipeline {
         for weights in [&mut pipeline.model.weights, &mut pipeline.model.detector_weights] {
             *weights = weights.take().map(|file| folder.join(file));
         }
+        for member in &mut pipeline.model.member {
+            member.weights = folder.join(&member.weights);
+        }
         pipeline.check().map_err(invalid)?;
         Ok(pipeline)
     }
@@ -89,6 +135,20 @@ impl Pipeline {
     fn check(&self) -> Result<(), String> {
         if self.model.batch == 0 {
             return Err("[model] batch must be at least 1".to_owned());
+        }
+        if self.model.weights.is_some() && !self.model.member.is_empty() {
+            return Err("[model] has weights and members; name one network or several".to_owned());
+        }
+        for member in &self.model.member {
+            let say = [member.valence_arousal, member.expression, member.action_units];
+            let sound = say.iter().all(|weight| weight.is_finite() && *weight >= 0.0);
+            if !sound || say.iter().all(|weight| *weight == 0.0) {
+                return Err(format!(
+                    "[[model.member]] {}: valence_arousal, expression and action_units must be at least 0, and one of \
+                     them more",
+                    member.weights.display()
+                ));
+            }
         }
         Ok(())
     }
@@ -104,4 +164,54 @@ pub fn hash(value: &impl Serialize) -> Result<String, serde_json::Error> {
 /// Bytes as lower-case hexadecimal digits.
 pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_recipe_can_be_used() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
+        let mut recipes = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                let pipeline = Pipeline::read(&path).unwrap();
+                pipeline.postprocess.resolve(None).unwrap();
+                // Also a preset that is only offered.
+                for name in pipeline.postprocess.preset.keys() {
+                    let presets = vec![name.clone()];
+                    let with = PostprocessSettings {
+                        presets,
+                        ..pipeline.postprocess.clone()
+                    };
+                    assert_ne!(with.resolve(None).unwrap(), Default::default(), "{name}");
+                }
+                recipes += 1;
+            }
+        }
+        assert!(recipes >= 5);
+    }
+
+    #[test]
+    fn networks_are_one_or_several_and_each_has_a_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |model: &str| {
+            let path = folder.path().join("pipeline.toml");
+            std::fs::write(&path, format!("[model]\n{model}")).unwrap();
+            Pipeline::read(&path).map(|pipeline| pipeline.model.networks())
+        };
+        let one = read("weights = \"all.safetensors\"").unwrap();
+        assert_eq!(one[0].weights, folder.path().join("all.safetensors"));
+        assert_eq!(one[0].say(), PerTask::all(1.0));
+        let two = "[[model.member]]\nweights = \"va.safetensors\"\nvalence_arousal = 1.0\n\
+                   [[model.member]]\nweights = \"rest.safetensors\"\nexpression = 0.5\naction_units = 2\n";
+        let networks = read(two).unwrap();
+        assert_eq!(networks[0].say().expression, 0.0);
+        assert_eq!(networks[1].say().action_units, 2.0);
+        assert!(read(&format!("weights = \"all.safetensors\"\n{two}")).is_err());
+        assert!(read("[[model.member]]\nweights = \"a.safetensors\"\n").is_err());
+        assert!(read("[[model.member]]\nweights = \"a.safetensors\"\nexpression = -1.0\n").is_err());
+    }
 }

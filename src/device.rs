@@ -4,7 +4,7 @@
 //! name; it is loaded here, from beside `libtorch_cpu.so`. libtorch looks for CUDA once, so
 //! [`DeviceChoice::resolve`] or [`Probe::run`] must come before any other use of libtorch.
 
-use std::error::Error;
+use std::error::Error as _;
 use std::ffi::{CStr, OsStr, c_void};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +12,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-use tch::{Cuda, Device, Kind, Tensor};
+use tch::{Cuda, Device, Kind, TchError, Tensor};
+use thiserror::Error;
 
 /// The library that holds libtorch's CUDA operators.
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
@@ -28,8 +29,8 @@ pub enum DeviceChoice {
     Cuda(usize),
 }
 
-/// Why a device cannot be used. Each prints as one line.
-#[derive(Debug, thiserror::Error)]
+/// Why a device cannot be used. Each prints as one line that says what to do.
+#[derive(Debug, Error)]
 pub enum DeviceError {
     #[error("unknown device `{0}`: use auto, cpu, cuda or cuda:N")]
     Unknown(String),
@@ -38,16 +39,37 @@ pub enum DeviceError {
         LibtorchVersion::NEEDED
     )]
     WrongLibtorch { found: String },
-    #[error(
-        "libtorch's CUDA half is not usable ({0}): install the CUDA set of libtorch, or use --device cpu"
-    )]
-    NoCudaLibrary(String),
-    #[error("no CUDA device: check the NVIDIA driver (nvidia-smi), or use --device cpu")]
-    NoCudaDevice,
-    #[error("there is no cuda:{asked}: this machine's last CUDA device is cuda:{last}")]
+    #[error("{problem}: {}, or use --device cpu", .problem.remedy())]
+    Cuda {
+        #[from]
+        problem: CudaProblem,
+    },
+}
+
+/// Why CUDA cannot be used.
+#[derive(Debug, Error)]
+pub enum CudaProblem {
+    /// With the dynamic linker's reason.
+    #[error("libtorch's CUDA half does not load ({0})")]
+    NoLibrary(String),
+    #[error("libtorch finds no CUDA device")]
+    NoDevice,
+    #[error("there is no cuda:{asked}, the last CUDA device is cuda:{last}")]
     NoSuchDevice { asked: usize, last: usize },
-    #[error("cuda:{number} does not work ({reason}): use another device, or --device cpu")]
+    /// With libtorch's reason.
+    #[error("cuda:{number} does not compute ({reason})")]
     Broken { number: usize, reason: String },
+}
+
+impl CudaProblem {
+    fn remedy(&self) -> &'static str {
+        match self {
+            CudaProblem::NoLibrary(_) => "install the CUDA set of libtorch",
+            CudaProblem::NoDevice => "check the NVIDIA driver with nvidia-smi",
+            CudaProblem::NoSuchDevice { .. } => "choose a device that there is",
+            CudaProblem::Broken { .. } => "choose another device",
+        }
+    }
 }
 
 impl FromStr for DeviceChoice {
@@ -92,7 +114,7 @@ impl DeviceChoice {
             }
             Self::Auto => Ok(match use_cuda(0) {
                 Ok(()) => (Device::Cuda(0), "cuda:0".to_owned()),
-                Err(reason) => (Device::Cpu, format!("cpu, since {reason}")),
+                Err(problem) => (Device::Cpu, format!("cpu ({problem})")),
             }),
         }
     }
@@ -104,15 +126,13 @@ pub fn kind(device: Device) -> &'static str {
 }
 
 /// Makes sure that a CUDA device computes.
-fn use_cuda(number: usize) -> Result<(), DeviceError> {
+fn use_cuda(number: usize) -> Result<(), CudaProblem> {
     let count = count_cuda_devices()?;
     if number >= count {
-        return Err(DeviceError::NoSuchDevice {
-            asked: number,
-            last: count - 1,
-        });
+        let last = count - 1;
+        return Err(CudaProblem::NoSuchDevice { asked: number, last });
     }
-    let broken = |error: tch::TchError| DeviceError::Broken {
+    let broken = |error: TchError| CudaProblem::Broken {
         number,
         reason: error.to_string().lines().next().unwrap_or_default().to_owned(),
     };
@@ -123,26 +143,25 @@ fn use_cuda(number: usize) -> Result<(), DeviceError> {
 }
 
 /// Number of CUDA devices, at least 1.
-fn count_cuda_devices() -> Result<usize, DeviceError> {
+fn count_cuda_devices() -> Result<usize, CudaProblem> {
     load_cuda_library()?;
     match Cuda::device_count() {
         count if count > 0 => Ok(count as usize),
-        _ => Err(DeviceError::NoCudaDevice),
+        _ => Err(CudaProblem::NoDevice),
     }
 }
 
 /// Loads libtorch's CUDA half for the rest of the program's life. Loading it again does nothing.
-fn load_cuda_library() -> Result<(), DeviceError> {
+fn load_cuda_library() -> Result<(), CudaProblem> {
     let path = libtorch_folder().map(|folder| folder.join(CUDA_LIBRARY));
     let path = path.unwrap_or_else(|| PathBuf::from(CUDA_LIBRARY));
     // SAFETY: the library's initialisers only register operators with libtorch, which is loaded.
     let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_GLOBAL) };
     let library = library.map_err(|error| {
-        // The loader's own words are in the cause.
-        let cause = error
+        let reason = error
             .source()
-            .map_or_else(|| error.to_string(), ToString::to_string);
-        DeviceError::NoCudaLibrary(cause)
+            .map_or_else(|| error.to_string(), |reason| reason.to_string());
+        CudaProblem::NoLibrary(reason)
     })?;
     // libtorch keeps pointers into it.
     std::mem::forget(library);
@@ -235,7 +254,7 @@ impl Probe {
     pub fn run() -> Self {
         Self {
             libtorch: LibtorchVersion::linked(),
-            cuda: LibtorchVersion::check().and_then(|()| count_cuda_devices()),
+            cuda: LibtorchVersion::check().and_then(|()| Ok(count_cuda_devices()?)),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             cpu_bf16: cpu_bf16(),
         }
@@ -286,13 +305,23 @@ mod tests {
             Ok((device, _)) => {
                 assert_eq!((device, auto), (Device::Cuda(0), Device::Cuda(0)));
                 let beyond = DeviceChoice::Cuda(999).resolve().unwrap_err();
-                assert!(matches!(beyond, DeviceError::NoSuchDevice { asked: 999, .. }));
+                let problem = CudaProblem::NoSuchDevice {
+                    asked: 999,
+                    last: Cuda::device_count() as usize - 1,
+                };
+                assert_eq!(beyond.to_string(), DeviceError::from(problem).to_string());
             }
             Err(error) => {
                 let line = error.to_string();
-                assert!(line.contains("--device cpu") && !line.contains('\n'), "{line}");
+                assert!(
+                    line.ends_with(", or use --device cpu") && !line.contains('\n'),
+                    "{line}"
+                );
                 assert_eq!(auto, Device::Cpu);
-                assert_eq!(note, format!("cpu, since {line}"));
+                assert!(
+                    note.starts_with("cpu (") && line.starts_with(&note[5..note.len() - 1]),
+                    "{note}"
+                );
                 assert!(Probe::run().cuda.is_err());
             }
         }

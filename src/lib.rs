@@ -21,6 +21,7 @@ pub mod labels;
 pub mod metrics;
 pub mod model;
 pub mod postprocess;
+pub mod printable;
 pub mod publish;
 pub mod table;
 pub mod training;

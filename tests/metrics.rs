@@ -385,7 +385,8 @@ fn videos() -> Vec<Tally> {
 #[test]
 fn the_worst_video_stands_first_and_its_cost_is_what_leaving_it_out_gains() {
     let videos = videos();
-    let costs = worst_first(&videos, |scores| scores.p);
+    let per_task: Vec<_> = videos.iter().map(|tally| tally.per_task).collect();
+    let costs = worst_first(&per_task, |scores| scores.p);
     assert_eq!(costs[0].video, 17);
     assert!(costs[0].own.ccc_valence.unwrap() < 0.0);
     let others: Vec<&Tally> = videos

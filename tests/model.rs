@@ -30,6 +30,7 @@ impl Golden {
             eprintln!("skipped: no {}", folder.display());
             return None;
         }
+        tch::set_num_threads(1);
         let read = |file: &str| {
             Tensor::read_safetensors(folder.join(file))
                 .unwrap()

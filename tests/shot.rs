@@ -294,7 +294,7 @@ fn nothing_to_see_is_no_cut() {
         let picture = paint(|_, _| grey, &mut film.noise);
         film.show(&picture);
     }
-    assert_eq!(film.cuts, []);
+    assert!(film.cuts.is_empty());
 }
 
 #[test]

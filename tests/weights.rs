@@ -5,10 +5,9 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use abaw::model::weights::{
-    Alignment, Card, Format, Normalisation, NumberFormat, Summary, Weights, WeightsError, import, sha256,
-};
-use abaw::model::{AffectNet, Architecture, ModelError, NamedTensors};
+use abaw::face::template::TemplateSet;
+use abaw::model::weights::{Card, Format, NumberFormat, Summary, Weights, WeightsError, import, sha256};
+use abaw::model::{AffectNet, Architecture, ModelError, NamedTensors, Normalisation};
 use tch::{Kind, Tensor};
 
 fn fixture(name: &str) -> PathBuf {
@@ -124,7 +123,7 @@ fn weights_come_back_as_they_were_saved() {
             mean: [0.5, 0.25, 0.125],
             std: [1.0, 0.1, 0.3],
         },
-        alignment: Alignment::Arcface,
+        alignment: TemplateSet::Arcface,
         source: "made by a test, \"quoted\"\nin two lines".to_owned(),
         licence: Some("MIT".to_owned()),
         trained: false,
@@ -288,6 +287,7 @@ fn a_card_that_contradicts_itself_is_refused() {
         (r#""trained":"true""#, r#""trained":"trve""#),
         (r#"\"Neutral\",\"Anger\""#, r#"\"Anger\",\"Neutral\""#),
         (r#"\"mean\":[0.485,0.456"#, r#"\"meam\":[0.485,0.456"#),
+        (r#"\"std\":[0.229"#, r#"\"std\":[0.000"#),
     ] {
         let at = bytes
             .windows(from.len())

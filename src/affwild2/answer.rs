@@ -5,10 +5,10 @@ use std::fmt;
 use super::compound_expression::CompoundExpression;
 use super::error::Mismatch;
 use super::frame_label::check_count;
-use super::predictions::Origin;
+use super::predictions::{NEUTRAL, Origin, in_square};
 use super::{Challenge, FrameLabel, VideoPredictions};
 use crate::frame::FrameIndex;
-use crate::labels::{ACTION_UNITS, EXPRESSIONS, Expression, ValenceArousal};
+use crate::labels::{ACTION_UNITS, Expression, ValenceArousal};
 
 /// The values of a line, complete by construction. It prints as it stands in the file.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,16 +105,6 @@ fn compound<'a>(mut values: impl Iterator<Item = &'a str> + Clone) -> Result<Com
         .ok_or_else(|| Mismatch::new(text, "a compound expression 0 to 6"))
 }
 
-const NEUTRAL: [f32; EXPRESSIONS] = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-
-/// Clamped to [-1, 1]; adding 0 turns -0 into 0, which would print a sign.
-fn in_square(point: ValenceArousal) -> ValenceArousal {
-    ValenceArousal {
-        valence: point.valence.clamp(-1.0, 1.0) + 0.0,
-        arousal: point.arousal.clamp(-1.0, 1.0) + 0.0,
-    }
-}
-
 /// Numbers print as the shortest decimal that reads back as the same `f32`, so that a submission
 /// scores exactly as the predictions it was made of, never in exponent form.
 impl fmt::Display for Answer {
@@ -152,6 +142,7 @@ mod tests {
 
     use super::super::FramePrediction;
     use super::*;
+    use crate::labels::EXPRESSIONS;
 
     fn parse(challenge: Challenge, row: &str) -> Result<Answer, String> {
         Answer::parse(challenge, row.split(',')).map_err(|m| format!("{}; {}", m.found, m.expected))

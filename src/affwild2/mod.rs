@@ -30,6 +30,6 @@ pub use frame_label::FrameLabel;
 pub use frame_list::{FrameList, ListedFrame};
 pub use image_name::{ImageName, VideoId, VideoNames};
 pub use label_file::{LabelRow, Labels};
-pub use predictions::{FramePrediction, VideoPredictions};
+pub use predictions::{FrameAnswer, FramePrediction, VideoPredictions};
 pub use submission::{IfMissing, SubmissionSummary, write_submission, write_video_files};
 pub use video_list::VideoList;

@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::frame::FrameIndex;
-use crate::labels::{ACTION_UNITS, EXPRESSIONS, ValenceArousal};
+use crate::labels::{ACTION_UNITS, EXPRESSIONS, Expression, ValenceArousal};
 
 /// The final predictions of one frame. A task without prediction is `None`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,9 +58,45 @@ impl VideoPredictions {
         Ok(predictions)
     }
 
+    /// What a submission says of a frame. A task of which the video has no prediction at all is `None`:
+    /// a submission writes the neutral answer there.
+    pub fn answer(&self, frame: FrameIndex) -> FrameAnswer {
+        let (point, point_from) = self.valence_arousal.interpolated(frame);
+        let (probabilities, expression_from) = self.expression.nearest(frame, NEUTRAL);
+        let (action_units, action_units_from) = self.action_units.nearest(frame, [false; ACTION_UNITS]);
+        let known = |origin| origin != Origin::Neutral;
+        FrameAnswer {
+            valence_arousal: known(point_from).then(|| in_square(point)),
+            expression: known(expression_from).then(|| Expression::most_probable(&probabilities)),
+            action_units: known(action_units_from).then_some(action_units),
+            filled: [point_from, expression_from, action_units_from].contains(&Origin::Filled),
+        }
+    }
+
     /// The last frame of the run, predicted or not.
     pub(super) fn last(&self) -> Option<FrameIndex> {
         self.last
+    }
+}
+
+/// The answer for one frame, from the run or filled from other frames.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct FrameAnswer {
+    pub valence_arousal: Option<ValenceArousal>,
+    pub expression: Option<Expression>,
+    pub action_units: Option<[bool; ACTION_UNITS]>,
+    /// Some of it comes from other frames.
+    pub filled: bool,
+}
+
+/// The probabilities that stand for no prediction.
+pub(super) const NEUTRAL: [f32; EXPRESSIONS] = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+
+/// Clamped to [-1, 1]; adding 0 turns -0 into 0, which would print a sign.
+pub(super) fn in_square(point: ValenceArousal) -> ValenceArousal {
+    ValenceArousal {
+        valence: point.valence.clamp(-1.0, 1.0) + 0.0,
+        arousal: point.arousal.clamp(-1.0, 1.0) + 0.0,
     }
 }
 

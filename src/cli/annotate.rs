@@ -114,18 +114,7 @@ fn work(
         None => engine::default_workers(device),
     };
     let workers = (0..threads).map(|_| loaded.networks.fork()).collect();
-    let postprocess = plan
-        .settings
-        .pipeline
-        .postprocess
-        .resolve(loaded.calibration.as_ref())?;
-    let publication = Publication::new(
-        run.clone(),
-        plan,
-        engine::versions(),
-        loaded.inference.clone(),
-        postprocess,
-    )?;
+    let publication = Publication::new(run.clone(), plan, engine::versions(), loaded.inference.clone())?;
     let mut progress = console.progress(inputs.len() as u64);
     let outcome = engine::annotate(
         inputs,

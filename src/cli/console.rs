@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use abaw::engine::{Event, Stop};
+use abaw::printable::printable;
 use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::{Level, Subscriber};
@@ -244,7 +245,7 @@ where
         };
         let mut message = Message(String::new());
         event.record(&mut message);
-        writeln!(writer, "{level}{}", message.0)
+        writeln!(writer, "{level}{}", printable(&message.0))
     }
 }
 

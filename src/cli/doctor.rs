@@ -35,8 +35,8 @@ pub fn run(_: Arguments) -> CommandResult {
     println!("libav      {}", video::libav_versions());
     println!("cores      {}, {bf16} bf16 instructions", probe.cores);
     match engine::find_weights(&mut ModelSettings::default()) {
-        Ok(records) => {
-            for record in records {
+        Ok(found) => {
+            for record in found.records {
                 let sha256 = record
                     .sha256
                     .as_deref()

@@ -3,10 +3,13 @@
 mod annotate;
 mod console;
 mod doctor;
+mod evaluate;
 mod merge;
 mod plan;
+mod postprocess;
 mod submit;
 mod summary;
+mod tune;
 mod weights;
 
 use std::error::Error;
@@ -47,7 +50,10 @@ enum Command {
     Annotate(annotate::Arguments),
     Plan(plan::Arguments),
     Merge(merge::Arguments),
+    Postprocess(postprocess::Arguments),
     Submit(submit::Arguments),
+    Evaluate(evaluate::Arguments),
+    Tune(tune::Arguments),
     Weights(weights::Arguments),
     Doctor(doctor::Arguments),
 }
@@ -60,7 +66,10 @@ pub fn run() -> ExitCode {
         Command::Annotate(arguments) => annotate::run(arguments, &console),
         Command::Plan(arguments) => plan::run(arguments),
         Command::Merge(arguments) => merge::run(arguments),
+        Command::Postprocess(arguments) => postprocess::run(arguments, &console),
         Command::Submit(arguments) => submit::run(arguments),
+        Command::Evaluate(arguments) => evaluate::run(arguments),
+        Command::Tune(arguments) => tune::run(arguments),
         Command::Weights(arguments) => weights::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
     };

@@ -1,13 +1,15 @@
 //! `abaw plan`: freeze the work list and the settings.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use abaw::config::Pipeline;
 use abaw::device::DeviceChoice;
 use abaw::engine::{self, InputKind, Plan, RunFolder, RunSettings};
-use abaw::model::Precision;
+use abaw::model::{InferenceForm, Precision};
+use abaw::postprocess::{PostprocessSettings, Preset};
+use abaw::tuning::Calibration;
 use clap::Args;
 
 use super::{CommandResult, EXIT_DONE};
@@ -38,6 +40,10 @@ pub struct WorkArguments {
     /// DDAMFN weights; overrides the pipeline file.
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
+    /// Thresholds and smoothing that `abaw tune` found; goes before what the weights carry, and the
+    /// pipeline file before it.
+    #[arg(long, value_name = "FILE")]
+    pub calibration: Option<PathBuf>,
     /// Where the networks run: auto, cpu, cuda or cuda:N.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
@@ -87,6 +93,7 @@ pub fn make(work: &WorkArguments, shards: u32) -> Result<(RunFolder, Plan), Box<
     };
     if let Some(weights) = &work.weights {
         pipeline.model.weights = Some(weights.clone());
+        pipeline.model.member.clear();
     }
     if let Some(precision) = work.precision {
         pipeline.model.precision = precision;
@@ -100,13 +107,37 @@ pub fn make(work: &WorkArguments, shards: u32) -> Result<(RunFolder, Plan), Box<
     let inputs = engine::collect(&work.inputs, kind)?;
     let (device, note) = work.device.resolve()?;
     tracing::info!("device: {note}");
-    let weights = engine::find_weights(&mut pipeline.model)?;
+    InferenceForm::fast(device, pipeline.model.precision).check()?;
+    let found = engine::find_weights(&mut pipeline.model)?;
+    let calibration = match &work.calibration {
+        Some(path) => Some(read_calibration(path, &pipeline.postprocess)?),
+        None => found.calibration,
+    };
     let settings = RunSettings {
         pipeline,
+        calibration,
         device_kind: abaw::device::kind(device).to_owned(),
         limit_frames: work.limit_frames,
     };
-    Ok((RunFolder::new(out), Plan::new(inputs, shards, settings, weights)?))
+    Ok((
+        RunFolder::new(out),
+        Plan::new(inputs, shards, settings, found.records)?,
+    ))
+}
+
+/// Reads a calibration file, and says what of it `settings` overrule.
+pub fn read_calibration(path: &Path, settings: &PostprocessSettings) -> Result<Preset, String> {
+    let at = |error: &dyn std::fmt::Display| format!("calibration {}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| at(&error))?;
+    let calibration = Calibration::preset_of(&text).map_err(|error| at(&error))?;
+    let overruled = settings.overruled(&calibration).map_err(|error| at(&error))?;
+    if !overruled.is_empty() {
+        tracing::warn!(
+            "the pipeline file sets {} itself, so the calibration's counts for nothing there",
+            overruled.join(", ")
+        );
+    }
+    Ok(calibration)
 }
 
 /// Makes the run's folder.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use abaw::affwild2::{Challenge, FrameList, IfMissing, VideoList, write_submission, write_video_files};
-use abaw::engine::{Plan, RunFolder};
+use abaw::engine::{RunFolder, RunReader};
 use clap::Args;
 
 use super::{CommandResult, EXIT_DONE};
@@ -36,14 +36,13 @@ pub struct Arguments {
 
 /// Writes the submission.
 pub fn run(arguments: Arguments) -> CommandResult {
-    let run = RunFolder::new(&arguments.run);
-    let plan = Plan::read(&run.plan())?;
+    let run = RunReader::open(RunFolder::new(&arguments.run))?;
     let if_missing = if arguments.allow_missing {
         IfMissing::Neutral
     } else {
         IfMissing::Refuse
     };
-    let predictions = |video: &str| run.predictions(&plan, video);
+    let predictions = |video: &str| run.predictions(video);
     let (challenge, out) = (arguments.challenge, &arguments.out);
     let summary = if arguments.per_video {
         let list = VideoList::read(&arguments.template)?;

@@ -1,6 +1,7 @@
 //! The end of a run in words and numbers.
 
-use abaw::engine::{RunFolder, RunSummary, Status, UNTRAINED};
+use abaw::engine::{RunFolder, RunSummary, Status, UNTRAINED, silent_tasks};
+use abaw::printable::printable;
 
 /// Videos listed one by one; of larger runs only the failed ones are.
 const LISTED: usize = 40;
@@ -11,7 +12,7 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
     let width = summary
         .videos
         .iter()
-        .map(|video| video.id.as_str().chars().count())
+        .map(|video| printable(video.id.as_str()).chars().count())
         .max()
         .unwrap_or(0)
         .max(5);
@@ -20,12 +21,13 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
         "video", "frames", "with face", "persons", "seconds"
     );
     for video in &summary.videos {
+        let id = printable(video.id.as_str());
         let seconds: f64 = video.seconds.values().sum();
         match (&video.failure, video.status) {
-            (Some(failure), Status::Failed) => println!("{:width$}  failed: {}", video.id, failure.error),
+            (Some(failure), Status::Failed) => println!("{id:width$}  failed: {}", printable(&failure.error)),
             _ if all => println!(
-                "{:width$}  {:>8}  {:>9}  {:>7}  {seconds:>8.1}",
-                video.id, video.frames, video.frames_with_face, video.persons
+                "{id:width$}  {:>8}  {:>9}  {:>7}  {seconds:>8.1}",
+                video.frames, video.frames_with_face, video.persons
             ),
             _ => {}
         }
@@ -47,9 +49,9 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
                 "UNTRAINED weights: the numbers in these tables mean nothing; give real ones with --weights FILE"
             );
         }
-        if !weights.silent_tasks.is_empty() {
-            let tasks = weights.silent_tasks.join(" and ");
-            println!("{} says nothing of {tasks}: null in the tables", weights.source);
-        }
+    }
+    let silent = silent_tasks(&summary.weights).join(" and ");
+    if !silent.is_empty() {
+        println!("the weights say nothing of {silent}: null in the tables");
     }
 }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use abaw::model::weights::{self, NumberFormat, Summary, WeightsError};
+use abaw::printable::printable_json;
+use abaw::tuning::Calibration;
 use clap::{Args, Subcommand};
 
 use super::{CommandResult, EXIT_DONE};
@@ -33,6 +35,9 @@ enum Action {
         /// Overwrite the output.
         #[arg(long)]
         force: bool,
+        /// Thresholds and smoothing that `abaw tune` found, for the weights to carry.
+        #[arg(long, value_name = "FILE")]
+        calibration: Option<PathBuf>,
     },
     /// Show what a file of weights holds: architecture, tasks, classes, source, calibration.
     Show {
@@ -52,22 +57,44 @@ pub fn run(arguments: Arguments) -> CommandResult {
             out,
             store,
             force,
-        } => import(&checkpoint, out, store, force)?,
+            calibration,
+        } => {
+            let calibration = calibration.as_deref().map(calibration_text).transpose()?;
+            import(&checkpoint, out, store, force, calibration)?
+        }
         Action::Show { file, json: false } => print!("{}", Summary::of(&file)?),
         Action::Show { file, json: true } => {
-            println!("{}", serde_json::to_string_pretty(&Summary::of(&file)?)?)
+            let json = serde_json::to_string_pretty(&Summary::of(&file)?)?;
+            println!("{}", printable_json(&json));
         }
     }
     Ok(ExitCode::from(EXIT_DONE))
 }
 
-fn import(checkpoint: &Path, out: PathBuf, store: NumberFormat, force: bool) -> Result<(), WeightsError> {
+/// The text of a calibration file, checked.
+fn calibration_text(path: &Path) -> Result<String, String> {
+    let at = |error: &dyn std::fmt::Display| format!("calibration {}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| at(&error))?;
+    Calibration::preset_of(&text).map_err(|error| at(&error))?;
+    Ok(text)
+}
+
+fn import(
+    checkpoint: &Path,
+    out: PathBuf,
+    store: NumberFormat,
+    force: bool,
+    calibration: Option<String>,
+) -> Result<(), WeightsError> {
     if !force && out.exists() {
         return Err(WeightsError::Exists { path: out });
     }
-    let imported = weights::import(checkpoint)?;
+    let mut imported = weights::import(checkpoint)?;
     for name in &imported.report.unknown {
         tracing::warn!("left out {name}: no DDAMFN has such a tensor");
+    }
+    if calibration.is_some() {
+        imported.weights.card.calibration = calibration;
     }
     imported.weights.save(&out, store)?;
     print!("{}", imported.report);
@@ -94,7 +121,7 @@ mod tests {
 
         let out = folder.path().join("weights.safetensors");
         std::fs::write(&out, "another's").unwrap();
-        let run = |force| import(&checkpoint, out.clone(), NumberFormat::F32, force);
+        let run = |force| import(&checkpoint, out.clone(), NumberFormat::F32, force, None);
         assert!(matches!(run(false), Err(WeightsError::Exists { .. })));
         assert_eq!(std::fs::read(&out).unwrap(), b"another's");
         run(true).unwrap();

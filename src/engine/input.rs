@@ -100,7 +100,7 @@ pub enum InputError {
 
 /// Makes the work list of a run from its arguments, in order, folders in the order of their names.
 ///
-/// A file that does not exist and a folder without videos stay in the list, where they fail alone,
+/// A file that does not exist, a folder without videos and an empty folder of crops stay in the list, where they fail alone,
 /// unless nothing else is there.
 ///
 /// # Errors
@@ -190,6 +190,8 @@ fn crop_folders(argument: &Path) -> Result<Vec<Input>, InputError> {
             let path = entry?;
             if let (Some(folder), true) = (path.parent(), is_image_name(&path)) {
                 *images.entry(folder.to_owned()).or_default() += 1;
+            } else if is_empty_folder(&path) {
+                images.insert(path, 0);
             }
         }
     }
@@ -217,6 +219,11 @@ fn crop_folders(argument: &Path) -> Result<Vec<Input>, InputError> {
             })
         })
         .collect()
+}
+
+/// True for a folder with nothing in it: a video whose crops are missing, which should be heard of.
+fn is_empty_folder(path: &Path) -> bool {
+    path.read_dir().is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// Everything below a folder that is not hidden, in the order of names, links followed.
@@ -306,8 +313,10 @@ mod tests {
         touch(folder.path().join("341/00001.jpg"));
         touch(folder.path().join("341/00007.png"));
         touch(folder.path().join("left/9/00001.jpg"));
+        touch(folder.path().join("notes/readme.txt"));
+        fs::create_dir(folder.path().join("empty")).unwrap();
         let all = collect(&[folder.path().to_owned()], InputKind::Crops).unwrap();
-        assert_eq!(ids(&all), ["341", "left/9"]);
+        assert_eq!(ids(&all), ["341", "empty", "left/9"]);
         assert_eq!(all[0].bytes, 2);
         assert_eq!(
             ids(&collect(&[folder.path().join("341")], InputKind::Crops).unwrap()),

@@ -40,6 +40,8 @@ struct Progress {
     clips: Option<u64>,
     /// Aligned faces that do not fill a batch yet.
     faces: Vec<(FaceSlot, AlignedFace)>,
+    /// Held by crops among them, so that many short folders do not pile up in memory.
+    crops_place: Option<Place>,
     batches_out: u64,
     source: SourceReport,
     frame_rate: Option<f64>,
@@ -103,6 +105,7 @@ impl VideoJob {
             next_clip: 0,
             clips: None,
             faces: Vec::new(),
+            crops_place: None,
             batches_out: 0,
             source: SourceReport::default(),
             frame_rate,
@@ -167,11 +170,8 @@ impl VideoJob {
                 progress.faces.push((slot, face));
             }
         }
-        let mut batches = self.batches(&mut progress);
-        if let Some(batch) = batches.last_mut() {
-            batch.place = Some(place);
-        }
-        batches
+        progress.crops_place = Some(place);
+        self.batches(&mut progress)
     }
 
     /// Takes a batch back from the network.
@@ -207,6 +207,7 @@ impl VideoJob {
             // Nothing of a failed video is needed any more; its frames are large.
             progress.waiting.clear();
             progress.faces.clear();
+            progress.crops_place = None;
             return Some(Err(failure));
         }
         if progress.clips != Some(progress.next_clip)
@@ -242,6 +243,9 @@ impl VideoJob {
                 faces,
                 place: None,
             });
+        }
+        if let Some(batch) = batches.last_mut() {
+            batch.place = progress.crops_place.take();
         }
         batches
     }

@@ -9,7 +9,7 @@ use super::input::VideoId;
 use super::plan::{Plan, PlanError};
 use super::run_folder::{Failure, RunFolder};
 use crate::publish::{publish_json, sweep};
-use crate::table::{self, StageSeconds, WeightsRecord};
+use crate::table::{self, Footer, StageSeconds, WeightsRecord};
 
 /// `run.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,7 +119,10 @@ pub fn merge(run: &RunFolder, pace: Option<Pace>) -> Result<RunSummary, MergeErr
     let mut missing = Vec::new();
     let mut shards = BTreeSet::new();
     for input in &plan.inputs {
-        if let Ok((footer, seconds)) = table::read_footer(&run.table(&input.id)) {
+        let of_this_plan =
+            |footer: &Footer| footer.settings_hash == plan.settings_hash && footer.weights == plan.weights;
+        let table = table::read_footer(&run.table(&input.id)).ok();
+        if let Some((footer, seconds)) = table.filter(|(footer, _)| of_this_plan(footer)) {
             summary.videos.push(VideoSummary {
                 id: input.id.clone(),
                 status: Status::Done,

@@ -3,27 +3,35 @@
 //! The only room that starts threads.
 
 mod clock;
+mod ensemble;
 mod event;
 mod input;
 mod job;
+mod labelled;
 mod merge;
 mod networks;
 mod plan;
 mod predictions;
 mod publication;
+mod refinish;
 mod run_folder;
 mod schedule;
 mod source;
 mod stop;
 mod timeline;
 
+pub use ensemble::Ensemble;
 pub use event::{Event, Tally};
 pub use input::{Input, InputError, InputKind, VideoId, collect};
+pub use labelled::{Evaluation, ScoredVideo, evaluate, labelled_videos};
 pub use merge::{MergeError, Pace, RunSummary, Status, Totals, VideoSummary, merge};
-pub use networks::{Loaded, Networks, NetworksError, UNTRAINED, find_weights, load, versions};
-pub use plan::{Plan, PlanError, PlannedInput, RunSettings};
-pub use predictions::PredictionsError;
+pub use networks::{
+    FoundWeights, Loaded, Networks, NetworksError, UNTRAINED, find_weights, load, silent_tasks, versions,
+};
+pub use plan::{Plan, PlanError, PlannedInput, RunSettings, TableState};
+pub use predictions::{PredictionsError, RunReader, SubjectTable};
 pub use publication::Publication;
+pub use refinish::{RefinishError, Refinished, refinish_run};
 pub use run_folder::{Failure, RunFolder, Stage};
 pub use schedule::{Outcome, annotate, default_workers};
 pub use stop::{EXIT_STOPPED, Stop};

@@ -5,14 +5,18 @@ use std::path::{Path, PathBuf};
 
 use tch::Device;
 
+use super::ensemble::Ensemble;
+use super::input::InputKind;
 use super::plan::Plan;
 use crate::config::ModelSettings;
 use crate::device::LibtorchVersion;
+use crate::face::template::TemplateSet;
 use crate::face::{Detector, FaceError};
 use crate::model::weights::{Weights, WeightsError, sha256};
 use crate::model::{Architecture, InferenceForm, ModelError, Predictor, initial_weights};
-use crate::postprocess::Preset;
+use crate::postprocess::{PerTask, Preset};
 use crate::table::WeightsRecord;
+use crate::tuning::Calibration;
 use crate::video::libav_versions;
 
 /// The detector's weights as the set-up puts them, below a folder above the program.
@@ -31,7 +35,7 @@ pub const UNTRAINED: &str = "untrained";
 /// The networks of one worker.
 pub struct Networks {
     pub detector: Detector,
-    pub predictor: Predictor,
+    pub affect: Ensemble,
 }
 
 impl Networks {
@@ -39,7 +43,7 @@ impl Networks {
     pub fn fork(&self) -> Self {
         Self {
             detector: self.detector.fork(),
-            predictor: self.predictor.clone(),
+            affect: self.affect.clone(),
         }
     }
 }
@@ -49,8 +53,6 @@ pub struct Loaded {
     pub networks: Networks,
     /// Device kind, precision and form, for the tables' footers.
     pub inference: String,
-    /// Thresholds and smoothing found for the weights, if they carry any.
-    pub calibration: Option<Preset>,
     /// Sentences that a person should read before trusting the numbers.
     pub warnings: Vec<String>,
 }
@@ -92,38 +94,56 @@ pub fn versions() -> BTreeMap<String, String> {
     .into()
 }
 
-/// Names the weights of a run: completes the settings with the detector's place and gives the
-/// record of both networks.
+/// What a plan has to know of a run's networks.
+pub struct FoundWeights {
+    /// The detector first, then each network that annotates, in the order of the settings.
+    pub records: Vec<WeightsRecord>,
+    /// Thresholds and smoothing that the weights carry.
+    pub calibration: Option<Preset>,
+}
+
+/// Names the weights of a run, and completes the settings with their places.
 ///
 /// # Errors
-/// [`NetworksError`] if a file is missing or holds no such network.
-pub fn find_weights(model: &mut ModelSettings) -> Result<Vec<WeightsRecord>, NetworksError> {
+/// [`NetworksError`] if a file is missing, holds no such network or a calibration that means nothing.
+pub fn find_weights(model: &mut ModelSettings) -> Result<FoundWeights, NetworksError> {
     let detector = match &model.detector_weights {
         Some(path) => path.clone(),
         None => above_the_program(DETECTOR).ok_or(NetworksError::NoDetector)?,
     };
-    let affect = match &model.weights {
-        Some(path) => {
-            let weights = Weights::load(path)?;
-            let silent = weights.architecture().silent_tasks();
-            WeightsRecord {
-                weights: if weights.card.trained { TRAINED } else { UNTRAINED }.to_owned(),
-                silent_tasks: silent.into_iter().map(str::to_owned).collect(),
-                ..record(ROLE_AFFECT, path)?
-            }
-        }
-        None => WeightsRecord {
+    let mut records = vec![record(ROLE_DETECTOR, &detector)?];
+    let mut calibrations = Vec::new();
+    for network in model.networks() {
+        let weights = Weights::load(&network.weights)?;
+        let mut silent = weights.architecture().silent_tasks();
+        silent.extend(without_say(&network.say()));
+        silent.sort_unstable();
+        silent.dedup();
+        records.push(WeightsRecord {
+            weights: if weights.card.trained { TRAINED } else { UNTRAINED }.to_owned(),
+            silent_tasks: silent.into_iter().map(str::to_owned).collect(),
+            ..record(ROLE_AFFECT, &network.weights)?
+        });
+        calibrations.push((calibration(&network.weights, &weights)?, network.say()));
+    }
+    if records.len() == 1 {
+        records.push(WeightsRecord {
             role: ROLE_AFFECT.to_owned(),
             weights: UNTRAINED.to_owned(),
             source: format!("seed {SEED}"),
             sha256: None,
             silent_tasks: Vec::new(),
-        },
-    };
-    let records = vec![record(ROLE_DETECTOR, &detector)?, affect];
+        });
+    }
     model.detector_weights = Some(absolute(&detector));
     model.weights = model.weights.as_deref().map(absolute);
-    Ok(records)
+    for member in &mut model.member {
+        member.weights = absolute(&member.weights);
+    }
+    Ok(FoundWeights {
+        records,
+        calibration: joint_calibration(&calibrations),
+    })
 }
 
 /// Reads the weights that a plan names and puts the networks on a device.
@@ -137,61 +157,121 @@ pub fn load(plan: &Plan, device: Device) -> Result<Loaded, NetworksError> {
         .detector_weights
         .as_deref()
         .ok_or(NetworksError::NoDetector)?;
-    check_unchanged(plan, ROLE_DETECTOR, detector_path)?;
+    let mut planned = plan.weights.iter();
+    check_unchanged(planned.next(), detector_path)?;
     let detector = Detector::load(detector_path, device, &pipeline.detector)?;
 
     let form = InferenceForm::fast(device, model.precision);
-    let (predictor, calibration) = match &model.weights {
-        Some(path) => {
-            check_unchanged(plan, ROLE_AFFECT, path)?;
-            let weights = Weights::load(path)?;
-            let predictor = Predictor::new(weights.tensors(), weights.architecture(), form)?;
-            (predictor, calibration(path, &weights)?)
-        }
-        None => {
-            let architecture = Architecture::MULTITASK;
-            let tensors = initial_weights(&architecture, SEED)?;
-            (Predictor::new(&tensors, &architecture, form)?, None)
-        }
-    };
+    let mut warnings = warnings(&plan.weights);
+    let mut members = Vec::new();
+    for network in model.networks() {
+        check_unchanged(planned.next(), &network.weights)?;
+        let weights = Weights::load(&network.weights)?;
+        let predictor = Predictor::new(weights.tensors(), weights.architecture(), form)?
+            .with_normalisation(weights.card.normalisation)?;
+        warnings.extend(other_alignment(plan, weights.card.alignment));
+        members.push((predictor, network.say()));
+    }
+    if members.is_empty() {
+        let architecture = Architecture::MULTITASK;
+        let tensors = initial_weights(&architecture, SEED)?;
+        members.push((Predictor::new(&tensors, &architecture, form)?, PerTask::all(1.0)));
+    }
     Ok(Loaded {
-        networks: Networks { detector, predictor },
+        networks: Networks {
+            detector,
+            affect: Ensemble::new(members),
+        },
         inference: form.to_string(),
-        calibration,
-        warnings: plan.weights.iter().filter_map(warning).collect(),
+        warnings,
     })
+}
+
+/// The tasks in which a network has no say, in words.
+fn without_say(say: &PerTask<f64>) -> impl Iterator<Item = &'static str> {
+    [
+        ("valence and arousal", say.valence_arousal),
+        ("expressions", say.expression),
+        ("action units", say.action_units),
+    ]
+    .into_iter()
+    .filter_map(|(task, weight)| (weight == 0.0).then_some(task))
 }
 
 /// Thresholds and smoothing that weights carry in their card.
 fn calibration(path: &Path, weights: &Weights) -> Result<Option<Preset>, NetworksError> {
-    let parsed = weights
-        .card
-        .calibration
-        .as_deref()
-        .map(toml::from_str)
-        .transpose();
-    parsed.map_err(|error| NetworksError::Calibration {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })
+    let text = weights.card.calibration.as_deref();
+    text.map(Calibration::preset_of)
+        .transpose()
+        .map_err(|error| NetworksError::Calibration {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
+}
+
+/// A calibration holds for the outputs it was found on: that of a network counts in the tasks in
+/// which no other network has a say.
+fn joint_calibration(calibrations: &[(Option<Preset>, PerTask<f64>)]) -> Option<Preset> {
+    let alone_in = |task: fn(&PerTask<f64>) -> f64| {
+        let mut speakers = calibrations.iter().filter(|(_, say)| task(say) > 0.0);
+        speakers
+            .next()
+            .filter(|_| speakers.next().is_none())
+            .and_then(|(preset, _)| preset.as_ref())
+    };
+    let action_units = alone_in(|say| say.action_units);
+    let preset = Preset {
+        smoothing: PerTask {
+            valence_arousal: alone_in(|say| say.valence_arousal)
+                .and_then(|preset| preset.smoothing.valence_arousal),
+            expression: alone_in(|say| say.expression).and_then(|preset| preset.smoothing.expression),
+            action_units: action_units.and_then(|preset| preset.smoothing.action_units),
+        },
+        thresholds: action_units.and_then(|preset| preset.thresholds),
+    };
+    (preset != Preset::default()).then_some(preset)
 }
 
 /// What a person should know of weights before trusting the numbers.
-fn warning(record: &WeightsRecord) -> Option<String> {
-    if record.weights == UNTRAINED {
-        Some(
+fn warnings(records: &[WeightsRecord]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if records.iter().any(|record| record.weights == UNTRAINED) {
+        warnings.push(
             "untrained weights: the numbers of this run mean nothing; give real ones with --weights FILE"
                 .to_owned(),
-        )
-    } else if !record.silent_tasks.is_empty() {
-        let tasks = record.silent_tasks.join(" and ");
-        Some(format!(
-            "{} says nothing of {tasks}: their columns are null",
-            record.source
-        ))
-    } else {
-        None
+        );
     }
+    let silent = silent_tasks(records).join(" and ");
+    if !silent.is_empty() {
+        warnings.push(format!("the weights say nothing of {silent}: null in the tables"));
+    }
+    warnings
+}
+
+/// The tasks of which none of a run's networks says anything, in words.
+pub fn silent_tasks(records: &[WeightsRecord]) -> Vec<&str> {
+    let mut networks = records.iter().filter(|record| record.role == ROLE_AFFECT);
+    let Some(first) = networks.next() else {
+        return Vec::new();
+    };
+    let mut silent: Vec<&str> = first.silent_tasks.iter().map(String::as_str).collect();
+    for network in networks {
+        silent.retain(|task| network.silent_tasks.iter().any(|other| other == task));
+    }
+    silent
+}
+
+/// The warning that a run aligns faces to other templates than its weights were trained with. Crops
+/// come aligned, to what is not known.
+fn other_alignment(plan: &Plan, trained: TemplateSet) -> Option<String> {
+    let ours = plan.settings.pipeline.alignment.templates;
+    let aligns = plan.inputs.iter().any(|input| input.kind == InputKind::Video);
+    (aligns && ours != trained).then(|| {
+        format!(
+            "the weights were trained on faces aligned to {trained}, this run aligns to {ours}: \
+             say templates = \"{trained}\" under [alignment] in the pipeline file"
+        )
+    })
 }
 
 /// The record of a file of trained weights.
@@ -210,14 +290,13 @@ fn record(role: &str, path: &Path) -> Result<WeightsRecord, NetworksError> {
     })
 }
 
-fn check_unchanged(plan: &Plan, role: &str, path: &Path) -> Result<(), NetworksError> {
-    let found = record(role, path)?.sha256.unwrap_or_default();
-    let planned = plan
-        .weights
-        .iter()
-        .find(|record| record.role == role)
-        .and_then(|record| record.sha256.clone());
-    match planned {
+/// Refuses a file that is not the one whose record was planned with.
+fn check_unchanged(planned: Option<&WeightsRecord>, path: &Path) -> Result<(), NetworksError> {
+    let found = sha256(path).map_err(|source| NetworksError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    match planned.and_then(|record| record.sha256.clone()) {
         Some(planned) if planned != found => Err(NetworksError::Changed {
             path: path.to_owned(),
             planned,

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::input::{Input, InputKind, VideoId};
 use super::run_folder::RunFolder;
 use crate::config::{Pipeline, hash};
+use crate::postprocess::{Postprocess, PostprocessError, PostprocessSettings, Preset};
 use crate::publish::publish_json;
-use crate::table::WeightsRecord;
+use crate::table::{self, WeightsRecord};
 
 /// `plan.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub struct Plan {
     pub settings: RunSettings,
     /// sha256 of the settings, file paths of weights left out.
     pub settings_hash: String,
+    /// As `settings_hash`, of what shapes the raw columns: post-processing left out too.
+    pub raw_settings_hash: String,
     pub weights: Vec<WeightsRecord>,
     pub shards: u32,
     pub inputs: Vec<PlannedInput>,
@@ -40,6 +43,10 @@ pub struct PlannedInput {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSettings {
     pub pipeline: Pipeline,
+    /// Thresholds and smoothing found for the weights: those that the weights carry, or a file's.
+    /// The pipeline's own go before them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Preset>,
     /// `cpu` or `cuda`.
     pub device_kind: String,
     /// Frames after this one are left out.
@@ -59,6 +66,22 @@ pub enum PlanError {
         root.display(), changed.join(" and ")
     )]
     Changed { root: PathBuf, changed: Vec<String> },
+    #[error(
+        "{0} holds a run with other post-processing ({changed}); `abaw postprocess {0}` applies yours without \
+         annotating again, and so does --force", root.display()
+    )]
+    OtherPostprocess { root: PathBuf, changed: String },
+}
+
+/// How far an input's table is what a plan asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableState {
+    /// Made with the plan's settings and weights from a file of this size.
+    Current,
+    /// The same but for post-processing: the raw columns are good, the final ones are not.
+    OtherPostprocess,
+    /// Not there, or made otherwise.
+    Absent,
 }
 
 impl RunSettings {
@@ -66,8 +89,19 @@ impl RunSettings {
     pub fn hash(&self) -> Result<String, serde_json::Error> {
         let mut settings = self.clone();
         settings.pipeline.model.weights = None;
+        for member in &mut settings.pipeline.model.member {
+            member.weights = PathBuf::new();
+        }
         settings.pipeline.model.detector_weights = None;
         hash(&settings)
+    }
+
+    /// As [`RunSettings::hash`] without post-processing: equal where the raw columns are.
+    pub fn raw_hash(&self) -> Result<String, serde_json::Error> {
+        let mut settings = self.clone();
+        settings.pipeline.postprocess = PostprocessSettings::default();
+        settings.calibration = None;
+        settings.hash()
     }
 }
 
@@ -97,6 +131,7 @@ impl Plan {
         Ok(Self {
             abaw: env!("CARGO_PKG_VERSION").to_owned(),
             settings_hash: settings.hash()?,
+            raw_settings_hash: settings.raw_hash()?,
             settings,
             weights,
             shards: shards.max(1),
@@ -127,13 +162,7 @@ impl Plan {
     pub fn freeze(&self, run: &RunFolder, force: bool) -> Result<(), PlanError> {
         let path = run.plan();
         if path.exists() && !force {
-            let changed = Plan::read(&path)?.differences(self);
-            if !changed.is_empty() {
-                return Err(PlanError::Changed {
-                    root: run.root().to_owned(),
-                    changed,
-                });
-            }
+            Plan::read(&path)?.check_agrees(self, run.root())?;
         }
         publish_json(&path, self).map_err(|source| PlanError::File { path, source })
     }
@@ -143,7 +172,54 @@ impl Plan {
         self.inputs.iter().filter(move |input| input.shard == shard)
     }
 
-    fn differences(&self, other: &Plan) -> Vec<String> {
+    /// The same plan with other post-processing.
+    ///
+    /// # Errors
+    /// Only if the settings cannot be written as JSON.
+    pub fn with_postprocess(
+        mut self,
+        postprocess: PostprocessSettings,
+        calibration: Option<Preset>,
+    ) -> Result<Self, serde_json::Error> {
+        self.settings.pipeline.postprocess = postprocess;
+        self.settings.calibration = calibration;
+        self.settings_hash = self.settings.hash()?;
+        Ok(self)
+    }
+
+    /// The step from raw to final columns.
+    ///
+    /// # Errors
+    /// A preset that is not there.
+    pub fn postprocess(&self) -> Result<Postprocess, PostprocessError> {
+        let settings = &self.settings;
+        settings
+            .pipeline
+            .postprocess
+            .resolve(settings.calibration.as_ref())
+    }
+
+    /// What is there of an input's table: made with this plan's settings and weights from a file of
+    /// this size, or from one that is gone now.
+    pub fn table_state(&self, run: &RunFolder, input: &PlannedInput) -> TableState {
+        match table::read_footer(&run.table(&input.id)) {
+            Ok((footer, _))
+                if footer.raw_settings_hash == self.raw_settings_hash
+                    && footer.weights == self.weights
+                    && (footer.input_bytes == input.bytes || !input.path.exists()) =>
+            {
+                if footer.settings_hash == self.settings_hash {
+                    TableState::Current
+                } else {
+                    TableState::OtherPostprocess
+                }
+            }
+            _ => TableState::Absent,
+        }
+    }
+
+    fn check_agrees(&self, other: &Plan, root: &Path) -> Result<(), PlanError> {
+        let root = root.to_owned();
         let mut changed = Vec::new();
         if self.settings_hash != other.settings_hash {
             let (ours, theirs) = (
@@ -152,7 +228,11 @@ impl Plan {
             );
             let mut keys = Vec::new();
             changed_keys("", &ours, &theirs, &mut keys);
-            changed.push(format!("settings ({})", keys.join(", ")));
+            let keys = keys.join(", ");
+            if self.raw_settings_hash == other.raw_settings_hash && self.weights == other.weights {
+                return Err(PlanError::OtherPostprocess { root, changed: keys });
+            }
+            changed.push(format!("settings ({keys})"));
         }
         if self.weights != other.weights {
             let pairs = self.weights.iter().zip(&other.weights);
@@ -162,7 +242,10 @@ impl Plan {
                 .collect();
             changed.push(format!("weights ({})", names.join(", ")));
         }
-        changed
+        match changed.is_empty() {
+            true => Ok(()),
+            false => Err(PlanError::Changed { root, changed }),
+        }
     }
 }
 
@@ -267,6 +350,7 @@ mod tests {
     fn settings() -> RunSettings {
         RunSettings {
             pipeline: Pipeline::default(),
+            calibration: None,
             device_kind: "cpu".to_owned(),
             limit_frames: None,
         }
@@ -302,6 +386,27 @@ mod tests {
         assert!(refused.contains("pipeline.model.batch: 16 -> 4"), "{refused}");
         second.freeze(&run, true).unwrap();
         assert_eq!(Plan::read(&run.plan()).unwrap(), second);
+    }
+
+    #[test]
+    fn other_postprocessing_needs_no_new_annotation() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::new(folder.path());
+        let first = Plan::new(vec![input(1, 1)], 1, settings(), Vec::new()).unwrap();
+        first.freeze(&run, false).unwrap();
+        let postprocess = PostprocessSettings {
+            stop_at_cuts: true,
+            ..Default::default()
+        };
+        let second = first.clone().with_postprocess(postprocess, None).unwrap();
+        assert_eq!(second.raw_settings_hash, first.raw_settings_hash);
+        assert_ne!(second.settings_hash, first.settings_hash);
+        let refused = second.freeze(&run, false).unwrap_err();
+        assert!(matches!(refused, PlanError::OtherPostprocess { .. }));
+        assert!(
+            refused.to_string().contains("stop_at_cuts: false -> true"),
+            "{refused}"
+        );
     }
 
     #[test]

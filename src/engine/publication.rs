@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::event::Event;
 use super::job::{Finished, VideoJob};
-use super::plan::{Plan, PlannedInput};
+use super::plan::{Plan, PlannedInput, TableState};
+use super::refinish::refinish;
 use super::run_folder::{Failure, RunFolder, Stage};
 use crate::postprocess::{Postprocess, finish_rows};
 use crate::table::{self, Counts, Footer, Row};
@@ -15,6 +16,7 @@ use crate::table::{self, Counts, Footer, Row};
 /// Where a run publishes, and what every table of it says of its making.
 pub struct Publication {
     run: RunFolder,
+    plan: Plan,
     /// The footer of each table, its facts of one video left empty.
     footer: Footer,
     postprocess: Postprocess,
@@ -27,12 +29,13 @@ impl Publication {
         plan: &Plan,
         versions: BTreeMap<String, String>,
         inference: String,
-        postprocess: Postprocess,
-    ) -> Result<Self, serde_json::Error> {
+    ) -> Result<Self, Box<dyn std::error::Error>> {
+        let postprocess = plan.postprocess()?;
         let footer = Footer {
             versions,
             settings: serde_json::to_value(&plan.settings)?,
             settings_hash: plan.settings_hash.clone(),
+            raw_settings_hash: plan.raw_settings_hash.clone(),
             weights: plan.weights.clone(),
             inference,
             postprocess: serde_json::to_value(&postprocess)?,
@@ -43,21 +46,19 @@ impl Publication {
         };
         Ok(Self {
             run,
+            plan: plan.clone(),
             footer,
             postprocess,
         })
     }
 
-    /// True if the table of an input is there and was made with this plan's settings and weights
-    /// from a file of this size, or from one that is gone now.
-    pub fn has(&self, input: &PlannedInput) -> bool {
-        match table::read_footer(&self.run.table(&input.id)) {
-            Ok((footer, _)) => {
-                footer.settings_hash == self.footer.settings_hash
-                    && footer.weights == self.footer.weights
-                    && (footer.input_bytes == input.bytes || !input.path.exists())
-            }
-            Err(_) => false,
+    /// Does what can be done for an input without reading it: nothing if its table is there,
+    /// post-processing alone if the table is there but for that. `None`: the input is to be read.
+    pub fn without_reading(&self, input: &PlannedInput) -> Option<Event> {
+        match self.plan.table_state(&self.run, input) {
+            TableState::Current => Some(Event::Skipped { id: input.id.clone() }),
+            TableState::OtherPostprocess => Some(refinish(&self.run, &self.plan, &self.postprocess, input)),
+            TableState::Absent => None,
         }
     }
 
@@ -73,7 +74,9 @@ impl Publication {
                 damage,
             },
             // Another process may have done it meanwhile.
-            Err(_) if self.has(&video.input) => Event::Skipped { id: id.clone() },
+            Err(_) if self.plan.table_state(&self.run, &video.input) == TableState::Current => {
+                Event::Skipped { id: id.clone() }
+            }
             Err((stage, error)) => {
                 let mut failure = Failure {
                     input: video.input.path.display().to_string(),

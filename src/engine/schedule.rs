@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select, select_biased, unbounded};
 
+use super::ensemble::Ensemble;
 use super::event::{Event, Tally};
 use super::job::{DetectedFrame, FaceBatch, VideoJob};
 use super::networks::Networks;
@@ -20,7 +21,6 @@ use super::stop::Stop;
 use crate::config::Pipeline;
 use crate::face::Detector;
 use crate::face::shot::Signature;
-use crate::model::Predictor;
 use crate::video::Frame;
 
 /// How often the engine looks for a stop signal.
@@ -150,11 +150,10 @@ impl Floor<'_> {
             let Some(input) = self.inputs.get(self.next_input.fetch_add(1, Ordering::Relaxed)) else {
                 return;
             };
-            if self.publication.has(input) {
-                self.tell(Event::Skipped { id: input.id.clone() });
-                continue;
+            match self.publication.without_reading(input) {
+                Some(event) => self.tell(event),
+                None => source::feed(self, input),
             }
-            source::feed(self, input);
         }
     }
 
@@ -166,7 +165,7 @@ impl Floor<'_> {
             select_biased! {
                 recv(self.over) -> _ => return,
                 recv(batches) -> batch => match batch {
-                    Ok(batch) => self.infer(&networks.predictor, batch),
+                    Ok(batch) => self.infer(&networks.affect, batch),
                     Err(_) => return,
                 },
                 recv(clips) -> clip => match clip {
@@ -210,14 +209,14 @@ impl Floor<'_> {
         self.settle(&video);
     }
 
-    fn infer(&self, predictor: &Predictor, batch: FaceBatch) {
+    fn infer(&self, affect: &Ensemble, batch: FaceBatch) {
         let video = batch.video;
         if video.has_failed() {
             return;
         }
         self.guard(&video, Stage::Infer, || {
             let faces: Vec<_> = batch.faces.iter().collect();
-            let affects = video.clock.time(Stage::Infer, || predictor.predict(&faces));
+            let affects = video.clock.time(Stage::Infer, || affect.predict(&faces));
             video.batch_inferred(&batch.slots, affects.map_err(|error| error.to_string())?);
             Ok(())
         });
@@ -282,4 +281,34 @@ pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
             .unwrap_or_default();
         format!("a bug in this program, please report it: {text}")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::input::{InputKind, VideoId};
+    use crate::engine::job::SourceReport;
+    use crate::frame::{FrameIndex, Picture};
+    use crate::model::AlignedFace;
+
+    /// Else thousands of short folders would all be read before the first is inferred.
+    #[test]
+    fn a_folder_of_few_crops_holds_its_place_until_they_are_inferred() {
+        let (place, given_back) = bounded(1);
+        let input = PlannedInput {
+            id: VideoId::try_from("341".to_owned()).unwrap(),
+            path: "341".into(),
+            kind: InputKind::Crops,
+            bytes: 1,
+            shard: 0,
+        };
+        let video = VideoJob::new(input, Arc::default(), None);
+        let crop = AlignedFace::new(Picture::black(AlignedFace::SIDE, AlignedFace::SIDE)).unwrap();
+        let full = video.crops_read(vec![(FrameIndex::FIRST, Some(crop))], Place(place));
+        assert!(full.is_empty() && given_back.is_empty());
+        let batches = video.source_ended(0, SourceReport::default());
+        assert!(batches.len() == 1 && given_back.is_empty());
+        drop(batches);
+        assert_eq!(given_back.len(), 1);
+    }
 }

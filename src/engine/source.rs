@@ -140,14 +140,13 @@ fn read_crops(floor: &Floor, video: &Arc<VideoJob>, folder: &CropFolder) -> Resu
         floor.send_batches(video.crops_read(crops, place));
         floor.tell_frames(some.len());
     }
-    let damage = (!unreadable.is_empty()).then(|| {
-        format!(
-            "{} of {} images unreadable, the first: {}",
-            unreadable.len(),
-            images.len(),
-            unreadable[0]
-        )
+    let damage = unreadable.first().map(|first| {
+        let (bad, all) = (unreadable.len(), images.len());
+        format!("{bad} of {all} images unreadable, the first: {first}")
     });
+    if let (Some(damage), true) = (&damage, unreadable.len() == images.len()) {
+        return Err(damage.clone());
+    }
     let facts = json!({
         "images": images.len(),
         "unnumbered_images": folder.unnumbered(),

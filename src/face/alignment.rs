@@ -12,7 +12,8 @@ use crate::frame::Picture;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlignmentSettings {
-    /// Where landmarks are brought to.
+    /// Where landmarks are brought to. It must be as in the training of the network: weights that
+    /// say something else in their metadata cause a warning.
     pub templates: TemplateSet,
     /// What is done to landmarks first.
     pub landmarks: LandmarkForm,

@@ -86,7 +86,7 @@ impl CropFolder {
 }
 
 /// Reads an image as RGB and brings it to 112x112 pixels, bilinear, whatever its shape, as the
-/// authors of arXiv 2407.12390 do.
+/// authors of arXiv 2407.12390 do: with Pillow, whose filter widens where the picture shrinks.
 ///
 /// # Errors
 /// [`CropError::Unreadable`] with the reason.
@@ -178,5 +178,37 @@ mod tests {
         assert_eq!(crop.pixel(90, 60), [40, 7, 0]);
         std::fs::write(&path, b"no image").unwrap();
         assert!(matches!(read_crop(&path), Err(CropError::Unreadable { .. })));
+    }
+
+    /// `tests/golden/crops/make_crops.py` made the expected pictures.
+    #[test]
+    fn crops_are_as_pillow_gives_them() {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        for (input, expected, most) in [
+            ("crops/enlarged_input.png", "crops/enlarged.png", 1),
+            ("face/images/upscaled.png", "crops/shrunk.png", 1),
+            ("face/images/several_faces.png", "crops/shrunk_far.png", 1),
+            (
+                "crops/colour_at_half_size.jpg",
+                "crops/colour_at_half_size.png",
+                3,
+            ),
+        ] {
+            let ours = read_crop(&golden.join(input)).unwrap();
+            let theirs = image::open(golden.join(expected)).unwrap().into_rgb8();
+            let differences = ours
+                .rgb()
+                .iter()
+                .zip(theirs.as_raw())
+                .map(|(a, b)| a.abs_diff(*b));
+            let furthest = differences.clone().max().unwrap();
+            let sum: u32 = differences.map(u32::from).sum();
+            let mean = f64::from(sum) / ours.rgb().len() as f64;
+            println!("{input}: at most {furthest} levels, {mean:.3} on average");
+            assert!(
+                furthest <= most && mean < 0.5,
+                "{input}: {furthest} levels, {mean:.3} on average"
+            );
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Templates: where the landmarks of an aligned face lie in its crop.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Landmarks, Point};
@@ -25,6 +27,16 @@ impl TemplateSet {
             TemplateSet::Ddamfn => &Template::DDAMFN,
             TemplateSet::Arcface => &[Template::Arcface],
         }
+    }
+}
+
+/// The name in a pipeline file.
+impl fmt::Display for TemplateSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TemplateSet::Ddamfn => "ddamfn",
+            TemplateSet::Arcface => "arcface",
+        })
     }
 }
 

@@ -54,6 +54,15 @@ impl TaskTallies {
         self.action_units.merge(&other.action_units);
     }
 
+    /// All frames of several tallies.
+    pub fn merged<'a>(tallies: impl IntoIterator<Item = &'a TaskTallies>) -> TaskTallies {
+        let mut whole = TaskTallies::default();
+        for tally in tallies {
+            whole.merge(tally);
+        }
+        whole
+    }
+
     /// The scores of the frames added so far.
     pub fn scores(&self) -> Scores {
         let ccc_valence = self.valence_arousal.valence().ccc();

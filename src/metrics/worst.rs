@@ -1,6 +1,6 @@
 //! Where a score is lost: what each video costs.
 
-use super::{Scores, Tally};
+use super::{Scores, TaskTallies};
 
 /// What one video does to a pooled score.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,27 +9,28 @@ pub struct VideoCost {
     pub video: usize,
     /// By how much the pooled score would rise without it; negative for a video that helps.
     pub cost: f64,
-    /// Its own scores, with one mask a task. They scatter much: a short video has few classes and
+    /// Its own scores. They scatter much: a short video has few classes and
     /// nearly constant labels.
     pub own: Scores,
 }
 
-/// All videos, the most costly first; one tally a video, `score` such as `|scores| scores.p`.
-pub fn worst_first(videos: &[Tally], score: impl Fn(&Scores) -> f64) -> Vec<VideoCost> {
-    let pooled = score(&Tally::merged(videos).per_task.scores());
+/// All videos, the most costly first; the tallies of one mask, one a video; `score` such as
+/// `|scores| scores.p`.
+pub fn worst_first(videos: &[TaskTallies], score: impl Fn(&Scores) -> f64) -> Vec<VideoCost> {
+    let pooled = score(&TaskTallies::merged(videos).scores());
     // Leaving out one of n by merging what stands before and after it takes 2 n merges, not n^2.
-    let mut after = vec![Tally::default(); videos.len()];
+    let mut after = vec![TaskTallies::default(); videos.len()];
     for video in (1..videos.len()).rev() {
-        after[video - 1] = Tally::merged([&videos[video], &after[video]]);
+        after[video - 1] = TaskTallies::merged([&videos[video], &after[video]]);
     }
-    let mut before = Tally::default();
+    let mut before = TaskTallies::default();
     let mut costs: Vec<VideoCost> = Vec::with_capacity(videos.len());
     for (video, tally) in videos.iter().enumerate() {
-        let others = Tally::merged([&before, &after[video]]);
+        let others = TaskTallies::merged([&before, &after[video]]);
         costs.push(VideoCost {
             video,
-            cost: score(&others.per_task.scores()) - pooled,
-            own: tally.per_task.scores(),
+            cost: score(&others.scores()) - pooled,
+            own: tally.scores(),
         });
         before.merge(tally);
     }

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
 
+use super::error::ModelError;
+
 /// The number format that backbone and attention heads compute in. The layers after the embedding
 /// always use `f32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
@@ -59,6 +61,17 @@ impl InferenceForm {
             precision,
             folded: true,
             channels_last: true,
+        }
+    }
+
+    /// Refuses a precision that the device cannot compute in.
+    ///
+    /// # Errors
+    /// [`ModelError::HalfOnCpu`].
+    pub fn check(self) -> Result<(), ModelError> {
+        match self.precision {
+            Precision::F16 if !self.device.is_cuda() => Err(ModelError::HalfOnCpu),
+            _ => Ok(()),
         }
     }
 

@@ -154,10 +154,10 @@ impl Conv {
         Ok(Self {
             shape,
             weight: Parameter::trainable(path, "weight", &weights)?,
-            bias: match shape.bias {
-                true => Some(Parameter::trainable(path, "bias", &[shape.outputs])?),
-                false => None,
-            },
+            bias: shape
+                .bias
+                .then(|| Parameter::trainable(path, "bias", &[shape.outputs]))
+                .transpose()?,
             onednn: false,
         })
     }

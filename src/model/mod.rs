@@ -26,7 +26,7 @@ pub mod weights;
 
 pub use architecture::{ATTENTION_HEADS, AffectNet, Architecture, ClassOrder, Emotions, Tasks, is_unused};
 pub use backbone::Backbone;
-pub use crop::AlignedFace;
+pub use crop::{AlignedFace, Normalisation};
 pub use ddamfn::{Ddamfn, NamedTensors, Outputs, parameter_shapes};
 pub use error::{Misshapen, ModelError, NotFinite};
 pub use heads::HeadOutputs;

@@ -37,30 +37,34 @@ pub fn blend(members: &[Member]) -> Result<Series, PostprocessError> {
     }
     let values = (0..first.series.frames().len())
         .map(|entry| {
-            let predictions = || {
+            let affect = blend_affects(
                 members
                     .iter()
-                    .filter_map(move |member| Some((member.series.values()[entry]?, member.weights)))
-            };
-            let point = mean(predictions().filter_map(|(affect, weights)| {
-                let point = affect.valence_arousal?;
-                Some(([point.valence, point.arousal], weights.valence_arousal))
-            }));
-            let affect = Affect {
-                valence_arousal: point.map(|[valence, arousal]| ValenceArousal { valence, arousal }),
-                expression: mean(
-                    predictions()
-                        .filter_map(|(affect, weights)| Some((affect.expression?, weights.expression))),
-                ),
-                action_units: mean(
-                    predictions()
-                        .filter_map(|(affect, weights)| Some((affect.action_units?, weights.action_units))),
-                ),
-            };
+                    .filter_map(|member| Some((member.series.values()[entry]?, member.weights))),
+            );
             (affect != Affect::default()).then_some(affect)
         })
         .collect();
     first.series.with_values(values)
+}
+
+/// The mean of what several networks say of one face, task by task, over those that say something of the
+/// task and have a weight in it.
+pub fn blend_affects(members: impl Iterator<Item = (Affect, PerTask<f64>)> + Clone) -> Affect {
+    let point = mean(members.clone().filter_map(|(affect, weights)| {
+        let point = affect.valence_arousal?;
+        Some(([point.valence, point.arousal], weights.valence_arousal))
+    }));
+    let expression = members
+        .clone()
+        .filter_map(|(affect, weights)| Some((affect.expression?, weights.expression)));
+    let action_units =
+        members.filter_map(|(affect, weights)| Some((affect.action_units?, weights.action_units)));
+    Affect {
+        valence_arousal: point.map(|[valence, arousal]| ValenceArousal { valence, arousal }),
+        expression: mean(expression),
+        action_units: mean(action_units),
+    }
 }
 
 /// The weighted mean of the rows that are numbers; `None` without any weight.

@@ -15,7 +15,7 @@ mod settings;
 mod smooth;
 mod threshold;
 
-pub use blend::{Member, blend};
+pub use blend::{Member, blend, blend_affects};
 pub use fill::fill_gaps;
 pub use rows::finish_rows;
 pub use series::Series;

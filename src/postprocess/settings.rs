@@ -109,6 +109,39 @@ impl PostprocessSettings {
     /// # Errors
     /// A preset that is not there.
     pub fn resolve(&self, calibration: Option<&Preset>) -> Result<Postprocess, PostprocessError> {
+        let set = self.set_here()?.or(calibration.cloned().unwrap_or_default());
+        Ok(Postprocess {
+            smoothing: set.smoothing.map(Option::unwrap_or_default),
+            thresholds: set.thresholds.unwrap_or_default(),
+            stop_at_cuts: self.stop_at_cuts,
+        })
+    }
+
+    /// The names of what a calibration sets and these settings set too, so that it counts for nothing.
+    ///
+    /// # Errors
+    /// A preset that is not there.
+    pub fn overruled(&self, calibration: &Preset) -> Result<Vec<&'static str>, PostprocessError> {
+        let here = self.set_here()?;
+        let smoothing = here.smoothing.zip(calibration.smoothing);
+        let both = smoothing.map(|(ours, theirs)| ours.is_some() && theirs.is_some());
+        let names = [
+            ("smoothing.valence_arousal", both.valence_arousal),
+            ("smoothing.expression", both.expression),
+            ("smoothing.action_units", both.action_units),
+            (
+                "thresholds",
+                here.thresholds.is_some() && calibration.thresholds.is_some(),
+            ),
+        ];
+        Ok(names
+            .into_iter()
+            .filter_map(|(name, both)| both.then_some(name))
+            .collect())
+    }
+
+    /// What is set here or by the named presets.
+    fn set_here(&self) -> Result<Preset, PostprocessError> {
         let mut set = Preset {
             smoothing: self.smoothing,
             thresholds: self.thresholds,
@@ -123,12 +156,7 @@ impl PostprocessSettings {
                 })?;
             set = set.or(preset.clone());
         }
-        let set = set.or(calibration.cloned().unwrap_or_default());
-        Ok(Postprocess {
-            smoothing: set.smoothing.map(Option::unwrap_or_default),
-            thresholds: set.thresholds.unwrap_or_default(),
-            stop_at_cuts: self.stop_at_cuts,
-        })
+        Ok(set)
     }
 }
 
@@ -181,6 +209,10 @@ mod tests {
             }
         );
         assert_eq!(step.thresholds.values()[7], 0.11);
+        assert_eq!(
+            settings.overruled(&calibration).unwrap(),
+            ["smoothing.expression", "thresholds"]
+        );
         assert_eq!(
             PostprocessSettings::default().resolve(None),
             Ok(Postprocess::default())

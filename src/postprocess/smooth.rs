@@ -107,6 +107,17 @@ impl Default for Kernel {
     }
 }
 
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kernel::None {} => write!(f, "no smoothing"),
+            Kernel::Box { half_width } => write!(f, "box of {half_width}"),
+            Kernel::Gaussian { sigma, radius } => write!(f, "gaussian of {sigma} up to {radius}"),
+            Kernel::FrameDistance { sigma, entries } => write!(f, "{entries} entries, sigma {sigma:.0}"),
+        }
+    }
+}
+
 impl Kernel {
     /// The kernel with its windows in frames.
     ///

@@ -20,6 +20,8 @@ pub struct Footer {
     pub settings: serde_json::Value,
     /// sha256 of the settings.
     pub settings_hash: String,
+    /// sha256 of the settings that the raw columns depend on: all but post-processing.
+    pub raw_settings_hash: String,
     /// The networks that spoke.
     pub weights: Vec<WeightsRecord>,
     /// Device kind, precision and form in which the networks ran.

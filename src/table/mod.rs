@@ -163,6 +163,7 @@ mod tests {
             versions: [("abaw".to_owned(), "0.1.0".to_owned())].into(),
             settings: serde_json::json!({"detector": {"long_side": 640}}),
             settings_hash: "0a".to_owned(),
+            raw_settings_hash: "0b".to_owned(),
             weights: Vec::new(),
             inference: "cpu f32".to_owned(),
             postprocess: serde_json::json!({}),

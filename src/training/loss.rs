@@ -168,3 +168,78 @@ fn action_unit_loss(
     let loss = logits.f_binary_cross_entropy_with_logits::<Tensor>(&labels, None, None, Reduction::Mean)?;
     Ok(Some(loss))
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::model::HeadOutputs;
+
+    fn value(tensor: &Tensor) -> f64 {
+        tensor.double_value(&[])
+    }
+
+    /// Attention maps that differ by 0.5 everywhere: a loss of 4.
+    fn outputs(heads: HeadOutputs) -> Outputs {
+        let maps = |value: f64| Tensor::full([1, 2], value, (Kind::Double, Device::Cpu));
+        Outputs {
+            attention: [maps(0.25), maps(0.75)],
+            embedding: maps(0.0),
+            heads,
+        }
+    }
+
+    #[test]
+    fn concordance_counts_a_shift() {
+        let labels = Tensor::from_slice(&[1.0, 2.0, 3.0]);
+        assert!((value(&ccc(&labels, &labels).unwrap()) - 1.0).abs() < 1e-7);
+        // 2 * 2/3 / (2/3 + 2/3 + 1)
+        let shifted = &labels + 1.0;
+        assert!((value(&ccc(&shifted, &labels).unwrap()) - 4.0 / 7.0).abs() < 1e-7);
+    }
+
+    #[test]
+    fn tasks_without_a_valid_label_have_no_loss() {
+        let labels = Labels {
+            valence_arousal: Tensor::from_slice2(&[[-5.0, 0.3], [0.2, -5.0]]),
+            expression: Tensor::from_slice(&[-1i64, -1]),
+            action_units: Tensor::from_slice2(&[[-1.0, 1.0], [0.0, -1.0]]),
+        };
+        let logits = || Some(Tensor::zeros([2, 2], (Kind::Double, Device::Cpu)));
+        let outputs = outputs(HeadOutputs {
+            valence_arousal: logits(),
+            expression_logits: logits(),
+            action_unit_logits: logits(),
+        });
+        let losses = Losses::of(&outputs, &labels, ActionUnitMask::Rows).unwrap();
+        assert!(
+            losses.valence_arousal.is_none() && losses.expression.is_none() && losses.action_units.is_none()
+        );
+        assert!((value(&losses.total(&LossWeights::default()).unwrap()) - 0.4).abs() < 1e-9);
+        // The two valid cells, at even odds.
+        let cells = Losses::of(&outputs, &labels, ActionUnitMask::Cells)
+            .unwrap()
+            .action_units
+            .unwrap();
+        assert!((value(&cells) - 2f64.ln()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_single_task_network_learns_from_its_task_alone() {
+        let labels = Labels {
+            valence_arousal: Tensor::from_slice2(&[[0.1, 0.3], [0.2, 0.4]]),
+            expression: Tensor::from_slice(&[0i64, 1]),
+            action_units: Tensor::from_slice2(&[[0.0, 1.0], [0.0, 1.0]]),
+        };
+        let outputs = outputs(HeadOutputs {
+            valence_arousal: None,
+            expression_logits: Some(Tensor::zeros([2, 8], (Kind::Double, Device::Cpu))),
+            action_unit_logits: None,
+        });
+        let losses = Losses::of(&outputs, &labels, ActionUnitMask::Rows).unwrap();
+        assert!(losses.valence_arousal.is_none() && losses.action_units.is_none());
+        let total = value(&losses.total(&LossWeights::default()).unwrap());
+        assert!((total - (8f64.ln() + 0.4)).abs() < 1e-9, "{total}");
+    }
+}

@@ -41,6 +41,20 @@ impl Calibration {
             thresholds: self.thresholds,
         }
     }
+
+    /// What is to be used of a calibration file's text, or of that in the card of weights: either what
+    /// [`tune`](super::tune) found, or thresholds and smoothing alone, as in a preset.
+    ///
+    /// # Errors
+    /// Text that is neither.
+    pub fn preset_of(text: &str) -> Result<Preset, toml::de::Error> {
+        let table: toml::Table = toml::from_str(text)?;
+        if table.contains_key("folds") {
+            toml::from_str::<Calibration>(text).map(|calibration| calibration.preset())
+        } else {
+            toml::from_str(text)
+        }
+    }
 }
 
 /// What a setting gains.

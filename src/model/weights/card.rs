@@ -1,13 +1,13 @@
 //! What must be known of weights besides their numbers, and how it is kept in `.safetensors` metadata.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::face::template::TemplateSet;
 use crate::labels::Expression;
-use crate::model::{Architecture, ClassOrder};
+use crate::model::{Architecture, ClassOrder, Normalisation};
 
 /// Version of the metadata that this program writes and reads.
 const FORMAT_VERSION: &str = "1";
@@ -21,7 +21,7 @@ pub struct Card {
     /// How pixels become the network's input.
     pub normalisation: Normalisation,
     /// The templates that the faces of the training data were aligned to.
-    pub alignment: Alignment,
+    pub alignment: TemplateSet,
     /// Where the weights come from, in words.
     pub source: String,
     /// Under which licence, if known.
@@ -32,49 +32,12 @@ pub struct Card {
     pub calibration: Option<String>,
 }
 
-/// Input = (RGB / 255 - mean) / std, for each channel.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Normalisation {
-    /// Of red, green and blue, on the scale of 0 to 1.
-    pub mean: [f32; 3],
-    /// Of red, green and blue, on the scale of 0 to 1.
-    pub std: [f32; 3],
-}
-
-impl Normalisation {
-    /// ImageNet's, which DDAMFN was trained with.
-    pub const IMAGENET: Normalisation = Normalisation {
-        mean: [0.485, 0.456, 0.406],
-        std: [0.229, 0.224, 0.225],
-    };
-}
-
-/// A way of aligning faces to 112x112 crops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Alignment {
-    /// The best of DDAMFN's five templates.
-    Ddamfn,
-    /// The one template common since ArcFace.
-    Arcface,
-}
-
-impl fmt::Display for Alignment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Alignment::Ddamfn => "ddamfn",
-            Alignment::Arcface => "arcface",
-        })
-    }
-}
-
 impl Card {
     /// The card of trained weights that came without one: input as DDAMFN's authors publish it.
     pub fn as_published(source: String) -> Self {
         Self {
             normalisation: Normalisation::IMAGENET,
-            alignment: Alignment::Ddamfn,
+            alignment: TemplateSet::Ddamfn,
             source,
             licence: None,
             trained: true,
@@ -134,9 +97,9 @@ impl Card {
             };
             fields.insert(key.clone(), value);
         }
-        serde_json::from_value(fields.into())
-            .map(Some)
-            .map_err(|error| error.to_string())
+        let card: Card = serde_json::from_value(fields.into()).map_err(|error| error.to_string())?;
+        card.normalisation.check()?;
+        Ok(Some(card))
     }
 }
 

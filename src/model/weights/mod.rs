@@ -25,7 +25,7 @@ use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
 use super::{Architecture, Ddamfn, ModelError, NamedTensors};
-pub use card::{Alignment, Card, Normalisation};
+pub use card::Card;
 pub use checkpoint::{Format, Origin};
 pub use error::WeightsError;
 pub use import::{ImportReport, Imported, import};

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::card::{class_names, task_names};
 use super::{Card, Imported, WeightsError, import, sha256};
+use crate::printable::printable;
 
 /// A file of weights in words and numbers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -69,7 +70,8 @@ impl fmt::Display for Summary {
             trained,
             calibration,
         } = &self.card;
-        writeln!(f, "file           {}, {} bytes", self.path.display(), self.bytes)?;
+        let path = self.path.display().to_string();
+        writeln!(f, "file           {}, {} bytes", printable(&path), self.bytes)?;
         writeln!(f, "sha256         {}", self.sha256)?;
         writeln!(f, "stored as      {}", self.origin)?;
         writeln!(f, "architecture   {}", self.architecture)?;
@@ -89,8 +91,9 @@ impl fmt::Display for Summary {
             normalisation.mean, normalisation.std
         )?;
         writeln!(f, "alignment      {alignment}")?;
-        writeln!(f, "source         {source}")?;
-        writeln!(f, "licence        {}", licence.as_deref().unwrap_or("not stated"))?;
+        writeln!(f, "source         {}", printable(source))?;
+        let licence = licence.as_deref().unwrap_or("not stated");
+        writeln!(f, "licence        {}", printable(licence))?;
         writeln!(
             f,
             "weights        {}",
@@ -104,7 +107,9 @@ impl fmt::Display for Summary {
             None => writeln!(f, "calibration    none: thresholds are 0.5"),
             Some(calibration) => {
                 writeln!(f, "calibration")?;
-                calibration.lines().try_for_each(|line| writeln!(f, "  {line}"))
+                calibration
+                    .lines()
+                    .try_for_each(|line| writeln!(f, "  {}", printable(line)))
             }
         }
     }

@@ -1,0 +1,235 @@
+//! `abaw evaluate`: a run's scores on labels, as a table for people or as JSON.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use abaw::affwild2::Labels;
+use abaw::engine::{self, Evaluation, RunFolder, RunReader};
+use abaw::labels::{ActionUnit, Expression};
+use abaw::metrics::{Interval, Intervals, Scores, Tally, TaskTallies, intervals, worst_first};
+use clap::Args;
+
+use super::{CommandResult, EXIT_DONE};
+
+/// Draws of the bootstrap behind each interval, and what they are drawn with.
+const DRAWS: usize = 1000;
+const SEED: u64 = 1;
+/// Videos named at the end.
+const WORST: usize = 10;
+/// Names in a message.
+const NAMED: usize = 3;
+
+/// Score a run on labels: CCC, F1, P with 95 % intervals, and the videos that cost most.
+///
+/// Every score stands twice: with one mask a task (a frame counts for the tasks it is labelled for, as in
+/// the challenges), and strict (only frames labelled for all three, as in the seed paper). Labelled frames
+/// that the run lacks are filled from their neighbours, as in a submission.
+#[derive(Args)]
+pub struct Arguments {
+    /// Folder of the run.
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// MTL annotations, one video's label file, or a folder of those: one task's, or one that holds
+    /// VA_*, EXPR_*, AU_* folders.
+    #[arg(long, value_name = "PATH")]
+    labels: PathBuf,
+    /// Judge by the strict mask: the first line and the costliest videos are by it. The table and the
+    /// JSON hold both masks always.
+    #[arg(long)]
+    strict: bool,
+    /// As JSON: {"per_task": ..., "strict": ...}.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Scores a run.
+pub fn run(arguments: Arguments) -> CommandResult {
+    let run = RunReader::open(RunFolder::new(&arguments.run))?;
+    let labels = Labels::read(&arguments.labels)?;
+    let evaluation = engine::evaluate(&run, &labels)?;
+    if evaluation.videos.is_empty() {
+        return Err(format!(
+            "{}: the run has none of the {} labelled videos, {} first",
+            arguments.labels.display(),
+            evaluation.unknown.len(),
+            some_of(&evaluation.unknown)
+        )
+        .into());
+    }
+    warn(&evaluation);
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&evaluation.tally().report())?);
+    } else {
+        print(&evaluation, arguments.strict);
+    }
+    Ok(ExitCode::from(EXIT_DONE))
+}
+
+fn warn(evaluation: &Evaluation) {
+    if !evaluation.unknown.is_empty() {
+        tracing::warn!(
+            "{} labelled videos are not in the run and do not count: {}",
+            evaluation.unknown.len(),
+            some_of(&evaluation.unknown)
+        );
+    }
+    let neutral = evaluation.videos.iter().filter(|video| video.neutral > 0);
+    let neutral: Vec<String> = neutral.map(|video| video.name.clone()).collect();
+    if !neutral.is_empty() {
+        tracing::warn!(
+            "{} videos have no prediction at all (no face, failed, or not annotated yet) and count with neutral \
+             values: {}",
+            neutral.len(),
+            some_of(&neutral)
+        );
+    }
+}
+
+fn some_of(names: &[String]) -> String {
+    let mut text = names[..names.len().min(NAMED)].join(", ");
+    if names.len() > NAMED {
+        text += ", ...";
+    }
+    text
+}
+
+fn print(evaluation: &Evaluation, strict: bool) {
+    let report = evaluation.tally().report();
+    let by_input = evaluation.by_input();
+    let intervals = intervals(&by_input, DRAWS, SEED);
+    let (name, headline, interval) = match strict {
+        false => ("one mask a task", &report.per_task, &intervals.per_task),
+        true => ("strict", &report.strict, &intervals.strict),
+    };
+    println!(
+        "P {}, 95 % {} ({name})",
+        number(Some(headline.p)),
+        range(interval.p)
+    );
+    let sum = |count: fn(&engine::ScoredVideo) -> u64| evaluation.videos.iter().map(count).sum::<u64>();
+    println!(
+        "{} videos, {} labelled frames, {} of them filled from other frames, {} neutral",
+        evaluation.videos.len(),
+        sum(|video| video.frames),
+        sum(|video| video.filled),
+        sum(|video| video.neutral)
+    );
+    println!("95 % intervals: {DRAWS} draws of {} videos\n", by_input.len());
+    print_scores(
+        &report.per_task,
+        &intervals.per_task,
+        &report.strict,
+        &intervals.strict,
+    );
+    print_worst(evaluation, strict);
+}
+
+fn print_scores(per_task: &Scores, around: &Intervals, strict: &Scores, around_strict: &Intervals) {
+    println!("{:<22}{:<32}strict", "", "one mask a task");
+    let line = |name: &str, score: fn(&Scores) -> Option<f64>, of: fn(&Intervals) -> Option<Interval>| {
+        println!(
+            "{name:<22}{:<32}{}",
+            beside(score(per_task), of(around)),
+            beside(score(strict), of(around_strict))
+        );
+    };
+    line(
+        "CCC valence",
+        |scores| scores.ccc_valence,
+        |around| around.ccc_valence,
+    );
+    line(
+        "CCC arousal",
+        |scores| scores.ccc_arousal,
+        |around| around.ccc_arousal,
+    );
+    line("VA", |scores| scores.va, |around| around.va);
+    line(
+        "EXPR, mean F1 of 8",
+        |scores| scores.expression,
+        |around| around.expression,
+    );
+    line("AU, mean F1 of 12", |scores| scores.au, |around| around.au);
+    line("P", |scores| Some(scores.p), |around| around.p);
+    let frames = |scores: &Scores| {
+        let frames = scores.frames;
+        format!("{} / {} / {}", frames.va, frames.expression, frames.au)
+    };
+    println!(
+        "{:<22}{:<32}{}",
+        "frames VA/EXPR/AU",
+        frames(per_task),
+        frames(strict)
+    );
+    if let Some(occurring) = per_task
+        .expression_sklearn
+        .filter(|score| Some(*score) != per_task.expression)
+    {
+        println!("(EXPR over the classes that occur, as scikit-learn counts: {occurring:.4})");
+    }
+    println!();
+    for expression in Expression::ALL {
+        let f1 = |scores: &Scores| scores.f1_expression.map(|f1| f1[expression.index()]);
+        f1_line(expression.name(), f1(per_task), f1(strict));
+    }
+    for unit in ActionUnit::ALL {
+        let f1 = |scores: &Scores| scores.f1_au.map(|f1| f1[unit.index()]);
+        f1_line(&unit.name(), f1(per_task), f1(strict));
+    }
+}
+
+fn f1_line(class: &str, per_task: Option<f64>, strict: Option<f64>) {
+    println!(
+        "{:<22}{:<32}{}",
+        format!("F1 {class}"),
+        number(per_task),
+        number(strict)
+    );
+}
+
+fn print_worst(evaluation: &Evaluation, strict: bool) {
+    let mask = |tally: &Tally| if strict { tally.strict } else { tally.per_task };
+    let tallies: Vec<TaskTallies> = evaluation.videos.iter().map(|video| mask(&video.tally)).collect();
+    let costs = worst_first(&tallies, |scores| scores.p);
+    let named: Vec<_> = costs
+        .into_iter()
+        .filter(|cost| cost.cost > 0.0)
+        .take(WORST)
+        .collect();
+    if named.is_empty() {
+        return;
+    }
+    println!("\nvideos that cost most: how much P would rise without them, and their own scores");
+    println!(
+        "{:>8}  {:>7}  {:>7}  {:>7}  {:>7}  video",
+        "cost", "VA", "EXPR", "AU", "frames"
+    );
+    for cost in named {
+        let (own, video) = (&cost.own, &evaluation.videos[cost.video]);
+        println!(
+            "{:>8.4}  {:>7}  {:>7}  {:>7}  {:>7}  {}",
+            cost.cost,
+            number(own.va),
+            number(own.expression),
+            number(own.au),
+            video.frames,
+            video.name
+        );
+    }
+}
+
+fn beside(score: Option<f64>, interval: Option<Interval>) -> String {
+    match score {
+        Some(_) => format!("{} [{}]", number(score), range(interval)),
+        None => "-".to_owned(),
+    }
+}
+
+fn number(score: Option<f64>) -> String {
+    score.map_or_else(|| "-".to_owned(), |score| format!("{score:.4}"))
+}
+
+fn range(interval: Option<Interval>) -> String {
+    let text = |interval: Interval| format!("{:.4} to {:.4}", interval.low, interval.high);
+    interval.map_or_else(|| "unknown".to_owned(), text)
+}

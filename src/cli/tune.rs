@@ -1,0 +1,118 @@
+//! `abaw tune`: thresholds and smoothing that hold on new videos.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use abaw::affwild2::Labels;
+use abaw::engine::{self, RunFolder, RunReader};
+use abaw::publish::publish;
+use abaw::tuning::{Calibration, Gain, TuningSettings, tune};
+use clap::Args;
+
+use super::{CommandResult, EXIT_DONE};
+
+/// Find the smoothing of each task and the threshold of each action unit on a labelled run.
+///
+/// Everything is judged on videos that it was not tuned on, and kept only where it gains there. The
+/// raw columns are tuned on, so the run's own post-processing has no influence.
+#[derive(Args)]
+pub struct Arguments {
+    /// Folder of the run.
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// MTL annotations, or a folder of label files, as for `abaw evaluate`.
+    #[arg(long, value_name = "PATH")]
+    labels: PathBuf,
+    /// The calibration to write.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Groups of videos for the cross-validation, at least 3.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    folds: usize,
+}
+
+/// Tunes.
+pub fn run(arguments: Arguments) -> CommandResult {
+    let run = RunReader::open(RunFolder::new(&arguments.run))?;
+    let labels = Labels::read(&arguments.labels)?;
+    let (videos, absent) = engine::labelled_videos(&run, &labels)?;
+    if !absent.is_empty() {
+        tracing::warn!(
+            "{} of {} labelled videos have no table in the run: {} first",
+            absent.len(),
+            absent.len() + videos.len(),
+            absent[0]
+        );
+    }
+    let settings = TuningSettings {
+        folds: arguments.folds,
+        ..TuningSettings::default()
+    };
+    let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let found = tune(&videos, &settings, &date)?;
+    print(&found);
+    let text = toml::to_string(&found)?;
+    publish::<io::Error>(&arguments.out, |file| file.write_all(text.as_bytes()))
+        .map_err(|error| format!("{}: {error}", arguments.out.display()))?;
+    println!(
+        "\n{0}: use it with `abaw postprocess RUN --calibration {0}`, or keep it in the weights with \
+         `abaw weights import WEIGHTS --calibration {0}`",
+        arguments.out.display()
+    );
+    Ok(ExitCode::from(EXIT_DONE))
+}
+
+fn print(found: &Calibration) {
+    println!(
+        "{} videos in {} folds; labelled frames: {} VA, {} EXPR, {} AU\n",
+        found.videos,
+        found.folds,
+        found.frames.valence_arousal,
+        found.frames.expression,
+        found.frames.action_units
+    );
+    println!(
+        "{:<34}{:>12}  {:>9}  {:>19}",
+        "", "tuning set", "new videos", "95 %"
+    );
+    let trials = &found.smoothing_trials;
+    for (task, trial) in [
+        ("VA", trials.valence_arousal),
+        ("EXPR", trials.expression),
+        ("AU", trials.action_units),
+    ] {
+        if let Some(trial) = trial {
+            print_gain(format!("{task}, {}", trial.best), &trial.gain, Some(trial.kept));
+        }
+    }
+    for trial in &found.threshold_trials {
+        print_gain(
+            format!("F1 {}, {:.2}", trial.unit, trial.best),
+            &trial.gain,
+            Some(trial.kept),
+        );
+    }
+    print_gain("P, all that is kept together", &found.total, None);
+    println!(
+        "\nThe gain on new videos is the one to expect; that on the tuning set flatters. A setting is kept where the \
+         gain on new videos is above 0."
+    );
+}
+
+fn print_gain(what: impl Display, gain: &Gain, kept: Option<bool>) {
+    let verdict = match kept {
+        Some(true) => "kept",
+        Some(false) => "not kept",
+        None => "",
+    };
+    println!(
+        "{:<34}{:>+12.4}  {:>+10.4}  {:>+8.4} to {:>+7.4}  {verdict}",
+        what.to_string(),
+        gain.tuning,
+        gain.held_out,
+        gain.interval.low,
+        gain.interval.high
+    );
+}

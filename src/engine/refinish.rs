@@ -1,0 +1,185 @@
+//! Final columns made anew from the raw ones: what `abaw postprocess` does, without decoding and
+//! without a network.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use rayon::prelude::*;
+
+use super::event::{Event, Tally};
+use super::merge::RunSummary;
+use super::plan::{Plan, PlanError, PlannedInput, TableState};
+use super::run_folder::{Failure, RunFolder, Stage};
+use super::stop::Stop;
+use crate::frame::FrameIndex;
+use crate::postprocess::{Postprocess, PostprocessError, finish_rows};
+use crate::publish::publish_json;
+use crate::table::{self, Footer, Row};
+
+/// A run's final columns cannot be made anew.
+#[derive(Debug, thiserror::Error)]
+pub enum RefinishError {
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Postprocess(#[from] PostprocessError),
+    #[error("{}: {source}", path.display())]
+    File {
+        path: std::path::PathBuf,
+        source: std::io::Error,
+    },
+}
+
+/// What was done to a run's tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Refinished {
+    /// Rewritten, unchanged, failed.
+    pub tables: Tally,
+    /// Inputs without a table to work on: not annotated yet, or failed.
+    pub absent: u64,
+    /// Frames of the rewritten tables.
+    pub frames: u64,
+    /// Some are left because a signal came.
+    pub stopped: bool,
+}
+
+/// Gives every table of a run the final columns that `plan` asks for, many videos at once. `plan` must
+/// be that of the run but for its post-processing; it is published first, so that a run left half way
+/// is one that says so. Raw columns stay as they are; each table is replaced by rename.
+///
+/// # Errors
+/// A preset that is not there, a plan or summary that cannot be written. What goes wrong with one table
+/// is an [`Event::Failed`]; that table stays as it was.
+pub fn refinish_run(
+    run: &RunFolder,
+    plan: &Plan,
+    stop: &Stop,
+    on_event: &mut (dyn FnMut(&Event) + Send),
+) -> Result<Refinished, RefinishError> {
+    let postprocess = plan.postprocess()?;
+    plan.freeze(run, true)?;
+    let (absent, frames) = (AtomicU64::new(0), AtomicU64::new(0));
+    let seen = Mutex::new((Tally::default(), on_event));
+    plan.inputs.par_iter().for_each(|input| {
+        if stop.asked() {
+            return;
+        }
+        let event = match plan.table_state(run, input) {
+            TableState::Current => Event::Skipped { id: input.id.clone() },
+            TableState::OtherPostprocess => refinish(run, plan, &postprocess, input),
+            TableState::Absent => {
+                absent.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        };
+        if let Event::Done { counts, .. } = &event {
+            frames.fetch_add(counts.frames, Ordering::Relaxed);
+        }
+        if let Ok(mut seen) = seen.lock() {
+            let (tally, on_event) = &mut *seen;
+            tally.count(&event);
+            on_event(&event);
+        }
+    });
+    let tables = seen.into_inner().map(|(tally, _)| tally).unwrap_or_default();
+    let absent = absent.into_inner();
+    let stopped = tables.total() + absent < plan.inputs.len() as u64;
+    if !stopped {
+        renew_summary(run, plan)?;
+    }
+    Ok(Refinished {
+        tables,
+        absent,
+        frames: frames.into_inner(),
+        stopped,
+    })
+}
+
+/// Gives one table, whose raw columns are those of the plan, the plan's final columns.
+pub fn refinish(run: &RunFolder, plan: &Plan, postprocess: &Postprocess, input: &PlannedInput) -> Event {
+    rewrite(run, plan, postprocess, input).unwrap_or_else(|(stage, error)| {
+        let mut failure = Failure {
+            input: input.path.display().to_string(),
+            stage,
+            error,
+            when: Timestamp::now(),
+        };
+        if let Err(error) = run.record_failure(&input.id, &failure) {
+            failure.error += &format!(" (and this could not be recorded: {error})");
+        }
+        Event::Failed {
+            id: input.id.clone(),
+            failure,
+        }
+    })
+}
+
+fn rewrite(
+    run: &RunFolder,
+    plan: &Plan,
+    postprocess: &Postprocess,
+    input: &PlannedInput,
+) -> Result<Event, (Stage, String)> {
+    let path = run.table(&input.id);
+    let in_stage = |stage: Stage| move |error: &dyn ToString| (stage, error.to_string());
+    let (finishing, writing) = (in_stage(Stage::Postprocess), in_stage(Stage::Write));
+    let (_, seconds) = table::read_footer(&path).map_err(|error| finishing(&error))?;
+    let (mut rows, footer) = table::read(&path).map_err(|error| finishing(&error))?;
+    finish_table(&mut rows, &footer, postprocess).map_err(|error| finishing(&error))?;
+    let footer = Footer {
+        settings: serde_json::to_value(&plan.settings).map_err(|error| writing(&error))?,
+        settings_hash: plan.settings_hash.clone(),
+        postprocess: serde_json::to_value(postprocess).map_err(|error| writing(&error))?,
+        ..footer
+    };
+    table::write(&path, input.id.as_str(), &rows, &footer, &seconds).map_err(|error| writing(&error))?;
+    // A leftover record of an earlier failure is only confusing; merge prefers the table.
+    let _ = run.forget_failure(&input.id);
+    Ok(Event::Done {
+        id: input.id.clone(),
+        counts: footer.counts,
+        seconds,
+        damage: None,
+    })
+}
+
+/// Computes the final numbers of a table that was read, with the cuts and the frame rate that its
+/// footer tells.
+///
+/// # Errors
+/// As [`finish_rows`].
+pub fn finish_table(
+    rows: &mut [Row],
+    footer: &Footer,
+    postprocess: &Postprocess,
+) -> Result<(), PostprocessError> {
+    finish_rows(rows, &cuts(footer), frame_rate(footer), postprocess)
+}
+
+/// First frames of shots, but for the video's first.
+pub fn cuts(footer: &Footer) -> Vec<FrameIndex> {
+    footer
+        .cuts
+        .iter()
+        .filter_map(|&frame| FrameIndex::new(frame))
+        .collect()
+}
+
+/// Frames a second; none for crops.
+pub fn frame_rate(footer: &Footer) -> Option<f64> {
+    footer.stream["fps"].as_f64()
+}
+
+/// `run.json`, if it is there, names the settings of the tables.
+fn renew_summary(run: &RunFolder, plan: &Plan) -> Result<(), RefinishError> {
+    let path = run.summary();
+    let Ok(text) = std::fs::read(&path) else {
+        return Ok(());
+    };
+    let Ok(mut summary) = serde_json::from_slice::<RunSummary>(&text) else {
+        return Ok(());
+    };
+    summary.settings_hash = plan.settings_hash.clone();
+    publish_json(&path, &summary).map_err(|source| RefinishError::File { path, source })
+}
