@@ -150,9 +150,10 @@ impl Floor<'_> {
             let Some(input) = self.inputs.get(self.next_input.fetch_add(1, Ordering::Relaxed)) else {
                 return;
             };
-            match self.publication.without_reading(input) {
-                Some(event) => self.tell(event),
-                None => source::feed(self, input),
+            match caught(|| self.publication.without_reading(input)) {
+                Ok(Some(event)) => self.tell(event),
+                // After a panic, too: reading the input anew may still work.
+                Ok(None) | Err(_) => source::feed(self, input),
             }
         }
     }
