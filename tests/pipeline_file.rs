@@ -158,7 +158,7 @@ fn auto_falls_back_to_the_cpu_and_says_so() {
     let said = text(&output.stderr);
     assert!(output.status.success(), "{said}");
     assert!(
-        said.lines().any(|line| line.starts_with("device: cpu, since ")),
+        said.lines().any(|line| line.starts_with("device: cpu (")),
         "{said}"
     );
     let (_, footer) = table::read(&run.join("frames/carphone.parquet")).unwrap();
