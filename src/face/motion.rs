@@ -23,7 +23,7 @@ impl Default for MotionSettings {
         Self {
             speed: 1.0,
             growth: 0.3,
-            persistence_s: 2.0,
+            persistence_s: 4.0,
             box_noise: 0.06,
         }
     }

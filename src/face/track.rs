@@ -33,9 +33,6 @@ pub struct TrackerSettings {
     /// The most a detection may cost to belong to a track: 8 is a stray of four standard deviations
     /// where the prediction is certain.
     pub max_cost: f64,
-    /// The same for a detection with a score below `birth_score`: a false alarm shall not take the
-    /// track of a hidden face.
-    pub max_cost_weak: f64,
     /// What it costs more to belong to a track that was out of sight: where two faces overlap, the
     /// one that is found is the one that was found before.
     pub hidden_cost: f64,
@@ -55,8 +52,7 @@ impl Default for TrackerSettings {
             birth_gap_s: 0.2,
             stray: 0.18,
             size_stray: 0.15,
-            max_cost: 9.0,
-            max_cost_weak: 5.5,
+            max_cost: 9.5,
             hidden_cost: 0.5,
             motion: MotionSettings::default(),
             landmarks: LandmarkSmoothing::default(),
@@ -74,7 +70,6 @@ impl TrackerSettings {
             ("stray", self.stray),
             ("size_stray", self.size_stray),
             ("max_cost", self.max_cost),
-            ("max_cost_weak", self.max_cost_weak),
             ("motion.speed", self.motion.speed),
             ("motion.growth", self.motion.growth),
             ("motion.persistence_s", self.motion.persistence_s),
@@ -108,8 +103,8 @@ pub struct TrackedFace {
 
 /// Frame rate assumed where neither times nor a rate are known, frames a second.
 const FALLBACK_FRAME_RATE: f64 = 25.0;
-/// Shortest time between two frames that is believed, seconds.
-const LEAST_STEP_S: f64 = 1e-6;
+/// Times closer than this are the same, seconds.
+const SAME_TIME_S: f64 = 1e-6;
 /// Most living tracks, and so most faces of a frame. Beyond it tracks out of sight end early, and
 /// of one frame's faces the smallest are left out; no detector finds as many.
 const MAX_TRACKS: usize = 4096;
@@ -211,7 +206,7 @@ impl Tracker {
     pub fn carry(&mut self, frame: FrameIndex, time_s: Option<f64>) -> Vec<TrackedFace> {
         self.advance(frame, time_s);
         let max_gap_s = self.settings.max_gap_s;
-        let carried = |track: &&Track| track.in_sight && track.unseen_s <= max_gap_s;
+        let carried = |track: &&Track| track.in_sight && track.unseen_s <= max_gap_s + SAME_TIME_S;
         let mut faces: Vec<_> = self.tracks.iter().filter(carried).map(Track::carried).collect();
         faces.sort_by_key(|face| face.person);
         faces
@@ -224,7 +219,7 @@ impl Tracker {
             let frames = frame.number().saturating_sub(last_frame.number()).max(1);
             let by_time = time_s.zip(last_time_s).map(|(now, before)| now - before);
             let step = by_time
-                .filter(|&step| step >= LEAST_STEP_S)
+                .filter(|&step| step >= SAME_TIME_S)
                 .unwrap_or(f64::from(frames) * self.frame_period_s);
             // A picture that stands for long, as in a recorded screen, moves nobody.
             let moving = step.min(self.settings.max_gap_s);
@@ -241,23 +236,15 @@ impl Tracker {
         let TrackerSettings {
             stray,
             size_stray,
-            birth_score,
             max_cost,
-            max_cost_weak,
             hidden_cost,
             ..
         } = self.settings;
         let mut costs = Vec::with_capacity(detections.len() * self.tracks.len());
         for detection in detections {
-            let limit = if detection.score < birth_score {
-                max_cost_weak
-            } else {
-                max_cost
-            };
             costs.extend(self.tracks.iter().map(|track| {
                 let surprise = track.motion.surprise(&detection.bounding_box, stray, size_stray);
-                let cost = surprise + if track.in_sight { 0.0 } else { hidden_cost };
-                if cost < limit { cost } else { f64::INFINITY }
+                surprise + if track.in_sight { 0.0 } else { hidden_cost }
             }));
         }
         assign(&costs, detections.len(), self.tracks.len(), max_cost)
@@ -267,7 +254,7 @@ impl Tracker {
     fn end_unseen(&mut self, newcomers: usize) {
         let settings = &self.settings;
         self.tracks
-            .retain(|track| track.in_sight || track.unseen_s <= track.longest_gap_s(settings));
+            .retain(|track| track.in_sight || track.unseen_s <= track.longest_gap_s(settings) + SAME_TIME_S);
         if self.tracks.len() + newcomers > MAX_TRACKS {
             self.tracks.retain(|track| track.in_sight);
         }
