@@ -342,11 +342,6 @@ fn what_would_have_to_be_run_is_refused_with_the_line_that_converts_it() {
             "networks.MixedFeatureNet.MixedFeatureNet",
             "torch.load(",
         ),
-        (
-            "refused_whole_module_legacy.pth",
-            "networks.MixedFeatureNet.MixedFeatureNet",
-            "torch.load(",
-        ),
         ("refused_torchscript.pt", "TorchScript", "torch.jit.load("),
     ] {
         let message = import(&fixture(name)).unwrap_err().to_string();

@@ -145,7 +145,6 @@ def small_files():
     save(twice, "network_and_student.pth")
     save({"epoch": 3, "losses": [0.5, 0.25]}, "refused_no_tensors.pth")
     save(whole_module(), "refused_whole_module.pth")
-    save(whole_module(), "refused_whole_module_legacy.pth", _use_new_zipfile_serialization=False)
     save({"model_state_dict": tiny(), "extra": Shell()}, "refused_os_system.pth")
     save({"model_state_dict": tiny(), "extra": Shell()}, "refused_os_system_legacy.pth", _use_new_zipfile_serialization=False)
     torch.jit.script(torch.nn.Linear(2, 2)).save(HERE / "refused_torchscript.pt")
