@@ -2,7 +2,7 @@
 # The Debian packages that building and testing need, and a look whether what is not taken from Debian is there.
 source "$(dirname "$0")/step.sh"
 
-command -v cargo >/dev/null || fail "Rust is missing: install 1.90 or newer by hand (rustup) and put cargo on the PATH"
+command -v cargo >/dev/null || fail "Rust is missing: install 1.91 or newer by hand (rustup) and put cargo on the PATH"
 python3 -m pip --version >/dev/null 2>&1 || fail "Python 3 with pip is missing: install python3 and python3-pip by hand"
 
 packages=(

@@ -133,6 +133,14 @@ impl Pipeline {
 
     /// Refuses values that no run could use.
     fn check(&self) -> Result<(), String> {
+        let rooms = [
+            ("detector", self.detector.check()),
+            ("shots", self.shots.check()),
+            ("tracker", self.tracker.check()),
+        ];
+        for (room, checked) in rooms {
+            checked.map_err(|error| format!("[{room}] {error}"))?;
+        }
         if self.model.batch == 0 {
             return Err("[model] batch must be at least 1".to_owned());
         }

@@ -170,6 +170,30 @@ fn a_pipeline_file_with_an_unknown_key_is_refused() {
 }
 
 #[test]
+fn a_setting_out_of_its_range_is_refused_before_any_work() {
+    let bad = Bad::new();
+    for (settings, named) in [
+        ("[tracker]\nmax_gap_s = -1.0\n", "max_gap_s"),
+        ("[detector]\nbatch = 0\n", "batch"),
+        ("[model]\nbatch = 0\n", "batch"),
+    ] {
+        let pipeline = bad.path("pipeline.toml");
+        std::fs::write(&pipeline, settings).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_abaw"));
+        command
+            .arg("annotate")
+            .arg(sample("carphone.mp4"))
+            .arg("--pipeline")
+            .arg(&pipeline);
+        let output = command.arg("--out").arg(bad.path("run")).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{settings}");
+        let errors = errors(&output);
+        assert!(errors[0].contains(named), "{errors:#?}");
+        assert!(!bad.path("run").exists());
+    }
+}
+
+#[test]
 fn errors_can_be_read_by_machines() {
     let output = Command::new(env!("CARGO_BIN_EXE_abaw"))
         .args([

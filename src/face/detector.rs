@@ -51,7 +51,8 @@ impl DetectorSettings {
         (frame.number() - 1).is_multiple_of(self.every.get())
     }
 
-    fn check(&self) -> Result<(), FaceError> {
+    /// Refuses values out of their ranges.
+    pub fn check(&self) -> Result<(), FaceError> {
         let wrong = |name, range| Err(FaceError::Setting { name, range });
         if self.long_side < 32 {
             return wrong("long_side", "at least 32");
