@@ -149,7 +149,11 @@ fn cut(name: &str, ending: &str) -> String {
         return format!("{name}{ending}");
     }
     let digits = &hexadecimal(&Sha256::digest(name))[..16];
-    let kept = name.floor_char_boundary(LONGEST_NAME - ending.len() - digits.len() - 1);
+    let room = LONGEST_NAME - ending.len() - digits.len() - 1;
+    let kept = (0..=room)
+        .rev()
+        .find(|&at| name.is_char_boundary(at))
+        .unwrap_or(0);
     format!("{}~{digits}{ending}", &name[..kept])
 }
 
