@@ -1,6 +1,6 @@
 //! The end of a run in words and numbers.
 
-use abaw::engine::{RunFolder, RunSummary, Status, UNTRAINED, silent_tasks};
+use abaw::engine::{RunFolder, RunSummary, Status, UNTRAINED, silence};
 use abaw::printable::printable;
 
 /// Videos listed one by one; of larger runs only the failed ones are.
@@ -50,8 +50,7 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
             );
         }
     }
-    let silent = silent_tasks(&summary.weights).join(" and ");
-    if !silent.is_empty() {
-        println!("the weights say nothing of {silent}: null in the tables");
+    if let Some(sentence) = silence(&summary.weights) {
+        println!("{sentence}");
     }
 }

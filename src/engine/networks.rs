@@ -116,9 +116,11 @@ pub fn find_weights(model: &mut ModelSettings) -> Result<FoundWeights, NetworksE
     for network in model.networks() {
         let weights = Weights::load(&network.weights)?;
         let mut silent = weights.architecture().silent_tasks();
-        silent.extend(without_say(&network.say()));
-        silent.sort_unstable();
-        silent.dedup();
+        for task in without_say(&network.say()) {
+            if !silent.contains(&task) {
+                silent.push(task);
+            }
+        }
         records.push(WeightsRecord {
             weights: if weights.card.trained { TRAINED } else { UNTRAINED }.to_owned(),
             silent_tasks: silent.into_iter().map(str::to_owned).collect(),
@@ -241,24 +243,26 @@ fn warnings(records: &[WeightsRecord]) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let silent = silent_tasks(records).join(" and ");
-    if !silent.is_empty() {
-        warnings.push(format!("the weights say nothing of {silent}: null in the tables"));
-    }
+    warnings.extend(silence(records));
     warnings
 }
 
-/// The tasks of which none of a run's networks says anything, in words.
-pub fn silent_tasks(records: &[WeightsRecord]) -> Vec<&str> {
-    let mut networks = records.iter().filter(|record| record.role == ROLE_AFFECT);
-    let Some(first) = networks.next() else {
-        return Vec::new();
-    };
-    let mut silent: Vec<&str> = first.silent_tasks.iter().map(String::as_str).collect();
-    for network in networks {
-        silent.retain(|task| network.silent_tasks.iter().any(|other| other == task));
-    }
-    silent
+/// The sentence that names the tasks of which none of a run's networks says anything.
+pub fn silence(records: &[WeightsRecord]) -> Option<String> {
+    let networks: Vec<_> = records
+        .iter()
+        .filter(|record| record.role == ROLE_AFFECT)
+        .collect();
+    let mut silent = networks.first()?.silent_tasks.clone();
+    silent.retain(|task| networks.iter().all(|network| network.silent_tasks.contains(task)));
+    let sources: Vec<&str> = networks.iter().map(|network| network.source.as_str()).collect();
+    (!silent.is_empty()).then(|| {
+        format!(
+            "{} says nothing of {}: null in the tables",
+            sources.join(" with "),
+            silent.join(" and ")
+        )
+    })
 }
 
 /// The warning that a run aligns faces to other templates than its weights were trained with. Crops
