@@ -8,4 +8,5 @@ mod limits;
 mod memory;
 mod names;
 mod news;
+mod people;
 mod workplace;

@@ -1,0 +1,86 @@
+//! Who is who on clips composed of real faces.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use abaw::table::Row;
+
+use super::workplace::{Workplace, ends_with, sample, table};
+
+const FRAMES: u32 = 100;
+/// The astronaut's face stays above this row of the picture, the man's in the car below it.
+const BETWEEN_THEM: f32 = 155.0;
+
+/// Two real faces over a grey ground, four seconds at 25 frames a second, and a grey door before them.
+/// The left edge of each in pixels is an ffmpeg expression of the time `t`. Where they meet, the man lies
+/// over the astronaut.
+fn two_faces(workplace: &Workplace, astronaut_x: &str, man_x: &str, door_x: &str) -> Vec<Row> {
+    let graph = format!(
+        "color=gray:size=640x360:rate=25[ground];color=gray:size=200x170:rate=25[door];\
+         [0]trim=end_frame=1,crop=230:260:150:0,scale=138:156,loop=-1:1,setpts=N/25/TB[astronaut];\
+         [1]crop=120:120:30:5,scale=192:192,setpts=N/25/TB[man];\
+         [ground][astronaut]overlay=x='{astronaut_x}':y=30:eval=frame[one];\
+         [one][man]overlay=x='{man_x}':y=110:eval=frame[two];\
+         [two][door]overlay=x='{door_x}':y=140:eval=frame"
+    );
+    let inputs = format!(
+        "-i {} -i {} -filter_complex",
+        sample("astronaut.mp4").display(),
+        sample("carphone.mp4").display()
+    );
+    let clip = workplace.ffmpeg(&format!("{inputs} {graph}"), FRAMES, Path::new("two.mkv"));
+    workplace.pipeline("[detector]\nlong_side = 640\n");
+    let run = workplace.path("run");
+    ends_with(0, &mut workplace.annotate(&[&clip], &run));
+    table(&run, "two").0
+}
+
+/// The persons seen on one side of [`BETWEEN_THEM`], and in how many frames.
+fn seen(rows: &[Row], above: bool) -> (BTreeSet<u16>, usize) {
+    let faces = rows.iter().filter_map(|row| {
+        let (face, _) = row.sighting.place()?;
+        ((face.centre().y < BETWEEN_THEM) == above).then_some(row.person?.0)
+    });
+    let numbers: Vec<u16> = faces.collect();
+    (numbers.iter().copied().collect(), numbers.len())
+}
+
+#[test]
+fn two_who_cross_keep_their_numbers() {
+    let workplace = Workplace::new();
+    let rows = two_faces(&workplace, "10+120*t", "440-107*t", "640");
+    let (astronaut, of_astronaut) = seen(&rows, true);
+    let (man, of_man) = seen(&rows, false);
+    println!("astronaut {astronaut:?} in {of_astronaut} frames, man {man:?} in {of_man}");
+    assert_eq!((astronaut.len(), man.len()), (1, 1), "{astronaut:?} {man:?}");
+    assert_ne!(astronaut, man);
+    assert!(of_astronaut > 60 && of_man > 90);
+}
+
+#[test]
+fn who_is_hidden_for_less_than_a_second_comes_back_under_his_number() {
+    let workplace = Workplace::new();
+    let rows = two_faces(&workplace, "10", "440", "640-250*t");
+    let (man, of_man) = seen(&rows, false);
+    println!("man {man:?} in {of_man} frames");
+    assert_eq!(man.len(), 1, "{man:?}");
+    assert!((70..95).contains(&of_man));
+    let filled = rows
+        .iter()
+        .filter(|row| row.person.map(|person| person.0) == man.first().copied());
+    assert_eq!(
+        filled.count(),
+        FRAMES as usize,
+        "a row for each frame, hidden or not"
+    );
+}
+
+#[test]
+fn who_is_away_for_two_seconds_comes_back_as_another() {
+    let workplace = Workplace::new();
+    let stops = "if(lt(t,0.8),640-250*t,if(lt(t,2.8),440,440-250*(t-2.8)))";
+    let rows = two_faces(&workplace, "10", "440", stops);
+    let (man, of_man) = seen(&rows, false);
+    println!("man {man:?} in {of_man} frames");
+    assert_eq!(man.len(), 2, "{man:?}");
+}
