@@ -22,14 +22,14 @@ impl StageClock {
         result
     }
 
-    /// The sums so far, in seconds to the microsecond.
+    /// The sums so far, in seconds to the microsecond, of the stages that took any time. Writing is none
+    /// of them yet when a table's footer is made.
     pub fn seconds(&self) -> StageSeconds {
         Stage::ALL
             .into_iter()
-            .map(|stage| {
-                let spent = self.nanoseconds[stage as usize].load(Ordering::Relaxed);
-                (stage.name().to_owned(), (spent / 1000) as f64 / 1e6)
-            })
+            .map(|stage| (stage, self.nanoseconds[stage as usize].load(Ordering::Relaxed)))
+            .filter(|(_, spent)| *spent > 0)
+            .map(|(stage, spent)| (stage.name().to_owned(), (spent / 1000) as f64 / 1e6))
             .collect()
     }
 }
