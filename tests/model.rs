@@ -324,7 +324,7 @@ fn twenty_training_steps_in_double_follow_the_original() {
     let mut optimizer = Adam::default().build(&store, 1e-4).unwrap();
     for (step, expected_terms) in expected["curve_float64"].as_array().unwrap().iter().enumerate() {
         let outputs = network.forward(&crops, Mode::Training).unwrap();
-        let losses = Losses::of(&outputs, &labels, ActionUnitMask::Rows).unwrap();
+        let losses = Losses::of(&outputs, &labels, ActionUnitMask::Rows, None).unwrap();
         for (name, found) in terms(&outputs, &losses, &labels) {
             let golden = expected_terms[name].as_f64().unwrap();
             assert_equal(&format!("{name} after {step} steps"), found, golden, 1e-8);
@@ -383,7 +383,7 @@ fn losses_skip_labels_that_are_not_valid() {
         (ActionUnitMask::Rows, "loss_au_rows"),
         (ActionUnitMask::Cells, "loss_au_cells"),
     ] {
-        let losses = Losses::of(&outputs, &labels, mask).unwrap();
+        let losses = Losses::of(&outputs, &labels, mask, None).unwrap();
         for (name, loss) in [
             ("loss_va", losses.valence_arousal),
             ("loss_expr", losses.expression),

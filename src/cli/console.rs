@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::registry::LookupSpan;
 
 /// Seconds between two lines of progress where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+pub const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// The form of messages on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -45,12 +45,11 @@ impl Console {
         Self { bars, format }
     }
 
-    /// Shows the progress of a run over `videos` inputs.
-    pub fn progress(&self, videos: u64) -> Progress {
+    /// A progress bar, and whether it is drawn: on a terminal it is, elsewhere lines take its place.
+    pub fn bar(&self, template: &str) -> (ProgressBar, bool) {
         let drawn = self.format == LogFormat::Text && io::stderr().is_terminal();
-        let bar = ProgressBar::new(videos).with_style(
-            ProgressStyle::with_template("{bar:30} {pos}/{len} videos  {msg}  {elapsed}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar()),
+        let bar = ProgressBar::new(0).with_style(
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
         if drawn {
             self.bars.add(bar.clone());
@@ -58,6 +57,13 @@ impl Console {
         } else {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
+        (bar, drawn)
+    }
+
+    /// Shows the progress of a run over `videos` inputs.
+    pub fn progress(&self, videos: u64) -> Progress {
+        let (bar, drawn) = self.bar("{bar:30} {pos}/{len} videos  {msg}  {elapsed}");
+        bar.set_length(videos);
         Progress {
             bar,
             drawn,

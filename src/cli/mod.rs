@@ -9,6 +9,7 @@ mod plan;
 mod postprocess;
 mod submit;
 mod summary;
+mod train;
 mod tune;
 mod weights;
 
@@ -54,6 +55,7 @@ enum Command {
     Submit(submit::Arguments),
     Evaluate(evaluate::Arguments),
     Tune(tune::Arguments),
+    Train(train::Arguments),
     Weights(weights::Arguments),
     Doctor(doctor::Arguments),
 }
@@ -70,6 +72,7 @@ pub fn run() -> ExitCode {
         Command::Submit(arguments) => submit::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Tune(arguments) => tune::run(arguments),
+        Command::Train(arguments) => train::run(arguments, &console),
         Command::Weights(arguments) => weights::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
     };

@@ -27,6 +27,14 @@ impl Stop {
     /// # Errors
     /// The operating system's, if signals cannot be watched.
     pub fn on_signals() -> io::Result<Self> {
+        Self::on_signals_within(GRACE)
+    }
+
+    /// As [`on_signals`](Self::on_signals), with another time to return.
+    ///
+    /// # Errors
+    /// The operating system's, if signals cannot be watched.
+    pub fn on_signals_within(grace: Duration) -> io::Result<Self> {
         let stop = Self::default();
         let asked = stop.clone();
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
@@ -36,8 +44,8 @@ impl Stop {
                 let mut arrivals = signals.forever();
                 arrivals.next();
                 asked.ask();
-                std::thread::spawn(|| {
-                    std::thread::sleep(GRACE);
+                std::thread::spawn(move || {
+                    std::thread::sleep(grace);
                     exit(EXIT_STOPPED);
                 });
                 arrivals.next();

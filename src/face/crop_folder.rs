@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::imageops::FilterType;
@@ -85,8 +86,7 @@ impl CropFolder {
     }
 }
 
-/// Reads an image as RGB and brings it to 112x112 pixels, bilinear, whatever its shape, as the
-/// authors of arXiv 2407.12390 do: with Pillow, whose filter widens where the picture shrinks.
+/// Reads an image as [`decode_crop`] does.
 ///
 /// # Errors
 /// [`CropError::Unreadable`] with the reason.
@@ -95,11 +95,19 @@ pub fn read_crop(path: &Path) -> Result<Picture, CropError> {
         path: path.to_owned(),
         reason,
     };
-    let image = ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
-        .map_err(|error| unreadable(error.to_string()))?
+    let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    decode_crop(&bytes).map_err(unreadable)
+}
+
+/// An image as RGB, brought to 112x112 pixels, bilinear, whatever its shape, as the authors of
+/// arXiv 2407.12390 do: with Pillow, whose filter widens where the picture shrinks. The error says
+/// why `bytes` are no image.
+pub fn decode_crop(bytes: &[u8]) -> Result<Picture, String> {
+    let image = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|error| error.to_string())?
         .decode()
-        .map_err(|error| unreadable(error.to_string()))?
+        .map_err(|error| error.to_string())?
         .into_rgb8();
     let image = if image.dimensions() == (CROP_SIZE, CROP_SIZE) {
         image
@@ -107,7 +115,7 @@ pub fn read_crop(path: &Path) -> Result<Picture, CropError> {
         imageops::resize(&image, CROP_SIZE, CROP_SIZE, FilterType::Triangle)
     };
     Picture::from_rgb(CROP_SIZE, CROP_SIZE, image.into_raw())
-        .ok_or_else(|| unreadable("the image has no pixels".to_owned()))
+        .ok_or_else(|| "the image has no pixels".to_owned())
 }
 
 /// True for names of images that may be crops: `.jpg`, `.jpeg`, `.png`.

@@ -52,6 +52,15 @@ impl Similarity {
         Self::new(scale, 0.0, x0, y0)
     }
 
+    /// Turns by `angle` (radians, clockwise as a picture is seen) and scales by `scale` about the place
+    /// (`centre`, `centre`), then moves by `shift`; `None` as for [`scaling`](Self::scaling).
+    pub fn about(centre: f64, angle: f64, scale: f64, shift: (f64, f64)) -> Option<Self> {
+        let (a, b) = (scale * angle.cos(), scale * angle.sin());
+        let x0 = centre - a * centre + b * centre + shift.0;
+        let y0 = centre - b * centre - a * centre + shift.1;
+        Self::new(a, b, x0, y0)
+    }
+
     fn new(a: f64, b: f64, x0: f64, y0: f64) -> Option<Self> {
         let invertible = a.hypot(b) > LEAST_SCALE && [a, b, x0, y0].into_iter().all(f64::is_finite);
         invertible.then_some(Self { a, b, x0, y0 })

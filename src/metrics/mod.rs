@@ -15,7 +15,7 @@ pub use f1::{ActionUnitTally, ExpressionTally, F1Counts};
 pub use worst::{VideoCost, worst_first};
 
 use crate::labels::{ACTION_UNITS, EXPRESSIONS, Expression, ValenceArousal};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A label or a decision for one face in one frame. `None`: not annotated, or not predicted. Action
 /// units count only if all 12 are annotated.
@@ -146,7 +146,7 @@ pub struct Report {
 
 /// The scores of a set of frames. A task without labels, or whose labelled frames all lack a
 /// prediction, is `None`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// `None` also for 0/0: labels and predictions constant and equal.
     pub ccc_valence: Option<f64>,
@@ -176,7 +176,7 @@ pub struct Scores {
 }
 
 /// Numbers of frames, one a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Frames {
     pub va: u64,
     pub expression: u64,

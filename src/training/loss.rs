@@ -42,6 +42,22 @@ pub struct LossWeights {
     pub attention: f64,
 }
 
+impl LossWeights {
+    /// Refuses weights that mean nothing; the error says so.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let weights = [
+            self.valence_arousal,
+            self.expression,
+            self.action_units,
+            self.attention,
+        ];
+        match weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0) {
+            true => Ok(()),
+            false => Err("[loss.weights] must be at least 0".to_owned()),
+        }
+    }
+}
+
 impl Default for LossWeights {
     fn default() -> Self {
         Self {
@@ -68,8 +84,14 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// The losses of a network's outputs.
-    pub fn of(outputs: &Outputs, labels: &Labels, mask: ActionUnitMask) -> Result<Self, TchError> {
+    /// The losses of a network's outputs. `class_weights`, one for each expression, weigh the
+    /// cross-entropy as PyTorch's do.
+    pub fn of(
+        outputs: &Outputs,
+        labels: &Labels,
+        mask: ActionUnitMask,
+        class_weights: Option<&Tensor>,
+    ) -> Result<Self, TchError> {
         let heads = &outputs.heads;
         let task = |output: &Option<Tensor>, loss: &dyn Fn(&Tensor) -> Result<Option<Tensor>, TchError>| {
             output.as_ref().map_or(Ok(None), loss)
@@ -79,7 +101,7 @@ impl Losses {
                 valence_arousal_loss(va, &labels.valence_arousal)
             })?,
             expression: task(&heads.expression_logits, &|logits| {
-                expression_loss(logits, &labels.expression)
+                expression_loss(logits, &labels.expression, class_weights)
             })?,
             action_units: task(&heads.action_unit_logits, &|logits| {
                 action_unit_loss(logits, &labels.action_units, mask)
@@ -142,13 +164,17 @@ fn valence_arousal_loss(predicted: &Tensor, labels: &Tensor) -> Result<Option<Te
     Ok(Some(sum.f_mul_scalar(-0.5)?.f_add_scalar(1.0)?))
 }
 
-fn expression_loss(logits: &Tensor, labels: &Tensor) -> Result<Option<Tensor>, TchError> {
+fn expression_loss(
+    logits: &Tensor,
+    labels: &Tensor,
+    class_weights: Option<&Tensor>,
+) -> Result<Option<Tensor>, TchError> {
     let invalid = i64::from(INVALID_CLASS);
     if labels.f_ne(invalid)?.f_any()?.f_int64_value(&[])? == 0 {
         return Ok(None);
     }
     let smoothing = 0.0;
-    let loss = logits.f_cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, invalid, smoothing)?;
+    let loss = logits.f_cross_entropy_loss(labels, class_weights, Reduction::Mean, invalid, smoothing)?;
     Ok(Some(loss))
 }
 
@@ -212,13 +238,13 @@ mod tests {
             expression_logits: logits(),
             action_unit_logits: logits(),
         });
-        let losses = Losses::of(&outputs, &labels, ActionUnitMask::Rows).unwrap();
+        let losses = Losses::of(&outputs, &labels, ActionUnitMask::Rows, None).unwrap();
         assert!(
             losses.valence_arousal.is_none() && losses.expression.is_none() && losses.action_units.is_none()
         );
         assert!((value(&losses.total(&LossWeights::default()).unwrap()) - 0.4).abs() < 1e-9);
         // The two valid cells, at even odds.
-        let cells = Losses::of(&outputs, &labels, ActionUnitMask::Cells)
+        let cells = Losses::of(&outputs, &labels, ActionUnitMask::Cells, None)
             .unwrap()
             .action_units
             .unwrap();
@@ -237,7 +263,7 @@ mod tests {
             expression_logits: Some(Tensor::zeros([2, 8], (Kind::Double, Device::Cpu))),
             action_unit_logits: None,
         });
-        let losses = Losses::of(&outputs, &labels, ActionUnitMask::Rows).unwrap();
+        let losses = Losses::of(&outputs, &labels, ActionUnitMask::Rows, None).unwrap();
         assert!(losses.valence_arousal.is_none() && losses.action_units.is_none());
         let total = value(&losses.total(&LossWeights::default()).unwrap());
         assert!((total - (8f64.ln() + 0.4)).abs() < 1e-9, "{total}");

@@ -16,6 +16,7 @@ mod safetensors;
 mod summary;
 mod torch;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -29,7 +30,7 @@ pub use card::Card;
 pub use checkpoint::{Format, Origin};
 pub use error::WeightsError;
 pub use import::{ImportReport, Imported, import};
-pub use safetensors::NumberFormat;
+pub use safetensors::{NumberFormat, write as write_tensors};
 pub use summary::Summary;
 
 /// The weights of one network, whole, and what must be known to use them.
@@ -101,6 +102,15 @@ impl Weights {
             .map(|(_, tensor)| Tensor::numel(tensor))
             .sum()
     }
+}
+
+/// Tensors and metadata of a `.safetensors` file that is no network's weights, as they are stored.
+///
+/// # Errors
+/// If it cannot be read or is none.
+pub fn read_tensors(path: &Path) -> Result<(NamedTensors, HashMap<String, String>), WeightsError> {
+    let contents = safetensors::read(path)?;
+    Ok((contents.tensors, contents.metadata))
 }
 
 /// Tensors sorted into those of a network and others.

@@ -57,7 +57,10 @@ pub(super) fn read(path: &Path) -> Result<Contents, WeightsError> {
 }
 
 /// Writes tensors and metadata; the file appears whole or not at all.
-pub(super) fn write(
+///
+/// # Errors
+/// If it cannot be written, or a number is too large for the format.
+pub fn write(
     path: &Path,
     tensors: &NamedTensors,
     metadata: &BTreeMap<String, String>,

@@ -1,0 +1,206 @@
+//! `abaw train`: weights from labelled crops.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use abaw::device::DeviceChoice;
+use abaw::engine::{EXIT_STOPPED, Stop};
+use abaw::labels::{ActionUnit, Expression};
+use abaw::metrics::Scores;
+use abaw::training::{EpochRecord, News, Outcome, Recipe, train};
+use clap::Args;
+use indicatif::ProgressBar;
+
+use super::console::{Console, LINE_EVERY};
+use super::{CommandResult, EXIT_DONE};
+
+/// How long a stopped run may take to finish its step and write its checkpoint.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// Train the network on labelled crops, by a recipe.
+///
+/// Leaves in DIR: best.safetensors and last.safetensors (weights), checkpoint.safetensors (to go on
+/// from), metrics.jsonl (a line an epoch), curves.svg, card.md, unreadable.txt if images could not be
+/// read.
+#[derive(Args)]
+pub struct Arguments {
+    /// What to train on and how: `pipelines/train-end-to-end.toml`, `pipelines/train-heads.toml`.
+    #[arg(long, value_name = "FILE")]
+    recipe: PathBuf,
+    /// Folder for what comes out.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Go on from the checkpoint in DIR as if the run had never stopped.
+    #[arg(long)]
+    resume: bool,
+    /// Where to compute: auto, cpu, cuda or cuda:N.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: DeviceChoice,
+}
+
+/// Trains.
+pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
+    let recipe = Recipe::read(&arguments.recipe)?;
+    let (device, _) = arguments.device.resolve()?;
+    let stop = Stop::on_signals_within(GRACE)?;
+    let mut progress = Progress::new(console);
+    let outcome = train(
+        &recipe,
+        &arguments.out,
+        arguments.resume,
+        device,
+        &|| stop.asked(),
+        &mut |news| progress.see(&news),
+    );
+    progress.bar.finish_and_clear();
+    match outcome? {
+        Outcome::Done { test } => {
+            print_result(&arguments.out, test.as_ref());
+            Ok(ExitCode::from(EXIT_DONE))
+        }
+        Outcome::Stopped => {
+            tracing::warn!("stopped; go on with the same command and --resume");
+            Ok(ExitCode::from(EXIT_STOPPED as u8))
+        }
+    }
+}
+
+/// How far the training has come, on stderr.
+struct Progress {
+    bar: ProgressBar,
+    drawn: bool,
+    last_line: Instant,
+}
+
+impl Progress {
+    fn new(console: &Console) -> Self {
+        let (bar, drawn) = console.bar("{bar:30} {msg}, {elapsed} gone");
+        Self {
+            bar,
+            drawn,
+            last_line: Instant::now(),
+        }
+    }
+
+    fn see(&mut self, news: &News) {
+        match news {
+            News::Begun {
+                train,
+                validation,
+                epoch,
+            } => {
+                let counts = train.counts();
+                let classes = Expression::ALL
+                    .map(|class| format!("{} {}", class.name(), counts.expression[class.index()]));
+                tracing::info!(
+                    images = counts.images,
+                    valence_arousal = counts.valence_arousal,
+                    action_units = counts.action_units,
+                    validation = validation.samples().len(),
+                    epoch,
+                    "{} training images ({} with valence and arousal, {} with action units; {}), {} to validate{}",
+                    counts.images,
+                    counts.valence_arousal,
+                    counts.action_units,
+                    classes.join(", "),
+                    validation.samples().len(),
+                    match epoch {
+                        0 => String::new(),
+                        _ => format!("; {epoch} epochs are done"),
+                    }
+                );
+            }
+            News::Step {
+                epoch,
+                epochs,
+                images,
+                of,
+                losses,
+                images_per_second,
+            } => {
+                self.bar.set_length(*of as u64);
+                self.bar.set_position(*images as u64);
+                let left = (of - images.min(of)) as f64 / images_per_second.max(1e-9);
+                let line = format!(
+                    "epoch {epoch}/{epochs}, {images}/{of} images, {images_per_second:.1} a second, loss {:.3}, about {} left",
+                    losses.total,
+                    indicatif::HumanDuration(Duration::from_secs_f64(left.min(1e9)))
+                );
+                if !self.drawn && self.last_line.elapsed() >= LINE_EVERY {
+                    self.last_line = Instant::now();
+                    tracing::info!(
+                        epoch,
+                        images,
+                        images_per_second,
+                        seconds_left = left,
+                        loss = losses.total,
+                        loss_valence_arousal = losses.valence_arousal,
+                        loss_expression = losses.expression,
+                        loss_action_units = losses.action_units,
+                        "{line}"
+                    );
+                }
+                self.bar.set_message(line);
+            }
+            News::Epoch(record) => self.say_epoch(record),
+            News::Warning(sentence) => tracing::warn!("{sentence}"),
+        }
+    }
+
+    fn say_epoch(&self, record: &EpochRecord) {
+        let loss = |name, loss: Option<f64>| loss.map(|loss| format!("{name} {loss:.3}"));
+        let losses = [
+            loss("VA", record.losses.valence_arousal),
+            loss("EXPR", record.losses.expression),
+            loss("AU", record.losses.action_units),
+        ];
+        let losses: Vec<String> = losses.into_iter().flatten().collect();
+        let scores = &record.validation;
+        tracing::info!(
+            epoch = record.epoch,
+            p = scores.p,
+            accuracy = record.accuracy,
+            images_per_second = record.images_per_second,
+            "epoch {}: loss {}; validation P {:.3} (VA {}, F1 EXPR {}, F1 AU {}), accuracy {}; {:.1} images a second",
+            record.epoch,
+            losses.join(", "),
+            scores.p,
+            number(scores.va),
+            number(scores.expression),
+            number(scores.au),
+            number(record.accuracy),
+            record.images_per_second
+        );
+    }
+}
+
+fn print_result(out: &Path, test: Option<&Scores>) {
+    let weights = out.join("best.safetensors");
+    println!(
+        "{}: the weights of the best epoch; {}: how good they are",
+        weights.display(),
+        out.join("card.md").display()
+    );
+    let Some(test) = test else { return };
+    println!(
+        "test set: CCC valence {}, arousal {}; expressions {}; action units {}; P {:.3}",
+        number(test.ccc_valence),
+        number(test.ccc_arousal),
+        number(test.expression),
+        number(test.au),
+        test.p
+    );
+    if let Some(f1) = test.f1_expression {
+        let each = Expression::ALL.map(|class| format!("{} {:.3}", class.name(), f1[class.index()]));
+        println!("F1 {}", each.join(", "));
+    }
+    if let Some(f1) = test.f1_au {
+        let each = ActionUnit::ALL.map(|unit| format!("{} {:.3}", unit.name(), f1[unit.index()]));
+        println!("F1 {}", each.join(", "));
+    }
+}
+
+fn number(score: Option<f64>) -> String {
+    score.map_or("-".to_owned(), |score| format!("{score:.3}"))
+}

@@ -1,0 +1,162 @@
+//! A checkpoint: all that a run needs to go on as if it had never stopped.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::TrainingError;
+use super::recipe::Recipe;
+use super::step::LossValues;
+use crate::model::NamedTensors;
+use crate::model::weights::{NumberFormat, read_tensors, write_tensors};
+
+/// The key of the file's metadata.
+const STATE: &str = "training";
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Position {
+    /// Finished epochs, of all phases.
+    pub epoch: usize,
+    /// Finished steps of the epoch under way.
+    pub step: usize,
+    /// Steps of the optimiser.
+    pub optimizer_steps: i64,
+    /// Steps of all phases, which the average of the weights counts.
+    pub steps: usize,
+    /// The best validation so far.
+    pub best: Option<f64>,
+    /// Sums over the steps of the epoch under way.
+    pub so_far: SoFar,
+    /// Training images that could not be read, by name, and why.
+    pub unreadable: BTreeMap<String, String>,
+}
+
+/// What has been seen of an epoch.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SoFar {
+    pub images: usize,
+    /// The losses of its steps.
+    pub losses: Vec<LossValues>,
+    pub seconds: f64,
+}
+
+/// The tensors of a run.
+#[derive(Debug)]
+pub struct Tensors {
+    pub network: NamedTensors,
+    /// The running average of the weights.
+    pub average: NamedTensors,
+    /// What the optimiser remembers.
+    pub optimizer: NamedTensors,
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    recipe: Recipe,
+    position: Position,
+}
+
+/// Writes a checkpoint; the file appears whole or not at all, so that the last one stays where the disk
+/// is full.
+///
+/// # Errors
+/// Those of the file system.
+pub fn save(
+    path: &Path,
+    recipe: &Recipe,
+    position: &Position,
+    tensors: &Tensors,
+) -> Result<(), TrainingError> {
+    let state = serde_json::to_string(&State {
+        recipe: recipe.clone(),
+        position: position.clone(),
+    })
+    .map_err(|error| damaged(path, error.to_string()))?;
+    let mut all = NamedTensors::new();
+    for (prefix, tensors) in tensors.groups() {
+        let named = tensors
+            .iter()
+            .map(|(name, tensor)| (format!("{prefix}.{name}"), tensor.shallow_clone()));
+        all.extend(named);
+    }
+    let metadata = BTreeMap::from([(STATE.to_owned(), state)]);
+    Ok(write_tensors(path, &all, &metadata, NumberFormat::F32)?)
+}
+
+/// Reads the checkpoint of a run of `recipe`.
+///
+/// # Errors
+/// A file that is damaged or of another recipe.
+pub fn load(path: &Path, recipe: &Recipe) -> Result<(Position, Tensors), TrainingError> {
+    let (all, metadata) = read_tensors(path)?;
+    let text = metadata
+        .get(STATE)
+        .ok_or_else(|| damaged(path, "not a checkpoint of a training run".to_owned()))?;
+    let state: State = serde_json::from_str(text).map_err(|error| damaged(path, error.to_string()))?;
+    if let Some(difference) = difference(&state.recipe, recipe) {
+        return Err(damaged(
+            path,
+            format!("the run was begun with another recipe: {difference}; put it back or use another folder"),
+        ));
+    }
+    let mut tensors = Tensors {
+        network: NamedTensors::new(),
+        average: NamedTensors::new(),
+        optimizer: NamedTensors::new(),
+    };
+    for (name, tensor) in all {
+        let (group, name) = match name.split_once('.') {
+            Some(("network", name)) => (&mut tensors.network, name),
+            Some(("average", name)) => (&mut tensors.average, name),
+            Some(("optimizer", name)) => (&mut tensors.optimizer, name),
+            _ => return Err(damaged(path, format!("unknown tensor {name}"))),
+        };
+        group.insert(name.to_owned(), tensor);
+    }
+    Ok((state.position, tensors))
+}
+
+impl Tensors {
+    fn groups(&self) -> [(&'static str, &NamedTensors); 3] {
+        [
+            ("network", &self.network),
+            ("average", &self.average),
+            ("optimizer", &self.optimizer),
+        ]
+    }
+}
+
+fn damaged(path: &Path, reason: String) -> TrainingError {
+    TrainingError::Checkpoint {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
+/// The first setting in which two recipes differ, with both values. Where the data lies and how often
+/// a checkpoint is written are no part of what a run computes; the number of epochs is a person's to
+/// change as long as a run lasts.
+fn difference(before: &Recipe, now: &Recipe) -> Option<String> {
+    let settings = |recipe: &Recipe| {
+        let mut recipe = recipe.clone();
+        recipe.checkpoint_minutes = 1.0;
+        let sets = [&mut recipe.data.train, &mut recipe.data.validation];
+        for set in sets.into_iter().chain(&mut recipe.data.test) {
+            set.labels.clear();
+            set.images.clear();
+        }
+        recipe.start = None;
+        for phase in &mut recipe.phase {
+            phase.epochs = 1;
+        }
+        toml::Table::try_from(&recipe).unwrap_or_default()
+    };
+    let (before, now) = (settings(before), settings(now));
+    let keys: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let show = |value: Option<&toml::Value>| value.map_or("nothing".to_owned(), toml::Value::to_string);
+    keys.into_iter()
+        .find(|key| before.get(*key) != now.get(*key))
+        .map(|key| format!("{key} was {}, is {}", show(before.get(key)), show(now.get(key))))
+}

@@ -1,0 +1,128 @@
+//! Where the images of a data set lie: in folders, or in a `.tar` file that is read in place.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::affwild2::ImageName;
+use crate::face::crop_folder::{CropError, CropFolder, decode_crop};
+use crate::frame::{FrameIndex, Picture};
+
+/// Aff-Wild2's name for the folder of all crops; left out of members' names in a `.tar` file.
+const CROPS: &str = "cropped_aligned/";
+/// No crop is larger; what is, is damaged or no crop.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// The images of a data set by video and frame.
+#[derive(Debug)]
+pub struct Images {
+    archive: Option<File>,
+    places: HashMap<String, HashMap<FrameIndex, Place>>,
+}
+
+/// Where one image lies.
+#[derive(Debug, Clone)]
+enum Place {
+    File(PathBuf),
+    /// In the archive, bytes.
+    Member {
+        offset: u64,
+        length: u64,
+    },
+}
+
+impl Images {
+    /// Lists the images of `videos` below a folder, or those of a `.tar` file. A video without a
+    /// folder has no images.
+    ///
+    /// # Errors
+    /// What cannot be listed.
+    pub fn open<'a>(path: &Path, videos: impl Iterator<Item = &'a str>) -> Result<Self, CropError> {
+        match path.is_dir() {
+            true => Self::in_folders(path, videos),
+            false => Self::in_archive(path, videos.collect()).map_err(|source| CropError::File {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    fn in_folders<'a>(root: &Path, videos: impl Iterator<Item = &'a str>) -> Result<Self, CropError> {
+        let mut places = HashMap::new();
+        for video in videos {
+            let folder = match CropFolder::open(&root.join(video)) {
+                Ok(folder) => folder,
+                Err(CropError::Empty { .. }) => continue,
+                Err(CropError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let images = folder
+                .images()
+                .map(|(frame, path)| (frame, Place::File(path.to_owned())));
+            places.insert(video.to_owned(), images.collect());
+        }
+        Ok(Self {
+            archive: None,
+            places,
+        })
+    }
+
+    fn in_archive(path: &Path, videos: HashSet<&str>) -> io::Result<Self> {
+        let mut places: HashMap<String, HashMap<FrameIndex, Place>> = HashMap::new();
+        let mut archive = tar::Archive::new(BufReader::new(File::open(path)?));
+        for entry in archive.entries_with_seek()? {
+            let entry = entry?;
+            let name = entry.path()?;
+            let Some(name) = name.to_str() else { continue };
+            let name = name.strip_prefix("./").unwrap_or(name);
+            let Some(image) = ImageName::parse(name.strip_prefix(CROPS).unwrap_or(name)) else {
+                continue;
+            };
+            if videos.contains(image.video) && entry.header().entry_type().is_file() {
+                let place = Place::Member {
+                    offset: entry.raw_file_position(),
+                    length: entry.size(),
+                };
+                let video = places.entry(image.video.to_owned()).or_default();
+                video.insert(image.frame, place);
+            }
+        }
+        Ok(Self {
+            archive: Some(File::open(path)?),
+            places,
+        })
+    }
+
+    /// Whether there is an image of a frame.
+    pub fn has(&self, video: &str, frame: FrameIndex) -> bool {
+        self.place(video, frame).is_some()
+    }
+
+    /// The crop of a frame, 112x112; the error says why there is none.
+    pub fn crop(&self, video: &str, frame: FrameIndex) -> Result<Picture, String> {
+        let bytes = match self.place(video, frame) {
+            None => return Err("no such image".to_owned()),
+            Some(Place::File(path)) => std::fs::read(path),
+            Some(&Place::Member { offset, length }) => self.member(offset, length),
+        };
+        decode_crop(&bytes.map_err(|error| error.to_string())?)
+    }
+
+    fn place(&self, video: &str, frame: FrameIndex) -> Option<&Place> {
+        self.places.get(video)?.get(&frame)
+    }
+
+    fn member(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+        if length > MOST_BYTES {
+            return Err(io::Error::other("too large for a crop"));
+        }
+        let mut bytes = vec![0; length as usize];
+        match &self.archive {
+            Some(archive) => archive.read_exact_at(&mut bytes, offset)?,
+            None => return Err(io::ErrorKind::NotFound.into()),
+        }
+        Ok(bytes)
+    }
+}

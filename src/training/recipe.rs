@@ -1,0 +1,278 @@
+//! The recipe: everything that shapes a training run, in one TOML file.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::augmentation::Augmentation;
+use super::loss::{ActionUnitMask, LossWeights};
+use super::optimizer::OptimizerSettings;
+use super::schedule::Schedule;
+use crate::face::template::TemplateSet;
+use crate::model::{Architecture, Emotions, Tasks};
+
+/// A training run. What a recipe leaves out has the default given here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The tasks to learn; the network has an output layer for each.
+    #[serde(default = "all_tasks")]
+    pub tasks: Vec<Task>,
+    /// Weights to start from, anything that `abaw weights import` reads; output layers that they lack
+    /// start at random. Left out: all random. A relative path counts from the recipe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<PathBuf>,
+    /// Of all that is drawn at random: first weights, order of the images, augmentation.
+    #[serde(default = "one")]
+    pub seed: u64,
+    /// Images a step.
+    pub batch: usize,
+    /// Parts of a batch that are computed side by side, each on a thread of its own with batch
+    /// statistics of its own; their gradients are averaged. The result depends on this number, not on
+    /// the machine. With 1 a step uses all cores within libtorch.
+    #[serde(default = "one_part")]
+    pub replicas: usize,
+    /// Minutes between two checkpoints.
+    #[serde(default = "ten_minutes")]
+    pub checkpoint_minutes: f64,
+    /// Keep a running average of the weights, this share of it old at every step, and evaluate and
+    /// save that. Left out: the weights themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average: Option<f64>,
+    pub data: DataSettings,
+    #[serde(default)]
+    pub sampler: SamplerSettings,
+    #[serde(default)]
+    pub loss: LossSettings,
+    #[serde(default)]
+    pub augmentation: Augmentation,
+    /// One after the other, each with an optimiser of its own.
+    pub phase: Vec<Phase>,
+    /// What the weights' card says beside the numbers.
+    #[serde(default)]
+    pub card: CardSettings,
+}
+
+/// A task of the challenge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Valence and arousal.
+    Va,
+    /// Expressions.
+    Expr,
+    /// Action units.
+    Au,
+}
+
+/// Images and their labels. Relative paths count from the recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSettings {
+    pub train: ImageSet,
+    pub validation: ImageSet,
+    /// Scored once, at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<ImageSet>,
+    /// Only images that are labelled for all three tasks, the paper's way. Otherwise an image counts
+    /// for each task that it is labelled for.
+    #[serde(default)]
+    pub strict: bool,
+    /// The share of the training images that may be missing or unreadable.
+    #[serde(default = "one_percent")]
+    pub most_unreadable: f64,
+}
+
+/// A set of labelled images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageSet {
+    /// As for `abaw evaluate`: an MTL file, or a folder of per-task label folders.
+    pub labels: PathBuf,
+    /// A folder of folders of crops (`<video>/00001.jpg`), or a `.tar` file of one, read in place.
+    pub images: PathBuf,
+}
+
+/// How the images of an epoch are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SamplerSettings {
+    /// 0: every image as often as any other. 1: every expression as often as any other. Between: an
+    /// image of a class of n is drawn with a weight of `n ^ -balance`.
+    pub balance: f64,
+    /// Images an epoch; left out, as many as there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images: Option<usize>,
+}
+
+impl Default for SamplerSettings {
+    fn default() -> Self {
+        Self {
+            balance: 0.0,
+            images: None,
+        }
+    }
+}
+
+/// What the losses count.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossSettings {
+    pub weights: LossWeights,
+    pub action_unit_mask: ActionUnitMask,
+    /// 0: no class weights in the cross-entropy. 1: weights in inverse proportion to the number of
+    /// images of a class; between, that to this power.
+    pub class_balance: f64,
+}
+
+/// A part of a training run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phase {
+    pub layers: Layers,
+    pub epochs: usize,
+    pub optimizer: OptimizerSettings,
+    #[serde(default)]
+    pub schedule: Schedule,
+}
+
+/// The layers that a phase trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layers {
+    /// Those after the embedding; the others are frozen, batch statistics too, and the attention
+    /// loss does not count.
+    Classifier,
+    All,
+}
+
+/// Words for the weights' card.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CardSettings {
+    /// What the images and labels are, and who made them.
+    pub data: String,
+    /// What the weights are good for, and what not.
+    pub limits: String,
+    pub licence: Option<String>,
+    /// The templates that the images were aligned to.
+    pub alignment: TemplateSet,
+}
+
+/// A recipe cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    #[error("recipe {}: {source}", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("recipe {}: {reason}", path.display())]
+    Invalid { path: PathBuf, reason: String },
+}
+
+impl Recipe {
+    /// Reads a recipe. Keys that mean nothing are refused.
+    ///
+    /// # Errors
+    /// [`RecipeError`] with the file, and the line where there is one.
+    pub fn read(path: &Path) -> Result<Self, RecipeError> {
+        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let invalid = |reason: String| RecipeError::Invalid {
+            path: path.to_owned(),
+            reason,
+        };
+        let mut recipe: Recipe = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
+        recipe.check().map_err(invalid)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        recipe.start = recipe.start.map(|start| folder.join(start));
+        let sets = [&mut recipe.data.train, &mut recipe.data.validation];
+        for set in sets.into_iter().chain(&mut recipe.data.test) {
+            set.labels = folder.join(&set.labels);
+            set.images = folder.join(&set.images);
+        }
+        Ok(recipe)
+    }
+
+    /// The network that the tasks ask for.
+    pub fn architecture(&self) -> Architecture {
+        Architecture::Hidden(Tasks {
+            valence_arousal: self.tasks.contains(&Task::Va),
+            expressions: self.tasks.contains(&Task::Expr).then_some(Emotions::Eight),
+            action_units: self.tasks.contains(&Task::Au),
+        })
+    }
+
+    /// Epochs of all phases.
+    pub fn epochs(&self) -> usize {
+        self.phase.iter().map(|phase| phase.epochs).sum()
+    }
+
+    /// Refuses values that no run could use.
+    fn check(&self) -> Result<(), String> {
+        let demand = |sound: bool, what: &str| if sound { Ok(()) } else { Err(what.to_owned()) };
+        let twice = (1..self.tasks.len()).any(|i| self.tasks[..i].contains(&self.tasks[i]));
+        demand(
+            !self.tasks.is_empty() && !twice,
+            "tasks must name at least one of va, expr, au, each once",
+        )?;
+        demand(self.replicas >= 1, "replicas must be at least 1")?;
+        demand(
+            self.batch >= 2 * self.replicas,
+            "batch must be at least 2 images a replica, or there are no batch statistics",
+        )?;
+        demand(
+            self.checkpoint_minutes > 0.0,
+            "checkpoint_minutes must be above 0",
+        )?;
+        demand(
+            self.average.is_none_or(|old| (0.0..1.0).contains(&old)),
+            "average must be at least 0 and below 1",
+        )?;
+        demand(
+            (0.0..1.0).contains(&self.data.most_unreadable),
+            "[data] most_unreadable must be at least 0 and below 1",
+        )?;
+        demand(
+            (0.0..=1.0).contains(&self.sampler.balance),
+            "[sampler] balance must be between 0 and 1",
+        )?;
+        demand(
+            self.sampler.images.is_none_or(|images| images >= self.batch),
+            "[sampler] images must be at least a batch",
+        )?;
+        demand(
+            (0.0..=1.0).contains(&self.loss.class_balance),
+            "[loss] class_balance must be between 0 and 1",
+        )?;
+        self.loss.weights.check()?;
+        self.augmentation.check()?;
+        demand(!self.phase.is_empty(), "there is no [[phase]]")?;
+        for phase in &self.phase {
+            demand(phase.epochs >= 1, "[[phase]] epochs must be at least 1")?;
+            phase.optimizer.check()?;
+            phase.schedule.check()?;
+        }
+        Ok(())
+    }
+}
+
+fn all_tasks() -> Vec<Task> {
+    vec![Task::Va, Task::Expr, Task::Au]
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn one_part() -> usize {
+    1
+}
+
+fn ten_minutes() -> f64 {
+    10.0
+}
+
+fn one_percent() -> f64 {
+    0.01
+}

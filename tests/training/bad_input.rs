@@ -1,0 +1,167 @@
+//! Data sets and recipes that do not fit.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::small_data_set::{SmallDataSet, stderr};
+
+fn edit(path: &Path, change: impl FnOnce(String) -> String) {
+    let text = std::fs::read_to_string(path).unwrap();
+    std::fs::write(path, change(text)).unwrap();
+}
+
+#[test]
+fn a_few_bad_images_are_listed_and_training_goes_on() {
+    let set = SmallDataSet::new();
+    set.recipe(&["epochs = 1", "most_unreadable = 0.2"]);
+    edit(&set.path("recipe.toml"), |text| {
+        text.replace("most_unreadable = 0.2\n", "")
+            .replace("[data]", "[data]\nmost_unreadable = 0.2")
+    });
+    std::fs::write(set.path("crops/v/00003.png"), b"no image").unwrap();
+    std::fs::remove_file(set.path("crops/v/00004.png")).unwrap();
+    edit(&set.path("labels.txt"), |text| {
+        text.replace("v/00005", "unknown/00005")
+    });
+    let output = set.train("run", &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let list = std::fs::read_to_string(set.path("run/unreadable.txt")).unwrap();
+    for bad in [
+        "v/00003.jpg: ",
+        "v/00004.jpg: no such image",
+        "unknown/00005.jpg: no such image",
+    ] {
+        assert!(list.contains(bad), "{list}");
+    }
+    assert!(stderr(&output).contains("2 labelled training images are missing, v/00004.jpg first"));
+    assert!(stderr(&output).contains("1 validation images cannot be read"));
+}
+
+#[test]
+fn too_many_bad_images_end_it() {
+    let set = SmallDataSet::new();
+    set.recipe(&["epochs = 1"]);
+    std::fs::write(set.path("crops/v/00003.png"), b"no image").unwrap();
+    let output = set.train("run", &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("1 of 24 images are missing or unreadable"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(stderr(&output).contains("unreadable.txt"));
+}
+
+#[test]
+fn an_empty_class_is_a_warning_and_an_unlabelled_task_an_error() {
+    let set = SmallDataSet::new();
+    set.recipe(&["epochs = 1"]);
+    // No image shows disgust.
+    edit(&set.path("labels.txt"), |text| {
+        let relabel = |line: &str| {
+            let mut fields: Vec<&str> = line.split(',').collect();
+            if fields[3] == "2" {
+                fields[3] = "0";
+            }
+            fields.join(",")
+        };
+        text.lines().map(relabel).collect::<Vec<_>>().join("\n")
+    });
+    let output = set.train("run", &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("no training image shows Disgust"));
+
+    edit(&set.path("labels.txt"), |text| {
+        let unlabel = |line: &str| {
+            let fields: Vec<&str> = line.split(',').collect();
+            match fields[0] {
+                "image" => line.to_owned(),
+                image => format!("{image},-5,-5,{}", fields[3..].join(",")),
+            }
+        };
+        text.lines().map(unlabel).collect::<Vec<_>>().join("\n")
+    });
+    let output = set.train("other", &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("no image is labelled for valence and arousal"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_learning_rate_that_explodes_is_named_with_its_images() {
+    let set = SmallDataSet::new();
+    set.recipe(&[
+        "epochs = 1",
+        "optimizer = { name = \"adam\", learning_rate = 1e30 }",
+        "schedule = { name = \"constant\" }",
+    ]);
+    let output = set.train("run", &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = stderr(&output);
+    assert!(
+        error.contains("is not a number at step 2 of epoch 1") && error.contains("v/000"),
+        "{error}"
+    );
+}
+
+#[test]
+fn recipes_that_mean_nothing_are_refused() {
+    let set = SmallDataSet::new();
+    for (change, reason) in [
+        ("batch = 2", "batch must be at least 2 images a replica"),
+        ("bacth = 8", "unknown field"),
+        ("tasks = []", "tasks must name at least one"),
+        ("layers = \"some\"", "unknown variant"),
+        (
+            "train = { labels = \"absent.txt\", images = \"crops\" }",
+            "absent.txt",
+        ),
+        (
+            "train = { labels = \"labels.txt\", images = \"absent\" }",
+            "absent",
+        ),
+    ] {
+        set.recipe(&[change]);
+        let output = set.train("run", &[]);
+        assert_eq!(output.status.code(), Some(2), "{change}");
+        assert!(stderr(&output).contains(reason), "{change}: {}", stderr(&output));
+    }
+}
+
+/// On a disk too small for a second checkpoint, the first stays whole.
+#[test]
+fn a_full_disk_leaves_the_last_checkpoint() {
+    let set = SmallDataSet::new();
+    let disk = set.path("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=130m", "tmpfs"])
+        .arg(&disk)
+        .status()
+        .unwrap();
+    if !mounted.success() {
+        eprintln!("skipped: a small disk cannot be mounted here");
+        return;
+    }
+    set.recipe(&["epochs = 3"]);
+    let output = set.train("disk/run", &[]);
+    let checkpoint = disk.join("run/checkpoint.safetensors");
+    let whole =
+        std::fs::read(&checkpoint).map(|bytes| safetensors::SafeTensors::deserialize(&bytes).map(|_| ()));
+    let left: Vec<_> = std::fs::read_dir(disk.join("run")).unwrap().flatten().collect();
+    let unmounted = Command::new("umount").arg(&disk).status().unwrap();
+    assert!(unmounted.success());
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("No space left on device"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(whole.unwrap().is_ok());
+    let unfinished =
+        |entry: &&std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(".unfinished");
+    assert_eq!(left.iter().filter(unfinished).count(), 0);
+}
