@@ -276,3 +276,27 @@ fn ten_minutes() -> f64 {
 fn one_percent() -> f64 {
     0.01
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_recipe_for_training_can_be_used() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
+        for name in ["train-end-to-end.toml", "train-heads.toml", "train-default.toml"] {
+            let recipe = Recipe::read(&folder.join(name)).unwrap();
+            assert!(recipe.data.train.labels.starts_with(&folder), "{name}");
+        }
+    }
+
+    /// What the recipes say of augmentation is what is left out of them.
+    #[test]
+    fn the_defaults_are_the_papers() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
+        let recipe = Recipe::read(&folder.join("train-heads.toml")).unwrap();
+        assert_eq!(recipe.augmentation, Augmentation::default());
+        assert_eq!(recipe.loss, LossSettings::default());
+        assert_eq!(recipe.sampler, SamplerSettings::default());
+    }
+}

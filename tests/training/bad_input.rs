@@ -151,7 +151,10 @@ fn a_full_disk_leaves_the_last_checkpoint() {
     let checkpoint = disk.join("run/checkpoint.safetensors");
     let whole =
         std::fs::read(&checkpoint).map(|bytes| safetensors::SafeTensors::deserialize(&bytes).map(|_| ()));
-    let left: Vec<_> = std::fs::read_dir(disk.join("run")).unwrap().flatten().collect();
+    let left: Vec<String> = std::fs::read_dir(disk.join("run"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
     let unmounted = Command::new("umount").arg(&disk).status().unwrap();
     assert!(unmounted.success());
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
@@ -161,7 +164,8 @@ fn a_full_disk_leaves_the_last_checkpoint() {
         stderr(&output)
     );
     assert!(whole.unwrap().is_ok());
-    let unfinished =
-        |entry: &&std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(".unfinished");
-    assert_eq!(left.iter().filter(unfinished).count(), 0);
+    assert!(
+        !left.iter().any(|name| name.starts_with(".unfinished")),
+        "{left:?}"
+    );
 }
