@@ -8,7 +8,7 @@ use super::small_data_set::{SmallDataSet, stderr};
 #[test]
 fn an_interrupted_run_ends_as_an_undisturbed_one() {
     let set = SmallDataSet::new();
-    set.recipe(&[]);
+    set.recipe(&["checkpoint_minutes = 0.0001"]);
     let undisturbed = set.trained("undisturbed");
     assert_eq!(undisturbed.epochs.len(), 3);
 
@@ -44,7 +44,7 @@ fn an_interrupted_run_ends_as_an_undisturbed_one() {
 #[test]
 fn another_seed_gives_other_weights_and_more_epochs_go_on() {
     let set = SmallDataSet::new();
-    set.recipe(&["epochs=1".replace('=', " = ").as_str()]);
+    set.recipe(&["epochs = 1"]);
     let first = set.trained("one");
     set.recipe(&["epochs = 1", "seed = 2"]);
     assert!(set.trained("two").weights != first.weights);

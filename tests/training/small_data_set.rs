@@ -154,7 +154,7 @@ pub fn save(picture: &Picture, path: &Path) {
 const RECIPE: &str = r#"
 batch = 8
 replicas = 2
-checkpoint_minutes = 0.0001
+checkpoint_minutes = 10.0
 average = 0.5
 [data]
 train = { labels = "labels.txt", images = "crops" }
