@@ -127,7 +127,8 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A face in one of 24 lights.
+/// One of three faces: as it is, upside down or turned by half, a position for each of 8 classes, in
+/// one of three lights.
 fn face(number: u32) -> Picture {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let names = [
@@ -135,12 +136,18 @@ fn face(number: u32) -> Picture {
         "crops/enlarged.png",
         "face/alignment/face_at_border_int.png",
     ];
-    let mut face = read_crop(&golden.join(names[number as usize % 3])).unwrap();
-    let light = 0.4 + 0.6 * number as f32 / IMAGES as f32;
-    for value in face.rgb_mut() {
-        *value = (f32::from(*value) * light) as u8;
+    let class = number as usize % 8;
+    let face = read_crop(&golden.join(names[class % 3])).unwrap();
+    let light = 1.0 - 0.15 * (number / 8) as f32;
+    let mut pixels: Vec<[u8; 3]> = face.rgb().as_chunks::<3>().0.to_vec();
+    match class / 3 {
+        0 => {}
+        1 => pixels = pixels.chunks(112).rev().flatten().copied().collect(),
+        _ => pixels.reverse(),
     }
-    face
+    let rgb = pixels.concat();
+    let lit = rgb.iter().map(|value| (f32::from(*value) * light) as u8);
+    Picture::from_rgb(112, 112, lit.collect()).unwrap()
 }
 
 pub fn save(picture: &Picture, path: &Path) {
