@@ -11,7 +11,7 @@ ABAW = target/release/abaw
 SAMPLES = sample_data/astronaut.mp4 sample_data/two_people.mp4 sample_data/carphone.mp4
 
 .DEFAULT_GOAL = help
-.PHONY: help annotate test lint fuzz build setup packages libtorch detector samples test-packages cargo-fuzz clean
+.PHONY: help annotate test lint fuzz build setup packages libtorch detector samples test-packages clean
 
 help: ## print this list
 	@echo 'make annotate    is where to start. All targets:'
@@ -28,10 +28,12 @@ lint: packages libtorch ## check the format and run clippy, warnings are errors
 	cargo fmt --check
 	cargo clippy --release --all-targets -- -D warnings
 
-fuzz: libtorch cargo-fuzz ## search for bytes that break a parser, FUZZ_SECONDS=60 for each
-	@for target in $(notdir $(basename $(wildcard fuzz/targets/*.rs))); do \
-	  mkdir -p fuzz/corpus/$$target; \
-	  PATH="$$PWD/.deps/cargo-fuzz/bin:$$PATH" cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/cases/$$target -- \
+fuzz: packages libtorch ## search for bytes that break a parser, FUZZ_SECONDS=60 for each
+	RUSTC_WRAPPER="$(CURDIR)/fuzz/instrument.sh" cargo build --release --manifest-path fuzz/Cargo.toml --target-dir target
+	@for parser in $(notdir $(basename $(wildcard fuzz/targets/*.rs))); do \
+	  echo "fuzz: $$parser"; \
+	  mkdir -p fuzz/corpus/$$parser fuzz/artifacts; \
+	  target/release/$$parser fuzz/corpus/$$parser fuzz/cases/$$parser -artifact_prefix=fuzz/artifacts/$$parser- \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20 -rss_limit_mb=4096 -verbosity=0 -print_final_stats=1 || exit 1; \
 	done
 
@@ -55,9 +57,6 @@ samples: packages ## fetch and make the sample clips that are not in the reposit
 test-packages: packages ## fetch DuckDB, pandas and pyarrow for the tests
 	@setup/test-packages.sh
 
-cargo-fuzz: packages ## build cargo-fuzz, for make fuzz
-	@setup/cargo-fuzz.sh
-
 clean: ## remove what was built and fetched here; runs/ and the machine-wide cache stay
-	rm -rf target fuzz/target .deps
+	rm -rf target .deps
 	rm -f models/retinaface-mobilenet0.25.safetensors sample_data/carphone.mp4 sample_data/two_people.mp4
