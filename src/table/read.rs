@@ -1,6 +1,7 @@
 //! Parquet to rows.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow::array::{
@@ -52,8 +53,15 @@ fn is_of_face(column: &str) -> bool {
 /// # Errors
 /// The file system's, or [`TableError::Foreign`] for a file that this program did not write.
 pub fn read_footer(path: &Path) -> Result<(Footer, StageSeconds), TableError> {
-    let reader = SerializedFileReader::new(open(path)?).map_err(|error| foreign(path, error))?;
-    footer_in(path, reader.metadata())
+    guarded(path, || {
+        let reader = SerializedFileReader::new(open(path)?).map_err(|error| foreign(path, error))?;
+        footer_in(path, reader.metadata())
+    })
+}
+
+/// The Parquet library panics on some damaged files (found by fuzzing): that is an error of the file too.
+fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, TableError>) -> Result<T, TableError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(foreign(path, "it is damaged")))
 }
 
 fn open(path: &Path) -> Result<File, TableError> {
@@ -89,6 +97,10 @@ pub fn read(path: &Path) -> Result<(Vec<Row>, Footer), TableError> {
 /// # Errors
 /// As [`read`].
 pub fn read_columns(path: &Path, columns: Columns) -> Result<(Vec<Row>, Footer), TableError> {
+    guarded(path, || read_unguarded(path, columns))
+}
+
+fn read_unguarded(path: &Path, columns: Columns) -> Result<(Vec<Row>, Footer), TableError> {
     let builder =
         ParquetRecordBatchReaderBuilder::try_new(open(path)?).map_err(|error| foreign(path, error))?;
     let (footer, _) = footer_in(path, builder.metadata())?;
