@@ -5,12 +5,13 @@ OUT = $(if $(INPUT),runs/$(notdir $(INPUT:%/=%)),runs/sample)
 PIPELINE = pipelines/annotate.toml
 DEVICE = auto
 CUDA =
+FUZZ_SECONDS = 60
 
 ABAW = target/release/abaw
 SAMPLES = sample_data/astronaut.mp4 sample_data/two_people.mp4 sample_data/carphone.mp4
 
 .DEFAULT_GOAL = help
-.PHONY: help annotate test lint build setup packages libtorch detector samples test-packages clean
+.PHONY: help annotate test lint fuzz build setup packages libtorch detector samples test-packages clean
 
 help: ## print this list
 	@echo 'make annotate    is where to start. All targets:'
@@ -26,6 +27,15 @@ test: setup ## run all tests
 lint: packages libtorch ## check the format and run clippy, warnings are errors
 	cargo fmt --check
 	cargo clippy --release --all-targets -- -D warnings
+
+fuzz: packages libtorch ## search for bytes that break a parser, FUZZ_SECONDS=60 for each
+	RUSTC_WRAPPER="$(CURDIR)/fuzz/instrument.sh" cargo build --release --manifest-path fuzz/Cargo.toml --target-dir target
+	@for parser in $(notdir $(basename $(wildcard fuzz/targets/*.rs))); do \
+	  echo "fuzz: $$parser"; \
+	  mkdir -p fuzz/corpus/$$parser fuzz/artifacts; \
+	  target/release/$$parser fuzz/corpus/$$parser fuzz/cases/$$parser -artifact_prefix=fuzz/artifacts/$$parser- \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20 -rss_limit_mb=4096 -verbosity=0 -print_final_stats=1 || exit 1; \
+	done
 
 build: packages libtorch ## build target/release/abaw
 	cargo build --release

@@ -119,15 +119,28 @@ impl Pipeline {
             path: path.to_owned(),
             reason,
         };
-        let mut pipeline: Pipeline = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
-        let folder = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text, path.parent().unwrap_or(Path::new("."))).map_err(invalid)
+    }
+
+    /// As [`Pipeline::read`] of a file in `folder` that holds `text`.
+    ///
+    /// # Errors
+    /// What is wrong, with the line where there is one.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, String> {
+        let mut pipeline: Pipeline = toml::from_str(text).map_err(|error| error.to_string())?;
         for weights in [&mut pipeline.model.weights, &mut pipeline.model.detector_weights] {
             *weights = weights.take().map(|file| folder.join(file));
         }
         for member in &mut pipeline.model.member {
             member.weights = folder.join(&member.weights);
         }
-        pipeline.check().map_err(invalid)?;
+        for member in &mut pipeline.postprocess.blend.member {
+            member.run = member.run.take().map(|run| folder.join(run));
+            if member.content.is_some() {
+                return Err("[[postprocess.blend.member]] content is not for pipeline files".to_owned());
+            }
+        }
+        pipeline.check()?;
         Ok(pipeline)
     }
 
@@ -141,6 +154,8 @@ impl Pipeline {
         for (room, checked) in rooms {
             checked.map_err(|error| format!("[{room}] {error}"))?;
         }
+        let blend = self.postprocess.blend.check();
+        blend.map_err(|error| format!("[postprocess.blend] {error}"))?;
         if self.model.batch == 0 {
             return Err("[model] batch must be at least 1".to_owned());
         }

@@ -57,15 +57,17 @@ fn measure(words: &[&str], paths: &[(&str, &Path)]) {
     let peak = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{peak}");
     println!(
-        "{}: {seconds:.1} s, {} MB",
+        "{}: {seconds:.1} s, {}",
         words[0],
         peak.lines().last().unwrap_or("?")
     );
 }
 
-/// Runs a command and writes the most memory it held, in MB, as the last line of stderr.
+/// Runs a command and writes its processor seconds and the most memory it held as the last line of stderr.
 const PEAK: &str = "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]); \
-    print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024, file=sys.stderr); sys.exit(code)";
+    used = resource.getrusage(resource.RUSAGE_CHILDREN); \
+    print('%.1f s of processor, %d MB' % (used.ru_utime + used.ru_stime, used.ru_maxrss // 1024), file=sys.stderr); \
+    sys.exit(code)";
 
 fn write_run(folder: &Path) {
     let id = |video: usize| VideoId::try_from(format!("batch1/v{video}")).unwrap();

@@ -3,7 +3,7 @@
 use abaw::frame::FrameIndex;
 use abaw::labels::{Affect, Expression, ValenceArousal};
 use abaw::postprocess::{
-    Kernel, Member, PerTask, Postprocess, PostprocessError, Series, Thresholds, Window, blend, fill_gaps,
+    Kernel, PerTask, Postprocess, PostprocessError, Series, Thresholds, Window, blend_affects, fill_gaps,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -379,53 +379,32 @@ fn label_frames_that_a_series_lacks_become_gaps() {
 
 #[test]
 fn a_blend_weighs_members_task_by_task() {
-    let frames = numbered([1, 2, 3]);
-    let a = Series::new(
-        frames.clone(),
-        vec![Some(affect([0.2, 0.0])), Some(affect([0.4, 0.0])), None],
-    )
-    .unwrap();
-    let units = Affect {
+    let a = affect([0.2, 0.0]);
+    let b = Affect {
         action_units: Some([0.25; 12]),
         ..affect([0.8, 0.4])
     };
-    let b = Series::new(frames, vec![Some(units), None, None]).unwrap();
     let weights = |valence_arousal, action_units| PerTask {
         valence_arousal,
         action_units,
         expression: 1.0,
     };
-    let member = |series, weights| Member { series, weights };
-    let mixed = blend(&[member(&a, weights(1.0, 1.0)), member(&b, weights(2.0, 0.5))]).unwrap();
-    let first = mixed.values()[0].unwrap();
-    assert!((first.valence_arousal.unwrap().valence - 0.6).abs() < 1e-6);
-    assert_eq!(first.action_units, Some([0.25; 12]));
-    assert_eq!(first.expression, None);
-    assert_eq!(mixed.values()[1], Some(affect([0.4, 0.0])));
-    assert_eq!(mixed.values()[2], None);
+    let blend = |members: &[(Affect, PerTask<f64>)]| blend_affects(members.iter().copied());
+    let mixed = blend(&[(a, weights(1.0, 1.0)), (b, weights(2.0, 0.5))]);
+    assert!((mixed.valence_arousal.unwrap().valence - 0.6).abs() < 1e-6);
+    assert_eq!(mixed.action_units, Some([0.25; 12]));
+    assert_eq!(mixed.expression, None);
+    assert_eq!(blend(&[(a, weights(0.5, 1.0))]), a);
+    assert_eq!(blend(&[]), Affect::default());
 
     // A member that is not a number somewhere has no say there.
-    let broken = vec![Some(affect([f64::NAN, 0.0])), None, Some(affect([0.1, 0.1]))];
-    let broken = a.with_values(broken).unwrap();
-    let mended = blend(&[member(&a, weights(1.0, 1.0)), member(&broken, weights(1.0, 1.0))]).unwrap();
-    assert_eq!(mended.values()[0], a.values()[0]);
-    assert_eq!(mended.values()[2], Some(affect([0.1, 0.1])));
+    let broken = affect([f64::NAN, 0.0]);
+    assert_eq!(blend(&[(a, weights(1.0, 1.0)), (broken, weights(1.0, 1.0))]), a);
 
     // Individual models: one has all the say in a task.
-    let parts = blend(&[member(&a, weights(1.0, 0.0)), member(&b, weights(0.0, 1.0))]).unwrap();
-    let first = parts.values()[0].unwrap();
-    assert_eq!(first.valence_arousal, affect([0.2, 0.0]).valence_arousal);
-    assert_eq!(first.action_units, Some([0.25; 12]));
-
-    let other = Series::new(numbered([1, 2]), vec![None, None]).unwrap();
-    assert_eq!(
-        blend(&[member(&a, weights(1.0, 1.0)), member(&other, weights(1.0, 1.0))]),
-        Err(PostprocessError::BlendedFramesDiffer)
-    );
-    assert_eq!(
-        blend(&[member(&a, weights(-1.0, 1.0))]),
-        Err(PostprocessError::BlendWeight(-1.0))
-    );
+    let parts = blend(&[(a, weights(1.0, 0.0)), (b, weights(0.0, 1.0))]);
+    assert_eq!(parts.valence_arousal, a.valence_arousal);
+    assert_eq!(parts.action_units, Some([0.25; 12]));
 }
 
 /// A million rows of all tasks, a tenth of them gaps, in 300 videos.

@@ -177,7 +177,10 @@ fn videos_that_the_run_lacks_are_named_or_neutral() {
     };
 
     let error = write_submission(Challenge::Mtl, &list, &out, IfMissing::Refuse, run).unwrap_err();
-    assert_eq!(error.to_string(), "the run lacks 1 of the listed videos: x");
+    assert_eq!(
+        error.to_string(),
+        "the run lacks 1 of the listed videos: x; --allow-missing writes neutral values for them"
+    );
     assert_eq!(fs::read_to_string(&out).unwrap(), "the last good one");
 
     let summary = write_submission(Challenge::Mtl, &list, &out, IfMissing::Neutral, run).unwrap();

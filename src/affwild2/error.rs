@@ -66,7 +66,10 @@ pub enum Error {
     },
 
     /// The template lists videos that the run does not have.
-    #[error("the run lacks {} of the listed videos: {}", videos.len(), some_of(videos))]
+    #[error(
+        "the run lacks {} of the listed videos: {}; --allow-missing writes neutral values for them",
+        videos.len(), some_of(videos)
+    )]
     MissingVideos { videos: Vec<String> },
 
     /// Videos that the run does not have, in a list that does not tell how long they are.

@@ -109,6 +109,7 @@ pub fn make(work: &WorkArguments, shards: u32) -> Result<(RunFolder, Plan), Box<
     tracing::info!("device: {note}");
     InferenceForm::fast(device, pipeline.model.precision).check()?;
     let found = engine::find_weights(&mut pipeline.model)?;
+    engine::name_contents(&mut pipeline.postprocess.blend)?;
     let calibration = match &work.calibration {
         Some(path) => Some(read_calibration(path, &pipeline.postprocess)?),
         None => found.calibration,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use abaw::config::Pipeline;
-use abaw::engine::{EXIT_STOPPED, Plan, RunFolder, Stop, refinish_run};
+use abaw::engine::{EXIT_STOPPED, Plan, RunFolder, Stop, UNTRAINED, name_contents, refinish_run};
 use clap::Args;
 
 use super::console::Console;
@@ -33,7 +33,11 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
     let run = RunFolder::new(&arguments.run);
     let plan = Plan::read(&run.plan())?;
     let settings = match &arguments.pipeline {
-        Some(path) => Pipeline::read(path)?.postprocess,
+        Some(path) => {
+            let mut settings = Pipeline::read(path)?.postprocess;
+            name_contents(&mut settings.blend)?;
+            settings
+        }
         None => plan.settings.pipeline.postprocess.clone(),
     };
     let calibration = match &arguments.calibration {
@@ -54,6 +58,23 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
         done.tables.failed,
         done.absent
     );
+    for blended in &done.blended {
+        println!(
+            "blended with {}: it knows the faces of {} of {} rows",
+            blended.run.display(),
+            blended.matched,
+            blended.rows
+        );
+        if blended.rows > 0 && blended.matched == 0 {
+            tracing::warn!("{}: no face of this run is there", blended.run.display());
+        }
+        if blended.weights.iter().any(|weights| weights.weights == UNTRAINED) {
+            tracing::warn!(
+                "{}: untrained weights, whose numbers mean nothing",
+                blended.run.display()
+            );
+        }
+    }
     print!("{}", toml::to_string(&plan.postprocess()?)?);
     Ok(ExitCode::from(match done {
         _ if done.stopped => EXIT_STOPPED as u8,

@@ -169,12 +169,11 @@ pub fn labelled_videos(
     let found: Vec<Result<LabelledVideo, String>> = by_video
         .into_par_iter()
         .map(|(name, rows)| {
-            let Some(table) = run.subject(name)? else {
+            let Some((id, series)) = run.raw_series(name)? else {
                 return Ok(Err(name.to_owned()));
             };
             let labels = rows.iter().map(|row| (row.frame, annotation(row))).collect();
-            let series = run.raw_series(&table)?;
-            Ok(Ok(LabelledVideo::new(table.id.into(), series, labels)))
+            Ok(Ok(LabelledVideo::new(id.into(), series, labels)))
         })
         .collect::<Result<_, PredictionsError>>()?;
     let (mut videos, mut absent) = (Vec::new(), Vec::new());

@@ -2,9 +2,11 @@
 //!
 //! The only room that starts threads.
 
+mod blend;
 mod clock;
 mod ensemble;
 mod event;
+mod finishing;
 mod input;
 mod job;
 mod labelled;
@@ -20,8 +22,10 @@ mod source;
 mod stop;
 mod timeline;
 
+pub use blend::{BlendError, Blended, name_contents};
 pub use ensemble::Ensemble;
 pub use event::{Event, Tally};
+pub use finishing::{Finishing, FinishingError};
 pub use input::{Input, InputError, InputKind, VideoId, collect};
 pub use labelled::{Evaluation, ScoredVideo, evaluate, labelled_videos};
 pub use merge::{MergeError, Pace, RunSummary, Status, Totals, VideoSummary, merge};

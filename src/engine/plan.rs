@@ -17,7 +17,7 @@ pub struct Plan {
     /// The program that made the plan.
     pub abaw: String,
     pub settings: RunSettings,
-    /// sha256 of the settings, file paths of weights left out.
+    /// sha256 of the settings, paths of weights and blended runs left out.
     pub settings_hash: String,
     /// As `settings_hash`, of what shapes the raw columns: post-processing left out too.
     pub raw_settings_hash: String,
@@ -85,7 +85,7 @@ pub enum TableState {
 }
 
 impl RunSettings {
-    /// sha256 over all of it but the places of weights, whose content has a hash of its own.
+    /// sha256 over all of it but the places of weights and blended runs, whose contents have hashes of their own.
     pub fn hash(&self) -> Result<String, serde_json::Error> {
         let mut settings = self.clone();
         settings.pipeline.model.weights = None;
@@ -93,6 +93,10 @@ impl RunSettings {
             member.weights = PathBuf::new();
         }
         settings.pipeline.model.detector_weights = None;
+        for member in &mut settings.pipeline.postprocess.blend.member {
+            // A blended run's content stands beside its place.
+            member.run = member.run.take().map(|_| PathBuf::new());
+        }
         hash(&settings)
     }
 

@@ -1,15 +1,20 @@
 //! A run's tables, asked for by the names that challenges give to videos.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::OnceLock;
 
+use super::blend::BlendError;
+use super::finishing::{Finishing, FinishingError};
 use super::input::VideoId;
 use super::plan::{Plan, PlanError, PlannedInput};
-use super::refinish::{cuts, finish_table, frame_rate};
+use super::refinish::{cuts, frame_rate};
 use super::run_folder::RunFolder;
 use crate::affwild2::{self, FramePrediction, VideoPredictions};
 use crate::face::subject::{SubjectRule, Subjects};
-use crate::postprocess::{Postprocess, PostprocessError, Series};
-use crate::table::{self, Footer, Row, TableError};
+use crate::labels::Affect;
+use crate::postprocess::{PostprocessError, Series};
+use crate::table::{self, Columns, Footer, Row, TableError};
 
 /// A video's predictions cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +27,10 @@ pub enum PredictionsError {
     Form(#[from] affwild2::Error),
     #[error(transparent)]
     Postprocess(#[from] PostprocessError),
+    #[error(transparent)]
+    Finishing(#[from] FinishingError),
+    #[error(transparent)]
+    Blend(#[from] BlendError),
     #[error(
         "{id}: its table has other settings than the plan; run `abaw postprocess` or `abaw annotate` again"
     )]
@@ -32,9 +41,14 @@ pub enum PredictionsError {
 pub struct RunReader {
     folder: RunFolder,
     plan: Plan,
-    postprocess: Postprocess,
-    by_name: HashMap<String, Named>,
+    names: Names,
+    /// Made when it is first needed: other runs that were blended in may be gone by the time that this
+    /// one's tables are read.
+    finishing: OnceLock<Finishing>,
 }
+
+/// The names that lead to the inputs of a run.
+pub struct Names(HashMap<String, Named>);
 
 /// What a name leads to.
 enum Named {
@@ -57,12 +71,12 @@ impl RunReader {
     /// The run in a folder, of which only the plan is read now.
     ///
     /// # Errors
-    /// A plan that cannot be read, or that names a preset that is not there.
+    /// A plan that cannot be read.
     pub fn open(folder: RunFolder) -> Result<Self, PredictionsError> {
         let plan = Plan::read(&folder.plan())?;
         Ok(Self {
-            postprocess: plan.postprocess()?,
-            by_name: names(&plan.inputs),
+            names: Names::of(&plan.inputs),
+            finishing: OnceLock::new(),
             folder,
             plan,
         })
@@ -73,27 +87,28 @@ impl RunReader {
         &self.plan
     }
 
+    fn finishing(&self) -> Result<&Finishing, FinishingError> {
+        if let Some(finishing) = self.finishing.get() {
+            return Ok(finishing);
+        }
+        let made = Finishing::of(&self.plan)?;
+        Ok(self.finishing.get_or_init(|| made))
+    }
+
     /// The input that a challenge means by a video's name, and who of it: the input of this id, or the
     /// only one whose id ends in it (`batch1/2-30-640x360` for `2-30-640x360`). Aff-Wild2 names two people
     /// of one video `<video>_left` and `<video>_right`: without an input of that name, the person on that
     /// side of `<video>`. `None` for the rule: the rows that the table itself marks.
     pub fn input_named(&self, video: &str) -> Option<(&PlannedInput, Option<SubjectRule>)> {
-        if let Some(input) = self.named(video) {
+        let named = |name: &str| self.plan.inputs.get(self.names.input(name)?);
+        if let Some(input) = named(video) {
             return Some((input, None));
         }
         let rule = SubjectRule::from_video_name(video);
         let SubjectRule::OnSide(_) = rule else {
             return None;
         };
-        let (file, _) = video.rsplit_once('_')?;
-        Some((self.named(file)?, Some(rule)))
-    }
-
-    fn named(&self, name: &str) -> Option<&PlannedInput> {
-        match self.by_name.get(name)? {
-            Named::Input(at) => self.plan.inputs.get(*at),
-            Named::Ambiguous => None,
-        }
+        Some((named(video.rsplit_once('_')?.0)?, Some(rule)))
     }
 
     /// The rows of a video's subject; `None` if the run has no table of a video of this name.
@@ -101,22 +116,38 @@ impl RunReader {
     /// For a person on a side the final numbers are those of a video in which that person is the subject.
     ///
     /// # Errors
-    /// A table that cannot be read, or of other settings than the plan's.
+    /// A table that cannot be read, or of other settings than the plan's; another run that was blended in
+    /// and cannot be read any more.
     pub fn subject(&self, video: &str) -> Result<Option<SubjectTable>, PredictionsError> {
-        let Some((input, rule)) = self.input_named(video) else {
+        self.finished(video, Columns::All)
+    }
+
+    /// What the subject of a video is said to show, frame by frame; `None` if the run has no table of a
+    /// video of this name.
+    ///
+    /// # Errors
+    /// As [`RunReader::subject`].
+    pub fn predictions(&self, video: &str) -> Result<Option<VideoPredictions>, PredictionsError> {
+        let table = self.finished(video, Columns::Final)?;
+        Ok(table.map(|table| table.predictions()).transpose()?)
+    }
+
+    fn finished(&self, video: &str, columns: Columns) -> Result<Option<SubjectTable>, PredictionsError> {
+        let Some((path, input, rule)) = self.table(video) else {
             return Ok(None);
         };
-        let path = self.folder.table(&input.id);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let (mut rows, footer) = table::read(&path)?;
-        if footer.settings_hash != self.plan.settings_hash {
-            return Err(PredictionsError::OtherSettings { id: input.id.clone() });
-        }
+        // For another subject the final numbers are made anew, so they need not be read.
+        let columns = if rule.is_some() && columns == Columns::Final {
+            Columns::Raw
+        } else {
+            columns
+        };
+        let (mut rows, footer) = table::read_columns(&path, columns)?;
+        self.check_settings(&input.id, &footer)?;
         if let Some(rule) = rule {
             mark_subject(&mut rows, rule);
-            finish_table(&mut rows, &footer, &self.postprocess)?;
+            self.finishing()?
+                .finish_table(&input.id, side(video), &mut rows, &footer)?;
         }
         rows.retain(|row| row.subject);
         Ok(Some(SubjectTable {
@@ -126,32 +157,80 @@ impl RunReader {
         }))
     }
 
-    /// What the subject of a video is said to show, frame by frame; `None` if the run has no table of a
-    /// video of this name.
+    /// What is said of a video's subject before any post-processing, blended with other runs if the plan
+    /// asks for it, and the input that it is of; `None` if the run has no table of a video of this name.
     ///
     /// # Errors
-    /// As [`RunReader::subject`].
-    pub fn predictions(&self, video: &str) -> Result<Option<VideoPredictions>, PredictionsError> {
-        let table = self.subject(video)?;
-        Ok(table.map(|table| table.predictions()).transpose()?)
-    }
-
-    /// What the network said of the subject, before any post-processing.
-    ///
-    /// # Errors
-    /// A table whose frames do not ascend.
-    pub fn raw_series(&self, table: &SubjectTable) -> Result<Series, PredictionsError> {
-        let frames = table.rows.iter().map(|row| row.frame).collect();
-        let raw = |row: &Row| row.sighting.is_face().then_some(row.raw);
-        let mut series = Series::new(frames, table.rows.iter().map(raw).collect())?;
-        if self.postprocess.stop_at_cuts {
-            series = series.with_cuts(&cuts(&table.footer));
+    /// As [`RunReader::subject`]; a table whose frames do not ascend.
+    pub fn raw_series(&self, video: &str) -> Result<Option<(VideoId, Series)>, PredictionsError> {
+        let Some((path, input, rule)) = self.table(video) else {
+            return Ok(None);
+        };
+        let (mut rows, footer) = table::read_columns(&path, Columns::Raw)?;
+        self.check_settings(&input.id, &footer)?;
+        let mut side_name = "";
+        if let Some(rule) = rule {
+            mark_subject(&mut rows, rule);
+            side_name = side(video);
         }
-        if let Some(rate) = frame_rate(&table.footer) {
+        let said = self.finishing()?.said(&input.id, side_name, &rows)?;
+        let of_subject = rows.iter().zip(said).filter(|(row, _)| row.subject);
+        let (frames, values): (Vec<_>, Vec<Option<Affect>>) =
+            of_subject.map(|(row, said)| (row.frame, said)).unzip();
+        let mut series = Series::new(frames, values)?;
+        if self.plan.settings.pipeline.postprocess.stop_at_cuts {
+            series = series.with_cuts(&cuts(&footer));
+        }
+        if let Some(rate) = frame_rate(&footer) {
             series = series.with_frame_rate(rate);
         }
-        Ok(series)
+        Ok(Some((input.id.clone(), series)))
     }
+
+    /// All rows of a video but for their final numbers, whatever the post-processing; `None` if the run has
+    /// no table of a video of this name.
+    ///
+    /// # Errors
+    /// A table that cannot be read, or whose raw columns are not of the plan's settings and weights.
+    pub fn raw_rows(&self, video: &str) -> Result<Option<Vec<Row>>, PredictionsError> {
+        let Some((path, input, rule)) = self.table(video) else {
+            return Ok(None);
+        };
+        let (mut rows, footer) = table::read_columns(&path, Columns::Raw)?;
+        if footer.raw_settings_hash != self.plan.raw_settings_hash || footer.weights != self.plan.weights {
+            return Err(PredictionsError::OtherSettings { id: input.id.clone() });
+        }
+        if let Some(rule) = rule {
+            mark_subject(&mut rows, rule);
+        }
+        Ok(Some(rows))
+    }
+
+    /// Whether the run has recorded that it failed on a video of this name.
+    pub fn has_failed(&self, video: &str) -> bool {
+        self.input_named(video)
+            .is_some_and(|(input, _)| self.folder.read_failure(&input.id).is_some())
+    }
+
+    /// The table that holds a video of this name.
+    fn table(&self, video: &str) -> Option<(PathBuf, &PlannedInput, Option<SubjectRule>)> {
+        let (input, rule) = self.input_named(video)?;
+        let path = self.folder.table(&input.id);
+        path.exists().then_some((path, input, rule))
+    }
+
+    fn check_settings(&self, id: &VideoId, footer: &Footer) -> Result<(), PredictionsError> {
+        if footer.settings_hash == self.plan.settings_hash {
+            Ok(())
+        } else {
+            Err(PredictionsError::OtherSettings { id: id.clone() })
+        }
+    }
+}
+
+/// The ending of a name that says on which side a person is.
+fn side(video: &str) -> &str {
+    video.rfind('_').map_or("", |at| &video[at..])
 }
 
 impl SubjectTable {
@@ -169,22 +248,32 @@ impl SubjectTable {
     }
 }
 
-/// Every ending of every id that begins after a slash, and the ids themselves, which go first.
-fn names(inputs: &[PlannedInput]) -> HashMap<String, Named> {
-    let mut names = HashMap::with_capacity(2 * inputs.len());
-    for (at, input) in inputs.iter().enumerate() {
-        let id = input.id.as_str();
-        for (slash, _) in id.match_indices('/') {
-            names
-                .entry(id[slash + 1..].to_owned())
-                .and_modify(|named| *named = Named::Ambiguous)
-                .or_insert(Named::Input(at));
+impl Names {
+    /// Every ending of every id that begins after a slash, and the ids themselves, which go first.
+    pub fn of(inputs: &[PlannedInput]) -> Self {
+        let mut names = HashMap::with_capacity(2 * inputs.len());
+        for (at, input) in inputs.iter().enumerate() {
+            let id = input.id.as_str();
+            for (slash, _) in id.match_indices('/') {
+                names
+                    .entry(id[slash + 1..].to_owned())
+                    .and_modify(|named| *named = Named::Ambiguous)
+                    .or_insert(Named::Input(at));
+            }
+        }
+        for (at, input) in inputs.iter().enumerate() {
+            names.insert(input.id.as_str().to_owned(), Named::Input(at));
+        }
+        Self(names)
+    }
+
+    /// The place of the input that a name leads to.
+    pub fn input(&self, name: &str) -> Option<usize> {
+        match self.0.get(name)? {
+            Named::Input(at) => Some(*at),
+            Named::Ambiguous => None,
         }
     }
-    for (at, input) in inputs.iter().enumerate() {
-        names.insert(input.id.as_str().to_owned(), Named::Input(at));
-    }
-    names
 }
 
 /// Marks the row that speaks for each frame by another rule than the table was made with.

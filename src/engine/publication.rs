@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::event::Event;
+use super::finishing::Finishing;
 use super::job::{Finished, VideoJob};
 use super::plan::{Plan, PlannedInput, TableState};
 use super::refinish::refinish;
 use super::run_folder::{Failure, RunFolder, Stage};
-use crate::postprocess::{Postprocess, finish_rows};
 use crate::table::{self, Counts, Footer, Row};
 
 /// Where a run publishes, and what every table of it says of its making.
@@ -19,7 +19,7 @@ pub struct Publication {
     plan: Plan,
     /// The footer of each table, its facts of one video left empty.
     footer: Footer,
-    postprocess: Postprocess,
+    finishing: Finishing,
 }
 
 impl Publication {
@@ -30,7 +30,7 @@ impl Publication {
         versions: BTreeMap<String, String>,
         inference: String,
     ) -> Result<Self, Box<dyn std::error::Error>> {
-        let postprocess = plan.postprocess()?;
+        let finishing = Finishing::of(plan)?;
         let footer = Footer {
             versions,
             settings: serde_json::to_value(&plan.settings)?,
@@ -38,7 +38,7 @@ impl Publication {
             raw_settings_hash: plan.raw_settings_hash.clone(),
             weights: plan.weights.clone(),
             inference,
-            postprocess: serde_json::to_value(&postprocess)?,
+            postprocess: finishing.record()?,
             stream: serde_json::Value::Null,
             cuts: Vec::new(),
             input_bytes: 0,
@@ -48,7 +48,7 @@ impl Publication {
             run,
             plan: plan.clone(),
             footer,
-            postprocess,
+            finishing,
         })
     }
 
@@ -57,7 +57,7 @@ impl Publication {
     pub fn without_reading(&self, input: &PlannedInput) -> Option<Event> {
         match self.plan.table_state(&self.run, input) {
             TableState::Current => Some(Event::Skipped { id: input.id.clone() }),
-            TableState::OtherPostprocess => Some(refinish(&self.run, &self.plan, &self.postprocess, input)),
+            TableState::OtherPostprocess => Some(refinish(&self.run, &self.plan, &self.finishing, input)),
             TableState::Absent => None,
         }
     }
@@ -110,7 +110,8 @@ impl Publication {
         video
             .clock
             .time(Stage::Postprocess, || {
-                finish_rows(&mut rows, &cuts, finished.frame_rate, &self.postprocess)
+                self.finishing
+                    .finish(&video.input.id, "", &mut rows, &cuts, finished.frame_rate)
             })
             .map_err(|error| (Stage::Postprocess, error.to_string()))?;
         let counts = count(&rows);

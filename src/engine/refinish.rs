@@ -7,15 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 use rayon::prelude::*;
 
+use super::blend::Blended;
 use super::event::{Event, Tally};
+use super::finishing::{Finishing, FinishingError};
 use super::merge::RunSummary;
 use super::plan::{Plan, PlanError, PlannedInput, TableState};
 use super::run_folder::{Failure, RunFolder, Stage};
 use super::stop::Stop;
 use crate::frame::FrameIndex;
-use crate::postprocess::{Postprocess, PostprocessError, finish_rows};
 use crate::publish::publish_json;
-use crate::table::{self, Footer, Row};
+use crate::table::{self, Footer};
 
 /// A run's final columns cannot be made anew.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +24,7 @@ pub enum RefinishError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
-    Postprocess(#[from] PostprocessError),
+    Finishing(#[from] FinishingError),
     #[error("{}: {source}", path.display())]
     File {
         path: std::path::PathBuf,
@@ -32,7 +33,7 @@ pub enum RefinishError {
 }
 
 /// What was done to a run's tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Refinished {
     /// Rewritten, unchanged, failed.
     pub tables: Tally,
@@ -42,6 +43,8 @@ pub struct Refinished {
     pub frames: u64,
     /// Some are left because a signal came.
     pub stopped: bool,
+    /// The runs that the rewritten tables were blended with.
+    pub blended: Vec<Blended>,
 }
 
 /// Gives every table of a run the final columns that `plan` asks for, many videos at once. `plan` must
@@ -49,7 +52,8 @@ pub struct Refinished {
 /// is one that says so. Raw columns stay as they are; each table is replaced by rename.
 ///
 /// # Errors
-/// A preset that is not there, a plan or summary that cannot be written. What goes wrong with one table
+/// A preset that is not there, a blended run that cannot be read or has changed, a plan or summary that
+/// cannot be written. What goes wrong with one table
 /// is an [`Event::Failed`]; that table stays as it was.
 pub fn refinish_run(
     run: &RunFolder,
@@ -57,7 +61,7 @@ pub fn refinish_run(
     stop: &Stop,
     on_event: &mut (dyn FnMut(&Event) + Send),
 ) -> Result<Refinished, RefinishError> {
-    let postprocess = plan.postprocess()?;
+    let finishing = Finishing::of(plan)?;
     plan.freeze(run, true)?;
     let (absent, frames) = (AtomicU64::new(0), AtomicU64::new(0));
     let seen = Mutex::new((Tally::default(), on_event));
@@ -67,7 +71,7 @@ pub fn refinish_run(
         }
         let event = match plan.table_state(run, input) {
             TableState::Current => Event::Skipped { id: input.id.clone() },
-            TableState::OtherPostprocess => refinish(run, plan, &postprocess, input),
+            TableState::OtherPostprocess => refinish(run, plan, &finishing, input),
             TableState::Absent => {
                 absent.fetch_add(1, Ordering::Relaxed);
                 return;
@@ -93,12 +97,13 @@ pub fn refinish_run(
         absent,
         frames: frames.into_inner(),
         stopped,
+        blended: finishing.blended(),
     })
 }
 
 /// Gives one table, whose raw columns are those of the plan, the plan's final columns.
-pub fn refinish(run: &RunFolder, plan: &Plan, postprocess: &Postprocess, input: &PlannedInput) -> Event {
-    rewrite(run, plan, postprocess, input).unwrap_or_else(|(stage, error)| {
+pub fn refinish(run: &RunFolder, plan: &Plan, finishing: &Finishing, input: &PlannedInput) -> Event {
+    rewrite(run, plan, finishing, input).unwrap_or_else(|(stage, error)| {
         let mut failure = Failure {
             input: input.path.display().to_string(),
             stage,
@@ -118,19 +123,21 @@ pub fn refinish(run: &RunFolder, plan: &Plan, postprocess: &Postprocess, input: 
 fn rewrite(
     run: &RunFolder,
     plan: &Plan,
-    postprocess: &Postprocess,
+    finishing: &Finishing,
     input: &PlannedInput,
 ) -> Result<Event, (Stage, String)> {
     let path = run.table(&input.id);
     let in_stage = |stage: Stage| move |error: &dyn ToString| (stage, error.to_string());
-    let (finishing, writing) = (in_stage(Stage::Postprocess), in_stage(Stage::Write));
-    let (_, seconds) = table::read_footer(&path).map_err(|error| finishing(&error))?;
-    let (mut rows, footer) = table::read(&path).map_err(|error| finishing(&error))?;
-    finish_table(&mut rows, &footer, postprocess).map_err(|error| finishing(&error))?;
+    let (reading, writing) = (in_stage(Stage::Postprocess), in_stage(Stage::Write));
+    let (_, seconds) = table::read_footer(&path).map_err(|error| reading(&error))?;
+    let (mut rows, footer) = table::read(&path).map_err(|error| reading(&error))?;
+    finishing
+        .finish_table(&input.id, "", &mut rows, &footer)
+        .map_err(|error| reading(&error))?;
     let footer = Footer {
         settings: serde_json::to_value(&plan.settings).map_err(|error| writing(&error))?,
         settings_hash: plan.settings_hash.clone(),
-        postprocess: serde_json::to_value(postprocess).map_err(|error| writing(&error))?,
+        postprocess: finishing.record().map_err(|error| writing(&error))?,
         ..footer
     };
     table::write(&path, input.id.as_str(), &rows, &footer, &seconds).map_err(|error| writing(&error))?;
@@ -142,19 +149,6 @@ fn rewrite(
         seconds,
         damage: None,
     })
-}
-
-/// Computes the final numbers of a table that was read, with the cuts and the frame rate that its
-/// footer tells.
-///
-/// # Errors
-/// As [`finish_rows`].
-pub fn finish_table(
-    rows: &mut [Row],
-    footer: &Footer,
-    postprocess: &Postprocess,
-) -> Result<(), PostprocessError> {
-    finish_rows(rows, &cuts(footer), frame_rate(footer), postprocess)
 }
 
 /// First frames of shots, but for the video's first.

@@ -1,51 +1,120 @@
 //! Blending: the weighted mean of several runs or several models, before anything is filled or smoothed.
 
-use super::{PerTask, PostprocessError, Series};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::PerTask;
 use crate::labels::{Affect, ValenceArousal};
 
-/// One series of a blend.
-#[derive(Debug, Clone, Copy)]
-pub struct Member<'a> {
-    pub series: &'a Series,
-    /// Relative weights, at least 0. With weight 0 the series has no say in that task: three models with
-    /// one weight each are the paper's "individual models".
-    pub weights: PerTask<f64>,
+/// The `[postprocess.blend]` table of a pipeline file: final numbers from several finished runs over the
+/// same videos, as the weighted mean of their raw ones. The rows, their boxes and raw columns stay those
+/// of the run that is post-processed.
+///
+/// ```toml
+/// [[postprocess.blend.member]]        # this run itself, which has no `run`
+/// valence_arousal = 1.0
+///
+/// [[postprocess.blend.member]]
+/// run = "../runs/other"               # beside the pipeline file
+/// valence_arousal = 2.0
+/// expression = 1.0
+/// action_units = 1.0
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BlendSettings {
+    /// Overlap (intersection over union) from which the boxes of two runs are one face, in (0, 1].
+    pub overlap: f32,
+    pub member: Vec<BlendMember>,
 }
 
-/// The mean of all members, entry by entry and task by task, over those that predict something there;
-/// where none does, the blend has a gap. Shots and frame rate are those of the first member.
-///
-/// # Errors
-/// Members that list different frames; a weight below 0 or not finite. No member gives an empty series.
-pub fn blend(members: &[Member]) -> Result<Series, PostprocessError> {
-    let Some((first, others)) = members.split_first() else {
-        return Series::new(Vec::new(), Vec::new());
-    };
-    if others
-        .iter()
-        .any(|other| other.series.frames() != first.series.frames())
-    {
-        return Err(PostprocessError::BlendedFramesDiffer);
-    }
-    for member in members {
-        let weights = member.weights;
-        for weight in [weights.valence_arousal, weights.expression, weights.action_units] {
-            if !(weight.is_finite() && weight >= 0.0) {
-                return Err(PostprocessError::BlendWeight(weight));
-            }
+/// One run of several, and how much it counts in each task beside the others. 0, or a task left out: it
+/// has no say there.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BlendMember {
+    /// Folder of a finished run, a relative path counts from the pipeline file; left out: this run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<PathBuf>,
+    pub valence_arousal: f64,
+    pub expression: f64,
+    pub action_units: f64,
+    /// What the folder held when it was named: written by the program into the plan, never by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+}
+
+impl Default for BlendSettings {
+    fn default() -> Self {
+        Self {
+            overlap: 0.5,
+            member: Vec::new(),
         }
     }
-    let values = (0..first.series.frames().len())
-        .map(|entry| {
-            let affect = blend_affects(
-                members
-                    .iter()
-                    .filter_map(|member| Some((member.series.values()[entry]?, member.weights))),
+}
+
+impl BlendMember {
+    /// How much the run counts.
+    pub fn say(&self) -> PerTask<f64> {
+        PerTask {
+            valence_arousal: self.valence_arousal,
+            expression: self.expression,
+            action_units: self.action_units,
+        }
+    }
+}
+
+impl BlendSettings {
+    /// Nothing is blended.
+    pub fn is_empty(&self) -> bool {
+        self.member.is_empty()
+    }
+
+    /// Refuses what no run could be blended by.
+    ///
+    /// # Errors
+    /// One sentence.
+    pub fn check(&self) -> Result<(), String> {
+        if !(self.overlap > 0.0 && self.overlap <= 1.0) {
+            return Err(format!(
+                "overlap must be above 0 and at most 1, not {}",
+                self.overlap
+            ));
+        }
+        if self.is_empty() {
+            return Ok(());
+        }
+        let own = self.member.iter().filter(|member| member.run.is_none()).count();
+        if own != 1 || self.member.len() < 2 {
+            return Err(
+                "member: name one without `run`, for the run itself, and each other run in one of its own"
+                    .to_owned(),
             );
-            (affect != Affect::default()).then_some(affect)
-        })
-        .collect();
-    first.series.with_values(values)
+        }
+        for member in &self.member {
+            let BlendMember {
+                valence_arousal,
+                expression,
+                action_units,
+                ..
+            } = *member;
+            let say = [valence_arousal, expression, action_units];
+            let sound = say.iter().all(|weight| weight.is_finite() && *weight >= 0.0);
+            let silent = say.iter().all(|weight| *weight == 0.0);
+            if !sound || (silent && member.run.is_some()) {
+                let name = member
+                    .run
+                    .as_ref()
+                    .map_or("this run".to_owned(), |run| run.display().to_string());
+                return Err(format!(
+                    "member {name}: valence_arousal, expression and action_units must be at least 0, and one of them \
+                     more for another run"
+                ));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The mean of what several networks say of one face, task by task, over those that say something of the

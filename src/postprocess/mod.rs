@@ -1,7 +1,7 @@
 //! From the raw numbers of a network to final ones: gap filling, smoothing, thresholds.
 //!
 //! ```text
-//! Series -> (blend) -> fill -> smooth -> decide -> FinalAffect
+//! raw rows -> (blend) -> Series -> fill -> smooth -> decide -> FinalAffect
 //! ```
 //!
 //! Everything here is cheap and can be run again on a raw table. A kernel over entries
@@ -15,9 +15,9 @@ mod settings;
 mod smooth;
 mod threshold;
 
-pub use blend::{Member, blend, blend_affects};
+pub use blend::{BlendMember, BlendSettings, blend_affects};
 pub use fill::fill_gaps;
-pub use rows::finish_rows;
+pub use rows::{finish_rows, said_by_own};
 pub use series::Series;
 pub use settings::{PerTask, PostprocessSettings, Preset};
 pub use smooth::{Kernel, ShotKernel, Window};
@@ -27,7 +27,7 @@ use crate::frame::FrameIndex;
 use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, Expression, FinalAffect, ValenceArousal};
 use serde::{Deserialize, Serialize};
 
-/// What can be wrong with a series, a blend or the settings.
+/// What can be wrong with a series or the settings.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PostprocessError {
     #[error("a series has {frames} frame numbers and {values} predictions")]
@@ -38,10 +38,6 @@ pub enum PostprocessError {
     NoFrameRate(Window),
     #[error("no preset is called `{name}`; known: {known}")]
     UnknownPreset { name: String, known: String },
-    #[error("blended series must list the same frames")]
-    BlendedFramesDiffer,
-    #[error("a blending weight must be a number of at least 0, not {0}")]
-    BlendWeight(f64),
 }
 
 /// The step itself, its settings resolved: one kernel a task, one threshold an action unit.

@@ -5,9 +5,16 @@ use std::collections::BTreeMap;
 use super::{Postprocess, PostprocessError, Series};
 use crate::face::PersonId;
 use crate::frame::FrameIndex;
+use crate::labels::Affect;
 use crate::table::Row;
 
-/// Computes the final numbers of a video's rows from their raw ones.
+/// What the network of a table itself said, row by row; `None` where it saw no face.
+pub fn said_by_own(rows: &[Row]) -> Vec<Option<Affect>> {
+    let seen = |row: &Row| row.sighting.is_face().then_some(row.raw);
+    rows.iter().map(seen).collect()
+}
+
+/// Computes the final numbers of a video's rows from what is `said` of each: [`said_by_own`], or a blend.
 ///
 /// The subject's rows form one series over the whole video, whoever the subject is: it is what
 /// submissions take. Rows of other persons are smoothed within the person's own series. `cuts`:
@@ -17,12 +24,13 @@ use crate::table::Row;
 /// As [`Postprocess::apply`].
 pub fn finish_rows(
     rows: &mut [Row],
+    said: &[Option<Affect>],
     cuts: &[FrameIndex],
     frame_rate: Option<f64>,
     postprocess: &Postprocess,
 ) -> Result<(), PostprocessError> {
     let subject: Vec<usize> = (0..rows.len()).filter(|&at| rows[at].subject).collect();
-    finish_series(rows, &subject, |_| true, cuts, frame_rate, postprocess)?;
+    finish_series(rows, said, &subject, |_| true, cuts, frame_rate, postprocess)?;
     let mut persons: BTreeMap<PersonId, Vec<usize>> = BTreeMap::new();
     for (at, row) in rows.iter().enumerate() {
         if let Some(person) = row.person {
@@ -31,7 +39,15 @@ pub fn finish_rows(
     }
     for places in persons.values() {
         if places.iter().any(|&at| !rows[at].subject) {
-            finish_series(rows, places, |row| !row.subject, cuts, frame_rate, postprocess)?;
+            finish_series(
+                rows,
+                said,
+                places,
+                |row| !row.subject,
+                cuts,
+                frame_rate,
+                postprocess,
+            )?;
         }
     }
     Ok(())
@@ -41,6 +57,7 @@ pub fn finish_rows(
 /// are `wanted`.
 fn finish_series(
     rows: &mut [Row],
+    said: &[Option<Affect>],
     places: &[usize],
     wanted: impl Fn(&Row) -> bool,
     cuts: &[FrameIndex],
@@ -48,8 +65,7 @@ fn finish_series(
     postprocess: &Postprocess,
 ) -> Result<(), PostprocessError> {
     let frames = places.iter().map(|&at| rows[at].frame).collect();
-    let seen = |row: &Row| row.sighting.is_face().then_some(row.raw);
-    let values = places.iter().map(|&at| seen(&rows[at])).collect();
+    let values = places.iter().map(|&at| said.get(at).copied().flatten()).collect();
     let mut series = Series::new(frames, values)?;
     if postprocess.stop_at_cuts {
         series = series.with_cuts(cuts);

@@ -1,6 +1,6 @@
 //! The settings of the step, as they stand in a pipeline file, and how they lie over each other.
 
-use super::{Kernel, Postprocess, PostprocessError, Thresholds};
+use super::{BlendSettings, Kernel, Postprocess, PostprocessError, Thresholds};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -100,6 +100,9 @@ pub struct PostprocessSettings {
     pub presets: Vec<String>,
     /// The presets that can be named.
     pub preset: BTreeMap<String, Preset>,
+    /// Other runs that the numbers are blended from.
+    #[serde(skip_serializing_if = "BlendSettings::is_empty")]
+    pub blend: BlendSettings,
 }
 
 impl PostprocessSettings {

@@ -6,7 +6,7 @@ mod read;
 mod write;
 
 pub use footer::{Counts, FOOTER_KEY, Footer, SECONDS_KEY, StageSeconds, WeightsRecord};
-pub use read::{read, read_footer};
+pub use read::{Columns, read, read_columns, read_footer};
 pub use write::write;
 
 use std::path::PathBuf;

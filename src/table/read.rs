@@ -1,6 +1,7 @@
 //! Parquet to rows.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow::array::{
@@ -9,7 +10,9 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::columns::{action_unit_column, expression_column, sighting};
@@ -18,19 +21,60 @@ use crate::face::{BoundingBox, Landmarks, PersonId, Point};
 use crate::frame::FrameIndex;
 use crate::labels::{ACTION_UNITS, ActionUnit, Affect, EXPRESSIONS, Expression, FinalAffect, ValenceArousal};
 
+/// Which columns are read. What is left out is empty in the rows: no time, nobody, not seen, no numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Columns {
+    All,
+    /// All but times and final numbers.
+    Raw,
+    /// Frame, subject and the final numbers.
+    Final,
+}
+
+impl Columns {
+    fn hold(self, column: &str) -> bool {
+        let is_raw = column.ends_with("_raw");
+        match (self, column) {
+            (Columns::All, _) | (_, "frame" | "subject") => true,
+            (_, "video" | "time_s") => false,
+            (Columns::Raw, _) => is_raw || is_of_face(column),
+            (Columns::Final, _) => !is_raw && !is_of_face(column),
+        }
+    }
+}
+
+/// Whether a column says who is seen in a row, and where.
+fn is_of_face(column: &str) -> bool {
+    matches!(column, "person" | "detected" | "det_score" | "landmarks") || column.starts_with("box_")
+}
+
 /// Reads only what a table says of its making, and the seconds that it took.
 ///
 /// # Errors
 /// The file system's, or [`TableError::Foreign`] for a file that this program did not write.
 pub fn read_footer(path: &Path) -> Result<(Footer, StageSeconds), TableError> {
-    let file = File::open(path).map_err(|source| TableError::File {
+    guarded(path, || {
+        let reader = SerializedFileReader::new(open(path)?).map_err(|error| foreign(path, error))?;
+        footer_in(path, reader.metadata())
+    })
+}
+
+/// The Parquet library panics on some damaged files (found by fuzzing): that is an error of the file too.
+fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, TableError>) -> Result<T, TableError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(foreign(path, "it is damaged")))
+}
+
+fn open(path: &Path) -> Result<File, TableError> {
+    File::open(path).map_err(|source| TableError::File {
         path: path.to_owned(),
         source,
-    })?;
-    let reader = SerializedFileReader::new(file).map_err(|error| foreign(path, error))?;
-    let metadata = reader.metadata().file_metadata().key_value_metadata();
+    })
+}
+
+fn footer_in(path: &Path, metadata: &ParquetMetaData) -> Result<(Footer, StageSeconds), TableError> {
+    let pairs = metadata.file_metadata().key_value_metadata();
     let text = |key: &str| {
-        metadata
+        pairs
             .and_then(|pairs| pairs.iter().find(|pair| pair.key == key))
             .and_then(|pair| pair.value.as_deref())
             .ok_or_else(|| foreign(path, format!("no `{key}` in the footer")))
@@ -45,18 +89,36 @@ pub fn read_footer(path: &Path) -> Result<(Footer, StageSeconds), TableError> {
 /// # Errors
 /// The file system's, or [`TableError::Foreign`] naming the first column that is not as expected.
 pub fn read(path: &Path) -> Result<(Vec<Row>, Footer), TableError> {
-    let (footer, _) = read_footer(path)?;
-    let file = File::open(path).map_err(|source| TableError::File {
-        path: path.to_owned(),
-        source,
-    })?;
-    let batches = ParquetRecordBatchReaderBuilder::try_new(file)
-        .and_then(|builder| builder.with_batch_size(8192).build())
+    read_columns(path, Columns::All)
+}
+
+/// As [`read`], of some columns only.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_columns(path: &Path, columns: Columns) -> Result<(Vec<Row>, Footer), TableError> {
+    guarded(path, || read_unguarded(path, columns))
+}
+
+fn read_unguarded(path: &Path, columns: Columns) -> Result<(Vec<Row>, Footer), TableError> {
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new(open(path)?).map_err(|error| foreign(path, error))?;
+    let (footer, _) = footer_in(path, builder.metadata())?;
+    let names = builder.schema().fields().iter().map(|field| field.name());
+    let wanted: Vec<&str> = names
+        .map(String::as_str)
+        .filter(|name| columns.hold(name))
+        .collect();
+    let mask = ProjectionMask::columns(builder.parquet_schema(), wanted);
+    let mut rows = Vec::with_capacity(footer.counts.frames.min(1 << 20) as usize);
+    let batches = builder
+        .with_projection(mask)
+        .with_batch_size(8192)
+        .build()
         .map_err(|error| foreign(path, error))?;
-    let mut rows = Vec::new();
     for batch in batches {
         let batch = batch.map_err(|error| foreign(path, error))?;
-        append_rows(&batch, &mut rows).map_err(|reason| foreign(path, reason))?;
+        append_rows(&batch, columns, &mut rows).map_err(|reason| foreign(path, reason))?;
     }
     Ok((rows, footer))
 }
@@ -68,37 +130,34 @@ fn foreign(path: &Path, reason: impl ToString) -> TableError {
     }
 }
 
-fn append_rows(batch: &RecordBatch, rows: &mut Vec<Row>) -> Result<(), String> {
+fn append_rows(batch: &RecordBatch, columns: Columns, rows: &mut Vec<Row>) -> Result<(), String> {
     let frame: &UInt32Array = column(batch, "frame")?;
-    let time_s: &Float64Array = column(batch, "time_s")?;
-    let person: &UInt16Array = column(batch, "person")?;
     let subject: &BooleanArray = column(batch, "subject")?;
-    let faces = Faces::of(batch)?;
-    let result = AffectColumns::of(batch, "")?;
-    let raw = AffectColumns::of(batch, "_raw")?;
-    let expression = named_expressions(batch)?;
-    let mut decisions: Vec<&BooleanArray> = Vec::with_capacity(ACTION_UNITS);
-    for unit in ActionUnit::ALL {
-        decisions.push(column(batch, &action_unit_column(unit))?);
-    }
-    for (at, expression) in expression.into_iter().enumerate() {
+    let time_s: Option<&Float64Array> = match columns {
+        Columns::All => Some(column(batch, "time_s")?),
+        Columns::Raw | Columns::Final => None,
+    };
+    let (faces, raw) = match columns {
+        Columns::All | Columns::Raw => (Some(Faces::of(batch)?), Some(AffectColumns::of(batch, "_raw")?)),
+        Columns::Final => (None, None),
+    };
+    let results = match columns {
+        Columns::All | Columns::Final => Some(Results::of(batch)?),
+        Columns::Raw => None,
+    };
+    for at in 0..batch.num_rows() {
         let frame =
             FrameIndex::new(frame.value(at)).ok_or_else(|| "frame 0; frames count from 1".to_owned())?;
-        let present = decisions[0]
-            .is_valid(at)
-            .then(|| std::array::from_fn(|unit: usize| decisions[unit].value(at)));
         rows.push(Row {
             frame,
-            time_s: time_s.is_valid(at).then(|| time_s.value(at)),
-            person: person.is_valid(at).then(|| PersonId(person.value(at))),
+            time_s: time_s.and_then(|time_s| time_s.is_valid(at).then(|| time_s.value(at))),
+            person: faces.as_ref().and_then(|faces| faces.person_at(at)),
             subject: subject.value(at),
-            sighting: faces.at(at),
-            raw: raw.at(at),
-            result: FinalAffect {
-                affect: result.at(at),
-                expression,
-                action_units: present,
-            },
+            sighting: faces
+                .as_ref()
+                .map_or(super::Sighting::Missing, |faces| faces.at(at)),
+            raw: raw.as_ref().map(|raw| raw.at(at)).unwrap_or_default(),
+            result: results.as_ref().map(|results| results.at(at)).unwrap_or_default(),
         });
     }
     Ok(())
@@ -140,7 +199,38 @@ fn named_expressions(batch: &RecordBatch) -> Result<Vec<Option<Expression>>, Str
         .collect()
 }
 
+/// The final numbers.
+struct Results<'batch> {
+    affect: AffectColumns<'batch>,
+    expression: Vec<Option<Expression>>,
+    decisions: Vec<&'batch BooleanArray>,
+}
+
+impl<'batch> Results<'batch> {
+    fn of(batch: &'batch RecordBatch) -> Result<Self, String> {
+        let decisions = ActionUnit::ALL
+            .into_iter()
+            .map(|unit| column(batch, &action_unit_column(unit)));
+        Ok(Self {
+            affect: AffectColumns::of(batch, "")?,
+            expression: named_expressions(batch)?,
+            decisions: decisions.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn at(&self, at: usize) -> FinalAffect {
+        FinalAffect {
+            affect: self.affect.at(at),
+            expression: self.expression[at],
+            action_units: self.decisions[0]
+                .is_valid(at)
+                .then(|| std::array::from_fn(|unit: usize| self.decisions[unit].value(at))),
+        }
+    }
+}
+
 struct Faces<'batch> {
+    person: &'batch UInt16Array,
     detected: &'batch BooleanArray,
     score: &'batch Float32Array,
     bounding_box: [&'batch Float32Array; 4],
@@ -163,6 +253,7 @@ impl<'batch> Faces<'batch> {
             ));
         }
         Ok(Self {
+            person: column(batch, "person")?,
             detected: column(batch, "detected")?,
             score: column(batch, "det_score")?,
             bounding_box: [
@@ -174,6 +265,10 @@ impl<'batch> Faces<'batch> {
             landmarks,
             coordinates,
         })
+    }
+
+    fn person_at(&self, at: usize) -> Option<PersonId> {
+        self.person.is_valid(at).then(|| PersonId(self.person.value(at)))
     }
 
     fn at(&self, at: usize) -> super::Sighting {
