@@ -7,6 +7,7 @@ mod evaluate;
 mod merge;
 mod plan;
 mod postprocess;
+mod report;
 mod submit;
 mod summary;
 mod tune;
@@ -54,6 +55,7 @@ enum Command {
     Submit(submit::Arguments),
     Evaluate(evaluate::Arguments),
     Tune(tune::Arguments),
+    Report(report::Arguments),
     Weights(weights::Arguments),
     Doctor(doctor::Arguments),
 }
@@ -70,6 +72,7 @@ pub fn run() -> ExitCode {
         Command::Submit(arguments) => submit::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Tune(arguments) => tune::run(arguments),
+        Command::Report(arguments) => report::run(arguments, &console),
         Command::Weights(arguments) => weights::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
     };

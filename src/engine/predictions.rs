@@ -68,6 +68,11 @@ impl RunReader {
         })
     }
 
+    /// The folder of the run.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
     /// The plan of the run.
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -106,14 +111,10 @@ impl RunReader {
         let Some((input, rule)) = self.input_named(video) else {
             return Ok(None);
         };
-        let path = self.folder.table(&input.id);
-        if !path.exists() {
+        if !self.folder.table(&input.id).exists() {
             return Ok(None);
         }
-        let (mut rows, footer) = table::read(&path)?;
-        if footer.settings_hash != self.plan.settings_hash {
-            return Err(PredictionsError::OtherSettings { id: input.id.clone() });
-        }
+        let (mut rows, footer) = self.table(&input.id)?;
         if let Some(rule) = rule {
             mark_subject(&mut rows, rule);
             finish_table(&mut rows, &footer, &self.postprocess)?;
@@ -124,6 +125,18 @@ impl RunReader {
             rows,
             footer,
         }))
+    }
+
+    /// All rows of an input's table.
+    ///
+    /// # Errors
+    /// As [`RunReader::subject`]; there must be a table.
+    pub fn table(&self, id: &VideoId) -> Result<(Vec<Row>, Footer), PredictionsError> {
+        let (rows, footer) = table::read(&self.folder.table(id))?;
+        if footer.settings_hash != self.plan.settings_hash {
+            return Err(PredictionsError::OtherSettings { id: id.clone() });
+        }
+        Ok((rows, footer))
     }
 
     /// What the subject of a video is said to show, frame by frame; `None` if the run has no table of a
