@@ -10,7 +10,7 @@ ABAW = target/release/abaw
 SAMPLES = sample_data/astronaut.mp4 sample_data/two_people.mp4 sample_data/carphone.mp4
 
 .DEFAULT_GOAL = help
-.PHONY: help annotate test lint build setup packages libtorch detector samples test-packages clean
+.PHONY: help annotate test lint build setup packages libtorch detector samples test-packages browser picture clean
 
 help: ## print this list
 	@echo 'make annotate    is where to start. All targets:'
@@ -30,7 +30,7 @@ lint: packages libtorch ## check the format and run clippy, warnings are errors
 build: packages libtorch ## build target/release/abaw
 	cargo build --release
 
-setup: packages libtorch detector samples test-packages ## only install and fetch what the other targets need
+setup: packages libtorch detector samples test-packages browser ## only install and fetch what the other targets need
 
 packages: ## install the Debian packages (root or sudo)
 	@setup/packages.sh
@@ -46,6 +46,9 @@ samples: packages ## fetch and make the sample clips that are not in the reposit
 
 test-packages: packages ## fetch DuckDB, pandas and pyarrow for the tests
 	@setup/test-packages.sh
+
+browser: packages ## install Chromium and fetch Selenium for the tests of the report's pages
+	@setup/browser.sh
 
 clean: ## remove what was built and fetched here; runs/ and the machine-wide cache stay
 	rm -rf target .deps

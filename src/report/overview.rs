@@ -190,16 +190,11 @@ fn tiles(summary: &RunSummary, entries: &[VideoEntry], seconds: f64) -> Vec<Tile
             "tracks of one face".to_owned(),
             false,
         ),
-        tile(
-            "Failed",
-            count(failed),
-            "videos without a table".to_owned(),
-            failed > 0,
-        ),
+        tile("Failed", count(failed), "without a table".to_owned(), failed > 0),
         tile(
             "Damaged",
             count(damaged),
-            "videos, read all the same".to_owned(),
+            "read all the same".to_owned(),
             damaged > 0,
         ),
         tile(

@@ -142,7 +142,7 @@ fn confusion_rows(confusion: &crate::metrics::Confusion) -> Vec<ConfusionRow> {
         .map(|(class, (&label, counts))| {
             let all: u64 = counts.iter().sum();
             let cell = |(prediction, &frames): (usize, &u64)| ConfusionCell {
-                prediction: names.get(prediction).copied().unwrap_or("no prediction"),
+                prediction: names.get(prediction).copied().unwrap_or("none"),
                 frames: count(frames),
                 percent: match all {
                     0 => 0.0,

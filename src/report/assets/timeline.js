@@ -344,6 +344,6 @@ abaw.show = (video) => {
   showMoments();
   showLegend();
   goTo(0);
-  document.documentElement.dataset.ready = "";
+  requestAnimationFrame(() => performance.mark("drawn"));
   return { charts, goTo, zoomTo, choose, get chosen() { return chosen; }, get track() { return track; } };
 };
