@@ -43,7 +43,9 @@ def wait(driver: webdriver.Chrome, script: str):
 
 # Share of the pixels that are painted, and of different colours, of each chart.
 INK = """return [...document.querySelectorAll("#timeline canvas")].map((canvas) => {
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+  copy.drawImage(canvas, 0, 0);
+  const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
   const colours = new Set();
   let painted = 0;
   for (let at = 0; at < data.length; at += 4) {
@@ -56,14 +58,17 @@ INK = """return [...document.querySelectorAll("#timeline canvas")].map((canvas) 
 
 # Pixels of the first chart from its upper edge down to the uppermost one of the colour of valence, in a column.
 PEAK = """const u = abaw.timeline.charts.affect;
-const probe = document.createElement("canvas").getContext("2d");
+const { canvas } = u.ctx;
+const probe = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
 probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--valence");
 probe.fillRect(0, 0, 1, 1);
 const [red, green, blue] = probe.getImageData(0, 0, 1, 1).data;
+probe.clearRect(0, 0, 1, 1);
+probe.drawImage(canvas, 0, 0);
 const column = Math.round(u.valToPos(arguments[0], "x", true));
 let highest = null;
 for (let x = column - 1; x <= column + 1; x++) {
-  const { data } = u.ctx.getImageData(x, 0, 1, u.ctx.canvas.height);
+  const { data } = probe.getImageData(x, 0, 1, canvas.height);
   for (let y = 0; y < data.length / 4; y++) {
     const near = Math.abs(data[4 * y] - red) + Math.abs(data[4 * y + 1] - green) + Math.abs(data[4 * y + 2] - blue);
     if (data[4 * y + 3] > 100 && near < 90) { highest = Math.min(highest ?? y, y); break; }

@@ -1,6 +1,7 @@
 //! Large runs: pages open at once, and no peak is lost.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use abaw::labels::ValenceArousal;
@@ -9,11 +10,13 @@ use serde_json::json;
 use crate::browser::{Job, look};
 use crate::made_up::{self, RATE, Video, row, wave};
 use crate::pages::ink_is_there;
-use crate::{errors, report};
+use crate::{errors, report, sample};
 
 /// Ten minutes.
 const LONG: u32 = 600 * RATE;
 const VIDEOS: usize = 600;
+/// Videos of which pictures are taken, in the measurement.
+const FILMED: usize = 20;
 /// The only frame that leaves the wave.
 const PEAK: u32 = 12_345;
 const PEAK_VALENCE: f32 = 0.93;
@@ -21,17 +24,23 @@ const PEAK_VALENCE: f32 = 0.93;
 const OVERVIEW_MS: f64 = 1000.0;
 const PAGE_MS: f64 = 2000.0;
 
-fn videos(long: usize) -> Vec<Video> {
+/// The first `long` videos are of ten minutes, the others short; the first `filmed` have a file.
+fn videos(long: usize, filmed: usize, film: &Path) -> Vec<Video> {
     let video = |number: usize| Video {
         id: format!("batch{}/video-{number:03}", number % 4),
-        path: "/nowhere/film.mp4".into(),
+        path: if number < filmed {
+            film
+        } else {
+            Path::new("/nowhere/film.mp4")
+        }
+        .to_owned(),
         frames: if number < long { LONG } else { 40 },
     };
     (0..VIDEOS).map(video).collect()
 }
 
-fn write(folder: &Path, long: usize) {
-    made_up::write(folder, &videos(long), |_, frame| match frame {
+fn write(folder: &Path, videos: &[Video]) {
+    made_up::write(folder, videos, |_, frame| match frame {
         PEAK => row(
             frame,
             ValenceArousal {
@@ -47,7 +56,7 @@ fn write(folder: &Path, long: usize) {
 fn six_hundred_videos_open_at_once_and_no_peak_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let (run, out) = (folder.path().join("run"), folder.path().join("out"));
-    write(&run, 1);
+    write(&run, &videos(1, 0, Path::new("")));
     let done = report(&run, &out, None);
     assert!(done.status.success(), "{}", errors(&done));
     opens_at_once(&out);
@@ -98,31 +107,62 @@ fn opens_at_once(out: &Path) {
 
 /// `cargo test --release --test report -- --ignored --nocapture` measures it: 10,800,000 rows.
 #[test]
-#[ignore = "a measurement of some minutes, 3 GB on the disk"]
+#[ignore = "a measurement of some minutes, 4 GB on the disk"]
 fn seconds_and_memory_of_six_hundred_long_videos() {
     let folder = tempfile::tempdir().unwrap();
-    let (run, out) = (folder.path().join("run"), folder.path().join("out"));
-    write(&run, VIDEOS);
+    let run = folder.path().join("run");
+    write(&run, &videos(VIDEOS, 0, Path::new("")));
+    let out = folder.path().join("out");
+    measure("600 videos of 10 minutes, no film", &run, &out);
+    opens_at_once(&out);
+
+    let film = folder.path().join("film.mp4");
+    let made = Command::new("ffmpeg")
+        .args(["-loglevel", "error", "-stream_loop", "-1", "-i"])
+        .arg(sample("two_people.mp4"))
+        .args([
+            "-t", "600", "-r", "30", "-s", "1280x720", "-preset", "veryfast", "-g", "250",
+        ])
+        .arg(&film)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    for filmed in [0, FILMED] {
+        let mut some = videos(FILMED, filmed, &film);
+        some.truncate(FILMED);
+        let run = folder.path().join(format!("run{filmed}"));
+        write(&run, &some);
+        measure(
+            &format!("{FILMED} videos of 10 minutes, {filmed} with a film in 1280x720"),
+            &run,
+            &folder.path().join(format!("out{filmed}")),
+        );
+    }
+}
+
+fn measure(what: &str, run: &Path, out: &Path) {
+    const PEAK: &str = "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]); \
+        used = resource.getrusage(resource.RUSAGE_CHILDREN); \
+        print(f'{used.ru_utime + used.ru_stime:.1f} s of work, {used.ru_maxrss // 1024} MB', file=sys.stderr); \
+        sys.exit(code)";
     let start = Instant::now();
-    let peak = "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]); \
-        print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024, file=sys.stderr); sys.exit(code)";
-    let done = std::process::Command::new("python3")
-        .args(["-c", peak, env!("CARGO_BIN_EXE_abaw"), "report"])
-        .arg(&run)
+    let done = Command::new("python3")
+        .args(["-c", PEAK, env!("CARGO_BIN_EXE_abaw"), "report"])
+        .arg(run)
         .arg("--out")
-        .arg(&out)
+        .arg(out)
         .output()
         .unwrap();
     assert!(done.status.success(), "{}", errors(&done));
-    let bytes: u64 = walkdir::WalkDir::new(&out)
+    let bytes: u64 = walkdir::WalkDir::new(out)
         .into_iter()
         .map(|entry| entry.unwrap().metadata().unwrap().len())
         .sum();
     println!(
-        "report: {:.1} s, {} MB at most, {} MB on the disk",
+        "{what}: {:.1} s on the clock, {} at most, {} MB on the disk\n{}",
         start.elapsed().as_secs_f64(),
         errors(&done).lines().last().unwrap_or("?"),
-        bytes / 1_000_000
+        bytes / 1_000_000,
+        String::from_utf8_lossy(&done.stdout)
     );
-    opens_at_once(&out);
 }

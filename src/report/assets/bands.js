@@ -107,15 +107,20 @@ abaw.bands = (video, colour) => {
     });
   }
 
-  function presence(u, view, track, chosen, top, height) {
+  // Where a person was seen; darker where the chosen track shows that person.
+  function presence(u, view, person, track, top, height) {
     const { ctx } = u;
     const left = Math.round(u.bbox.left);
+    const shown = (at) => person === track || (track === video.tracks[0] && person.speaks(at));
     const seen = (from, to) => {
-      for (let at = from; at <= to; at++) if (track.seen(at)) return true;
-      return null;
+      let found = null;
+      for (let at = from; at <= to; at++) if (person.seen(at)) found = found === "--ink" || shown(at) ? "--ink" : "--faint";
+      return found;
     };
-    ctx.fillStyle = colour(chosen ? "--ink" : "--faint");
-    runs(view, seen, (start, width) => ctx.fillRect(left + start, top, width, height));
+    runs(view, seen, (start, width, shade) => {
+      ctx.fillStyle = colour(shade);
+      ctx.fillRect(left + start, top, width, height);
+    });
   }
 
   // Where the track has numbers and no face was seen.
@@ -185,7 +190,7 @@ abaw.bands = (video, colour) => {
     for (const person of persons) {
       list.push({
         name: person.name.replace("Person ", narrow ? "P" : "Person "), height: 7, gap: 5,
-        draw: (u, view, top, height) => presence(u, view, person, person === track, top, height),
+        draw: (u, view, top, height) => presence(u, view, person, track, top, height),
       });
     }
     list.push({

@@ -63,7 +63,8 @@ abaw.show = (video) => {
         labels ? spanned((at) => labels.valence(at)) : over(() => null),
         labels ? spanned((at) => labels.arousal(at)) : over(() => null)],
       rows: [x, over(() => null)],
-      sure: [x, over((at) => (track.seen(at) ? track.score(at) : null)),
+      // The detector skips frames: its line goes on over those, and breaks where the face is gone.
+      sure: [x, over((at) => (track.seen(at) ? track.score(at) ?? undefined : null)),
         over((at) => track.likelihood(at, track.expression(at)))],
     };
   }
@@ -186,8 +187,10 @@ abaw.show = (video) => {
     }
     placeHead();
     read();
-    stack.setAttribute("aria-valuenow", chosen + 1);
-    stack.setAttribute("aria-valuetext", `${when(chosen)}, frame ${numbers[chosen]}: ${reading.words(track, chosen)}`);
+    if (from !== overlay || overlay.paused) {
+      stack.setAttribute("aria-valuenow", chosen + 1);
+      stack.setAttribute("aria-valuetext", `${when(chosen)}, frame ${numbers[chosen]}: ${reading.words(track, chosen)}`);
+    }
     for (const button of byId("moments").children) {
       button.toggleAttribute("aria-current", moments[button.dataset.moment].at === chosen);
     }
@@ -265,7 +268,7 @@ abaw.show = (video) => {
   tracks.forEach((one, at) => {
     let seen = 0;
     for (let frame = one.from; frame < one.from + one.count; frame++) seen += one.seen(frame) ? 1 : 0;
-    person.append(new Option(`${one.name} (${seen} frames)`, at));
+    person.append(new Option(`${one.name} (${seen.toLocaleString("en")} frames)`, at));
   });
   person.addEventListener("change", () => choose(Number(person.value)));
   function choose(at) {
