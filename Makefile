@@ -50,6 +50,9 @@ test-packages: packages ## fetch DuckDB, pandas and pyarrow for the tests
 browser: packages ## install Chromium and fetch Selenium for the tests of the report's pages
 	@setup/browser.sh
 
+picture: build detector samples browser ## make docs/report.png, the picture in the README
+	@docs/make_picture.sh
+
 clean: ## remove what was built and fetched here; runs/ and the machine-wide cache stay
 	rm -rf target .deps
 	rm -f models/retinaface-mobilenet0.25.safetensors sample_data/carphone.mp4 sample_data/two_people.mp4
