@@ -67,8 +67,9 @@ pub struct Written {
 /// core. With labels it shows predictions over them, and scores.
 ///
 /// # Errors
-/// A run that is not finished; a folder that holds other things; what cannot be written. A table or a
-/// video that cannot be read costs only its own page.
+/// A run that is not finished; labels that [`engine::evaluate`](crate::engine::evaluate) cannot score it on; a
+/// folder that holds other things; what cannot be written. A table or a video that cannot be read costs only its
+/// own page.
 pub fn write(
     run: &RunReader,
     labels: Option<&Labels>,
@@ -76,8 +77,8 @@ pub fn write(
     on_event: &mut (dyn FnMut(&Event) + Send),
 ) -> Result<Written, ReportError> {
     let summary = finished(run)?;
-    let folder = ReportFolder::prepare(out)?;
     let labelled = labels.map(|labels| LabelledRun::new(run, labels)).transpose()?;
+    let folder = ReportFolder::prepare(out)?;
     let reporter = Reporter {
         run,
         summary: &summary,

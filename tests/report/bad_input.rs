@@ -2,6 +2,10 @@
 
 use std::fs;
 
+use abaw::engine::{Failure, InputKind, Stage, VideoId, merge};
+use abaw::frame::FrameIndex;
+use abaw::labels::FinalAffect;
+use abaw::table::{Row, Sighting};
 use serde_json::json;
 
 use crate::browser::{Job, look};
@@ -9,31 +13,22 @@ use crate::made_up::{self, Video, row, wave};
 use crate::pages::{ink_is_there, strings};
 use crate::{abaw, errors, report, sample};
 
-const SCRIPT: &str = "a<script>document.title=1<|script>";
-
 fn videos(ids: &[&str]) -> Vec<Video> {
-    let video = |id: &&str| Video {
-        id: (*id).to_owned(),
-        path: "/nowhere/film.mp4".into(),
-        frames: 60,
-    };
-    ids.iter().map(video).collect()
+    ids.iter().map(|id| Video::lost(id, 60)).collect()
 }
 
 #[test]
 fn strange_ids_are_names_and_nothing_else() {
     let ids = [
-        SCRIPT,
+        "a<script>document.title=1</script>",
         "batch 1/ü\"quoted\" & 'so'",
         "..hidden",
         "日本/映像",
-        "</title><b>",
         "plain",
         "a.js",
         "a",
     ];
     let folder = tempfile::tempdir().unwrap();
-    let ids: Vec<&str> = ids.into_iter().filter(|id| !id.starts_with("</")).collect();
     let run = made_up::write(&folder.path().join("run"), &videos(&ids), |_, frame| {
         row(frame, wave(frame))
     });
@@ -53,7 +48,7 @@ fn strange_ids_are_names_and_nothing_else() {
     );
 
     let mut jobs = vec![Job::new(&out.join("index.html"), 1280).then("text", &[json!("#table tbody th")])];
-    for id in &ids {
+    for id in ids {
         jobs.push(
             Job::new(&out.join("index.html"), 1280)
                 .then("follow", &[json!(id)])
@@ -134,22 +129,107 @@ fn a_folder_of_other_things_stays_as_it_is() {
 }
 
 #[test]
-fn a_broken_table_costs_its_own_page() {
+fn a_broken_table_and_a_failed_video_cost_their_own_pages() {
     let folder = tempfile::tempdir().unwrap();
     let run = made_up::write(
         &folder.path().join("run"),
-        &videos(&["whole", "broken"]),
+        &videos(&["whole", "broken", "failed"]),
         |_, frame| row(frame, wave(frame)),
     );
+    fs::remove_file(run.root().join("frames/failed.parquet")).unwrap();
+    let failure = Failure {
+        input: "/nowhere/film.mp4".to_owned(),
+        stage: Stage::Decode,
+        error: "not a video <b>at all</b>".to_owned(),
+        when: jiff::Timestamp::now(),
+    };
+    let id = VideoId::try_from("failed".to_owned()).unwrap();
+    run.record_failure(&id, &failure).unwrap();
+    merge(&run, None).unwrap();
     fs::write(run.root().join("frames/broken.parquet"), "no table").unwrap();
     let out = folder.path().join("out");
     let done = report(run.root(), &out, None);
     assert_eq!(done.status.code(), Some(3));
     assert!(errors(&done).contains("broken.parquet"), "{}", errors(&done));
-    let index = fs::read_to_string(out.join("index.html")).unwrap();
+    let pages = ["whole", "broken", "failed"].map(|id| out.join(format!("videos/{id}.html")).exists());
+    assert_eq!(pages, [true, false, false]);
+    let seen = look(vec![
+        Job::new(&out.join("index.html"), 400).then("text", &[json!("#table .note")]),
+    ]);
+    let notes = strings(&seen[0]["did"][0]);
+    assert!(notes[0].contains("damaged 2 corrupt packets"), "{notes:?}");
     assert!(
-        index.contains("broken.parquet: not a table of this program"),
-        "{index}"
+        notes[1].contains("broken.parquet: not a table of this program"),
+        "{notes:?}"
     );
-    assert!(out.join("videos/whole.html").exists() && !out.join("videos/broken.html").exists());
+    assert!(
+        notes[2].contains("failed decode: not a video <b>at all</b>"),
+        "{notes:?}"
+    );
+}
+
+/// Crops have numbers with gaps and no times; a video may have one frame, or nobody in it.
+#[test]
+fn odd_videos_have_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let crops = folder.path().join("crops");
+    fs::create_dir(&crops).unwrap();
+    let number = |frame: u32| 100 + 3 * frame;
+    for frame in 1..=40 {
+        let shade = (frame * 5) as u8;
+        image::RgbImage::from_pixel(112, 112, image::Rgb([shade, 90, 200]))
+            .save(crops.join(format!("{:05}.png", number(frame))))
+            .unwrap();
+    }
+    let mut videos = vec![
+        Video::lost("crops", 40),
+        Video::lost("one", 1),
+        Video::lost("nobody", 50),
+    ];
+    (videos[0].kind, videos[0].path) = (InputKind::Crops, crops);
+    let run = made_up::write(&folder.path().join("run"), &videos, |video, frame| {
+        let own = row(frame, wave(frame * 10));
+        match video.id.as_str() {
+            "crops" => Row {
+                frame: FrameIndex::new(number(frame)).unwrap(),
+                time_s: None,
+                sighting: Sighting::Crop,
+                ..own
+            },
+            "nobody" => Row {
+                person: None,
+                sighting: Sighting::Missing,
+                result: FinalAffect::default(),
+                ..own
+            },
+            _ => own,
+        }
+    });
+    let out = folder.path().join("out");
+    let done = report(run.root(), &out, None);
+    assert!(done.status.success(), "{}", errors(&done));
+    let page = |id: &str| Job::new(&out.join(format!("videos/{id}.html")), 1280);
+    let seen = look(vec![
+        page("crops")
+            .then("ink", &[])
+            .then("click", &[json!(0), json!(0.5)])
+            .then("pictures", &[]),
+        page("one")
+            .then("keys", &[json!("+")])
+            .then("click", &[json!(0), json!(0.5)]),
+        page("nobody")
+            .then("click", &[json!(1), json!(0.5)])
+            .then("text", &[json!("#moments")]),
+    ]);
+    ink_is_there(&seen[0]["did"][0]);
+    let frame: u32 = seen[0]["did"][1]["frame"].as_str().unwrap().parse().unwrap();
+    assert!(
+        frame.abs_diff(number(20)) <= 6 && (frame - 100).is_multiple_of(3),
+        "{frame}"
+    );
+    assert!(seen[0]["did"][1]["when"].as_str().unwrap().starts_with("frame "));
+    assert!(seen[0]["did"][2].as_array().unwrap().len() > 2);
+    assert_eq!(seen[1]["did"][1]["chosen"], 0);
+    assert!(seen[2]["did"][0]["words"].as_str().unwrap().contains("nobody"));
+    assert_eq!(seen[2]["did"][1], json!(["No pictures of this person."]));
 }

@@ -13,11 +13,24 @@ use serde_json::json;
 /// Frames a second.
 pub const RATE: u32 = 30;
 
-/// A video of the run: its id, the place of its file, its frames.
+/// A video of the run: its id, what it is and where, its frames.
 pub struct Video {
     pub id: String,
+    pub kind: InputKind,
     pub path: PathBuf,
     pub frames: u32,
+}
+
+impl Video {
+    /// A video whose file is not there any more.
+    pub fn lost(id: &str, frames: u32) -> Self {
+        Self {
+            id: id.to_owned(),
+            kind: InputKind::Video,
+            path: "/nowhere/film.mp4".into(),
+            frames,
+        }
+    }
 }
 
 /// Writes a finished run, with the rows that `row` gives for a frame.
@@ -26,7 +39,7 @@ pub fn write(folder: &Path, videos: &[Video], row: impl Fn(&Video, u32) -> Row) 
     let inputs = videos.iter().map(|video| Input {
         id: id(video),
         path: video.path.clone(),
-        kind: InputKind::Video,
+        kind: video.kind,
         bytes: 1,
     });
     let settings = RunSettings {

@@ -26,15 +26,13 @@ const PAGE_MS: f64 = 2000.0;
 
 /// The first `long` videos are of ten minutes, the others short; the first `filmed` have a file.
 fn videos(long: usize, filmed: usize, film: &Path) -> Vec<Video> {
-    let video = |number: usize| Video {
-        id: format!("batch{}/video-{number:03}", number % 4),
-        path: if number < filmed {
-            film
-        } else {
-            Path::new("/nowhere/film.mp4")
+    let video = |number: usize| {
+        let frames = if number < long { LONG } else { 40 };
+        let mut video = Video::lost(&format!("batch{}/video-{number:03}", number % 4), frames);
+        if number < filmed {
+            video.path = film.to_owned();
         }
-        .to_owned(),
-        frames: if number < long { LONG } else { 40 },
+        video
     };
     (0..VIDEOS).map(video).collect()
 }

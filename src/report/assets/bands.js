@@ -199,7 +199,7 @@ abaw.bands = (video, colour) => {
     });
     if (labels) {
       list.push({
-        name: "label", height: 10, gap: 10,
+        name: "Label", height: 10, gap: 10,
         draw: (u, view, top, height) => expressionBand(u, view, (at) => labels.expression(at), top, height, false),
       });
     }

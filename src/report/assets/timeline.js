@@ -18,6 +18,7 @@ abaw.show = (video) => {
   let track = tracks[0];
   let chosen = 0; // place of the frame that is gone to
   let hovered = null; // place under the mouse
+  let view = { min: x[0], max: x[last] }; // what the charts show, or will once they are drawn again
 
   const clock = (seconds, digits) => {
     const sign = seconds < -1e-9 ? "−" : "";
@@ -76,7 +77,7 @@ abaw.show = (video) => {
   });
   const INCREMENTS = [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18000];
   const axisX = (show) => ({
-    show, stroke: () => colour("--soft"), font: "11px system-ui, sans-serif", size: show ? 30 : 0, space: 64,
+    show, stroke: () => colour("--soft"), font: "11px system-ui, sans-serif", size: show ? 30 : 0, space: 52,
     grid: { stroke: () => colour("--grid"), width: 1 }, ticks: { stroke: () => colour("--grid"), width: 1, size: 5 },
     ...(timed ? {
       incrs: INCREMENTS,
@@ -130,12 +131,14 @@ abaw.show = (video) => {
     affect: narrow() ? 170 : 200, rows: bands.heightOf(rowList) + 14, sure: 110,
   });
 
+  const head = stack.appendChild(document.createElement("div"));
+  head.className = "playhead";
   const data = curves();
   const charts = {
     affect: new uPlot(options(heights().affect, [-1.04, 1.04], [axisX(false), axisY([-1, -0.5, 0, 0.5, 1])], [
       {}, line("--valence"), line("--arousal"),
       line("--valence", { dash: [3, 3], width: 2 }), line("--arousal", { dash: [3, 3], width: 2 }),
-    ], { drawClear: [shade], draw: [bands.cutLines, markers] }), data.affect, stack),
+    ], { drawClear: [shade], draw: [bands.cutLines, markers, placeHead] }), data.affect, stack),
     rows: new uPlot(options(heights().rows, [0, 1], [axisX(false), { ...axisY([]), grid: { show: false } }], [
       {}, { paths: () => null, points: { show: false } },
     ], { draw: [(u) => bands.draw(u, rowList), bands.cutLines] }), data.rows, stack),
@@ -144,18 +147,16 @@ abaw.show = (video) => {
     ], { drawClear: [shade], draw: [bands.cutLines] }), data.sure, stack),
   };
   const all = Object.values(charts);
-  const head = stack.appendChild(document.createElement("div"));
-  head.className = "playhead";
 
   function zoomTo(from, to) {
     const least = Math.min(10 * step, end() - x[0] || step);
-    let width = Math.min(Math.max(to - from, least), end() - x[0] || step);
+    const width = Math.min(Math.max(to - from, least), end() - x[0] || step);
     const min = Math.max(x[0], Math.min(from, end() - width));
-    all.forEach((chart) => chart.setScale("x", { min, max: min + width }));
-    placeHead();
+    view = { min, max: min + width };
+    all.forEach((chart) => chart.setScale("x", { ...view }));
   }
   function zoomBy(factor, around) {
-    const { min, max } = charts.affect.scales.x;
+    const { min, max } = view;
     zoomTo(around - (around - min) * factor, around + (max - around) * factor);
   }
 
@@ -163,6 +164,7 @@ abaw.show = (video) => {
 
   function placeHead() {
     const { affect } = charts;
+    if (affect.scales.x.min === null) return; // not drawn yet
     const left = affect.valToPos(x[chosen], "x");
     const width = affect.bbox.width / devicePixelRatio;
     head.hidden = !(left >= -1 && left <= width + 1);
@@ -181,7 +183,7 @@ abaw.show = (video) => {
   // Goes to a frame; `from` says who asks, so that the overlay is not moved by itself.
   function goTo(at, from) {
     chosen = Math.min(Math.max(at, 0), last);
-    const { min, max } = charts.affect.scales.x;
+    const { min, max } = view;
     if (x[chosen] < min || x[chosen] > max) {
       zoomTo(x[chosen] - (max - min) / 2, x[chosen] + (max - min) / 2);
     }
