@@ -120,7 +120,7 @@ impl VideoFacts {
         let fps = footer.stream["fps"].as_f64().filter(|fps| *fps > 0.0);
         Self {
             seconds: first
-                .zip(times.last())
+                .zip(times.next_back())
                 .map(|(first, last)| last - first + fps.map_or(0.0, f64::recip)),
             cuts: footer.cuts.len(),
             fps,
