@@ -86,7 +86,10 @@ const abaw = (() => {
     for (const [first, count] of script.frames) {
       for (let nth = 0; nth < count; nth++) numbers.push(first + nth);
     }
-    if (!script.time) return { numbers, x: numbers.slice(), step: 1, timed: false };
+    if (!script.time) {
+      const apart = numbers.slice(1).map((number, at) => number - numbers[at]).sort((a, b) => a - b);
+      return { numbers, x: numbers.slice(), step: apart[apart.length >> 1] || 1, timed: false };
+    }
     const { start, step, tenths } = script.time;
     const after = tenths ? new Uint32Array(bytes(tenths).buffer) : null;
     const x = numbers.map((_, at) => start + (after ? after[at] / 1e4 : at * step));
