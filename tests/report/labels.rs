@@ -35,7 +35,7 @@ fn scores_are_those_of_evaluate_and_labels_are_drawn() {
             .then("text", &[json!(".halves > div:nth-child(2) .number")])
             .then("text", &[json!(".confusion tbody td:last-child")])
             .then("script", &[json!(
-                "return [...document.querySelectorAll('.curves polyline')].map((line) => line.points.length)"
+                "return [...document.querySelectorAll('.curves polyline')].map(({ points }) => [points.length, 1 - points[40].y / 80])"
             )])
     };
     let page = Job::new(&out.join("videos/two_people.html"), 1280)
@@ -72,7 +72,14 @@ fn scores_are_those_of_evaluate_and_labels_are_drawn() {
             .map(|frames| frames.parse::<u64>().unwrap())
             .sum::<u64>();
         assert_eq!(json!(frames), scores["frames"]["expression"]);
-        assert_eq!(did[4], json!(vec![81; 12]));
+        // The curve at the run's own threshold is the score.
+        let curves = did[4].as_array().unwrap();
+        assert_eq!(curves.len(), 12);
+        for (curve, score) in curves.iter().zip(scores["f1_au"].as_array().unwrap()) {
+            assert_eq!(curve[0], 81);
+            let (drawn, score) = (curve[1].as_f64().unwrap(), score.as_f64().unwrap());
+            assert!((drawn - score).abs() < 2e-3, "{drawn} for {score}");
+        }
     }
     ink_is_there(&seen[2]["did"][0]);
     labels_are_the_files(&seen[2]["did"][1]);
@@ -111,6 +118,51 @@ fn labels_are_the_files(seen: &Value) {
         })
         .collect();
     assert_eq!(seen[3], Value::Array(units));
+}
+
+/// Aff-Wild2 names two people of one video by their sides: each has a track of its own, with its labels.
+#[test]
+fn people_named_by_their_side_have_tracks() {
+    const COLUMNS: &str = "AU1,AU2,AU4,AU6,AU7,AU10,AU12,AU15,AU23,AU24,AU25,AU26";
+    let folder = tempfile::tempdir().unwrap();
+    let labels = folder.path().join("AU_Detection_Challenge");
+    std::fs::create_dir(&labels).unwrap();
+    for (side, first) in [("left", 1), ("right", 0)] {
+        let line = format!("{first},0,0,0,0,0,0,0,0,0,0,1\n");
+        let text = format!("{COLUMNS}\n{}", line.repeat(120));
+        std::fs::write(labels.join(format!("two_people_{side}.txt")), text).unwrap();
+    }
+    let out = folder.path().join("out");
+    let done = report(&real_run(), &out, Some(&labels));
+    assert!(done.status.success(), "{}", errors(&done));
+    let first_unit = "return [abaw.timeline.track.labels?.unit(5, 0) ?? null, abaw.timeline.track.labels?.valence(5) ?? null]";
+    let page = Job::new(&out.join("videos/two_people.html"), 1280)
+        .then(
+            "script",
+            &[json!(
+                "return [...document.getElementById('person').options].map((one) => one.textContent.split(' (')[0])"
+            )],
+        )
+        .then("script", &[json!(first_unit)])
+        .then("person", &[json!(3)])
+        .then("script", &[json!(first_unit)])
+        .then("person", &[json!(4)])
+        .then("script", &[json!(first_unit)])
+        .then("ink", &[]);
+    let seen = look(vec![page]);
+    let did = &seen[0]["did"];
+    let names = [
+        "Subject",
+        "Person 0",
+        "Person 1",
+        "two_people_left",
+        "two_people_right",
+    ];
+    assert_eq!(strings(&did[0]), names);
+    assert_eq!(did[1], json!([null, null]));
+    assert_eq!(did[3], json!([true, null]));
+    assert_eq!(did[5], json!([false, null]));
+    ink_is_there(&did[6]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod made_up;
 mod pages;
 mod size;
 mod stills;
+mod weights;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
