@@ -3,11 +3,6 @@
 abaw.reading = (video, place) => {
   const { expressions, units } = video;
   const TRAIL = 24;
-  const svg = (name, attributes) => {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    return element;
-  };
   const html = (name, className, ...children) => {
     const element = document.createElement(name);
     element.className = className;
@@ -18,15 +13,7 @@ abaw.reading = (video, place) => {
   const percent = (value) => (value === null ? "-" : `${Math.round(value * 100)} %`);
 
   // The plane of valence and arousal, the last frames as a trail.
-  const plane = svg("svg", { viewBox: "-1.08 -1.08 2.16 2.16", class: "circumplex", "aria-hidden": "true" });
-  plane.append(
-    svg("rect", { x: -1, y: -1, width: 2, height: 2, class: "ground" }),
-    svg("path", { d: "M0-1V1M-1 0H1", class: "cross" }),
-    svg("circle", { r: 1, class: "cross" }),
-  );
-  const trail = plane.appendChild(svg("polyline", { class: "trail-line" }));
-  const label = plane.appendChild(svg("circle", { r: 0.06, class: "label-dot" }));
-  const dot = plane.appendChild(svg("circle", { r: 0.07, class: "dot" }));
+  const [trail, label, dot] = [".trail-line", ".label-dot", ".dot"].map((part) => place.querySelector(part));
   const valence = html("dd", "");
   const arousal = html("dd", "");
   const score = html("dd", "");
@@ -42,8 +29,8 @@ abaw.reading = (video, place) => {
   };
   const bars = expressions.map((name, at) => bar(name, `e${at}`));
   const chips = units.map((number) => bar(`AU${number}`, ""));
+  place.querySelector(".reading-top").append(facts);
   place.append(
-    html("div", "reading-top", plane, facts),
     html("ul", "bars small", ...bars.map((one) => one.row)),
     html("ul", "bars small units", ...chips.map((one) => one.row)),
   );
