@@ -11,7 +11,7 @@ ABAW = target/release/abaw
 SAMPLES = sample_data/astronaut.mp4 sample_data/two_people.mp4 sample_data/carphone.mp4
 
 .DEFAULT_GOAL = help
-.PHONY: help annotate test lint fuzz build setup packages libtorch detector samples test-packages clean
+.PHONY: help annotate test lint fuzz build setup packages libtorch detector samples test-packages browser picture clean
 
 help: ## print this list
 	@echo 'make annotate    is where to start. All targets:'
@@ -40,7 +40,7 @@ fuzz: packages libtorch ## search for bytes that break a parser, FUZZ_SECONDS=60
 build: packages libtorch ## build target/release/abaw
 	cargo build --release
 
-setup: packages libtorch detector samples test-packages ## only install and fetch what the other targets need
+setup: packages libtorch detector samples test-packages browser ## only install and fetch what the other targets need
 
 packages: ## install the Debian packages (root or sudo)
 	@setup/packages.sh
@@ -56,6 +56,12 @@ samples: packages ## fetch and make the sample clips that are not in the reposit
 
 test-packages: packages ## fetch DuckDB, pandas and pyarrow for the tests
 	@setup/test-packages.sh
+
+browser: packages ## install Chromium and fetch Selenium for the tests of the report's pages
+	@setup/browser.sh
+
+picture: build detector samples browser ## make docs/report.png, the picture in the README
+	@docs/make_picture.sh
 
 clean: ## remove what was built and fetched here; runs/ and the machine-wide cache stay
 	rm -rf target .deps

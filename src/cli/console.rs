@@ -173,7 +173,7 @@ impl Progress {
 
     /// Clears the bar, and says how far the run has come.
     pub fn end(&self, stop: &Stop) {
-        self.bar.finish_and_clear();
+        self.clear();
         self.print_line();
         if stop.asked() {
             tracing::warn!(
@@ -181,6 +181,11 @@ impl Progress {
                 self.frames
             );
         }
+    }
+
+    /// Clears the bar.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
     }
 
     /// Frames annotated so far.

@@ -7,6 +7,7 @@ mod evaluate;
 mod merge;
 mod plan;
 mod postprocess;
+mod report;
 mod submit;
 mod summary;
 mod train;
@@ -56,6 +57,7 @@ enum Command {
     Evaluate(evaluate::Arguments),
     Tune(tune::Arguments),
     Train(train::Arguments),
+    Report(report::Arguments),
     Weights(weights::Arguments),
     Doctor(doctor::Arguments),
 }
@@ -73,6 +75,7 @@ pub fn run() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Tune(arguments) => tune::run(arguments),
         Command::Train(arguments) => train::run(arguments, &console),
+        Command::Report(arguments) => report::run(arguments, &console),
         Command::Weights(arguments) => weights::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
     };

@@ -82,6 +82,11 @@ impl RunReader {
         })
     }
 
+    /// The folder of the run.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
     /// The plan of the run.
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -133,7 +138,7 @@ impl RunReader {
     }
 
     fn finished(&self, video: &str, columns: Columns) -> Result<Option<SubjectTable>, PredictionsError> {
-        let Some((path, input, rule)) = self.table(video) else {
+        let Some((path, input, rule)) = self.table_named(video) else {
             return Ok(None);
         };
         // For another subject the final numbers are made anew, so they need not be read.
@@ -157,13 +162,23 @@ impl RunReader {
         }))
     }
 
+    /// All rows of an input's table.
+    ///
+    /// # Errors
+    /// As [`RunReader::subject`]; there must be a table.
+    pub fn table(&self, id: &VideoId) -> Result<(Vec<Row>, Footer), PredictionsError> {
+        let (rows, footer) = table::read(&self.folder.table(id))?;
+        self.check_settings(id, &footer)?;
+        Ok((rows, footer))
+    }
+
     /// What is said of a video's subject before any post-processing, blended with other runs if the plan
     /// asks for it, and the input that it is of; `None` if the run has no table of a video of this name.
     ///
     /// # Errors
     /// As [`RunReader::subject`]; a table whose frames do not ascend.
     pub fn raw_series(&self, video: &str) -> Result<Option<(VideoId, Series)>, PredictionsError> {
-        let Some((path, input, rule)) = self.table(video) else {
+        let Some((path, input, rule)) = self.table_named(video) else {
             return Ok(None);
         };
         let (mut rows, footer) = table::read_columns(&path, Columns::Raw)?;
@@ -193,7 +208,7 @@ impl RunReader {
     /// # Errors
     /// A table that cannot be read, or whose raw columns are not of the plan's settings and weights.
     pub fn raw_rows(&self, video: &str) -> Result<Option<Vec<Row>>, PredictionsError> {
-        let Some((path, input, rule)) = self.table(video) else {
+        let Some((path, input, rule)) = self.table_named(video) else {
             return Ok(None);
         };
         let (mut rows, footer) = table::read_columns(&path, Columns::Raw)?;
@@ -213,7 +228,7 @@ impl RunReader {
     }
 
     /// The table that holds a video of this name.
-    fn table(&self, video: &str) -> Option<(PathBuf, &PlannedInput, Option<SubjectRule>)> {
+    fn table_named(&self, video: &str) -> Option<(PathBuf, &PlannedInput, Option<SubjectRule>)> {
         let (input, rule) = self.input_named(video)?;
         let path = self.folder.table(&input.id);
         path.exists().then_some((path, input, rule))

@@ -32,58 +32,74 @@ impl F1Counts {
     }
 }
 
+/// How often frames of each expression were taken for which: `[label][prediction]`, class order; the last
+/// column counts those without a prediction.
+pub type Confusion = [[u64; EXPRESSIONS + 1]; EXPRESSIONS];
+
 /// The counts of every expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ExpressionTally {
-    classes: [F1Counts; EXPRESSIONS],
-    frames: u64,
-    unanswered: u64,
+    confusion: Confusion,
 }
 
 impl ExpressionTally {
     /// Counts one annotated frame; no prediction counts as a class of its own, so as a miss.
     pub fn add(&mut self, label: Expression, prediction: Option<Expression>) {
-        self.frames += 1;
-        self.unanswered += u64::from(prediction.is_none());
-        for (counts, class) in self.classes.iter_mut().zip(Expression::ALL) {
-            counts.add(label == class, prediction == Some(class));
-        }
+        let column = prediction.map_or(EXPRESSIONS, Expression::index);
+        self.confusion[label.index()][column] += 1;
     }
 
     /// Adds the frames of another tally.
     pub fn merge(&mut self, other: &Self) {
-        for (counts, more) in self.classes.iter_mut().zip(&other.classes) {
-            counts.merge(more);
+        let counts = self.confusion.as_flattened_mut().iter_mut();
+        for (count, more) in counts.zip(other.confusion.as_flattened()) {
+            *count += more;
         }
-        self.frames += other.frames;
-        self.unanswered += other.unanswered;
+    }
+
+    /// What was taken for what.
+    pub fn confusion(&self) -> &Confusion {
+        &self.confusion
     }
 
     /// Annotated frames.
     pub fn frames(&self) -> u64 {
-        self.frames
+        self.confusion.as_flattened().iter().sum()
     }
 
     /// Annotated frames without a prediction.
     pub fn unanswered(&self) -> u64 {
-        self.unanswered
+        self.confusion.iter().map(|row| row[EXPRESSIONS]).sum()
+    }
+
+    fn counts(&self, class: usize) -> F1Counts {
+        let true_positives = self.confusion[class][class];
+        let labelled: u64 = self.confusion[class].iter().sum();
+        let predicted: u64 = self.confusion.iter().map(|row| row[class]).sum();
+        F1Counts {
+            true_positives,
+            false_positives: predicted - true_positives,
+            false_negatives: labelled - true_positives,
+        }
     }
 
     /// F1 of each expression in class order, 0 where undefined.
     pub fn f1(&self) -> [f64; EXPRESSIONS] {
-        self.classes.map(|counts| counts.f1().unwrap_or(0.0))
+        std::array::from_fn(|class| self.counts(class).f1().unwrap_or(0.0))
     }
 
     /// The mean F1 of all 8; `None` without any prediction.
     pub fn score(&self) -> Option<f64> {
         let sum: f64 = self.f1().iter().sum();
-        (self.frames > self.unanswered).then(|| sum / EXPRESSIONS as f64)
+        (self.frames() > self.unanswered()).then(|| sum / EXPRESSIONS as f64)
     }
 
     /// The mean F1 of the expressions that occur in labels or predictions (scikit-learn's macro F1);
     /// `None` if none does.
     pub fn macro_of_occurring(&self) -> Option<f64> {
-        let defined: Vec<f64> = self.classes.iter().filter_map(F1Counts::f1).collect();
+        let defined: Vec<f64> = (0..EXPRESSIONS)
+            .filter_map(|class| self.counts(class).f1())
+            .collect();
         (!defined.is_empty()).then(|| defined.iter().sum::<f64>() / defined.len() as f64)
     }
 }

@@ -11,7 +11,7 @@ mod worst;
 
 pub use bootstrap::{Interval, Intervals, ReportIntervals, interval, intervals};
 pub use concordance::{Concordance, ValenceArousalTally};
-pub use f1::{ActionUnitTally, ExpressionTally, F1Counts};
+pub use f1::{ActionUnitTally, Confusion, ExpressionTally, F1Counts};
 pub use worst::{VideoCost, worst_first};
 
 use crate::labels::{ACTION_UNITS, EXPRESSIONS, Expression, ValenceArousal};

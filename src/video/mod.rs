@@ -18,6 +18,7 @@ mod orientation;
 mod reader;
 mod settings;
 mod source;
+mod still;
 mod truncation;
 mod watch;
 
@@ -28,6 +29,7 @@ pub use error::{VideoError, VideoFault};
 pub use facts::{StreamFacts, probe};
 pub use reader::{Frame, VideoReader};
 pub use settings::VideoSettings;
+pub use still::Stills;
 
 use ffmpeg_next as ffmpeg;
 

@@ -82,12 +82,41 @@ impl VideoReader {
         self.damage
     }
 
+    /// The first frame from here on that is shown at `time_s` or later, those before it left out
+    /// unconverted; `None` at the end. Where frames have no times, the next frame.
+    pub(super) fn skip_to(&mut self, time_s: f64) -> Result<Option<Frame>, VideoError> {
+        self.source.watch.restart();
+        loop {
+            match self.receive() {
+                Ok(true) if self.time_s().is_some_and(|time| time < time_s) => {}
+                Ok(true) => return self.take_frame().map(Some).map_err(|fault| fault.at(&self.path)),
+                Ok(false) => return Ok(None),
+                Err(fault) => return Err(fault.at(&self.path)),
+            }
+        }
+    }
+
+    /// Goes back or on to the last key frame at or before a time. The numbers of the frames that follow
+    /// mean nothing.
+    pub(super) fn seek(&mut self, time_s: f64) -> Result<(), VideoError> {
+        self.source.watch.restart();
+        self.source.seek(time_s).map_err(|fault| fault.at(&self.path))
+    }
+
     fn decode(&mut self) -> Result<Option<Frame>, VideoFault> {
+        match self.receive()? {
+            true => self.take_frame().map(Some),
+            false => self.end().map(|()| None),
+        }
+    }
+
+    /// Decodes the next frame; false at the end.
+    fn receive(&mut self) -> Result<bool, VideoFault> {
         loop {
             match self.source.decoder.receive_frame(&mut self.decoded) {
-                Ok(()) => return self.take_frame().map(Some),
+                Ok(()) => return Ok(true),
                 Err(Error::Other { errno: libc::EAGAIN }) => self.feed()?,
-                Err(Error::Eof) => return self.end().map(|()| None),
+                Err(Error::Eof) => return Ok(false),
                 error => self.note_refused(error)?,
             }
             self.source.watch.check()?;
@@ -136,9 +165,14 @@ impl VideoReader {
         self.frames += 1;
         Ok(Frame {
             index: FrameIndex::new(self.frames).ok_or(Error::Bug)?,
-            time_s: decoded.pts().map(|ticks| ticks as f64 * self.source.tick_s),
+            time_s: self.time_s(),
             picture,
         })
+    }
+
+    /// When the decoded frame is shown.
+    fn time_s(&self) -> Option<f64> {
+        self.decoded.pts().map(|ticks| ticks as f64 * self.source.tick_s)
     }
 
     fn end(&mut self) -> Result<(), VideoFault> {

@@ -102,6 +102,14 @@ impl Source {
         }
     }
 
+    /// Goes to the last key frame at or before a time on the file's own clock. Packets from there on follow.
+    pub fn seek(&mut self, time_s: f64) -> Result<(), VideoFault> {
+        let ticks = (time_s * f64::from(ffmpeg::ffi::AV_TIME_BASE)).floor() as i64;
+        self.input.seek(ticks, ..ticks)?;
+        self.decoder.flush();
+        Ok(())
+    }
+
     /// Whether the file ended before its video, given that there are no more packets.
     pub fn ended_early(&self) -> bool {
         self.input

@@ -1,0 +1,62 @@
+//! `abaw report`: a run as web pages.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use abaw::affwild2::Labels;
+use abaw::report::{self, Written};
+use clap::Args;
+
+use super::console::Console;
+use super::{CommandResult, EXIT_DONE, EXIT_SOME_FAILED};
+
+/// Write a run as web pages that open from disk: an overview, and a timeline for each video.
+///
+/// Pictures of faces are cut from the videos where they still are. A video that `abaw render` put at
+/// RUN/overlay/<id>.mp4 is shown beside its timeline.
+#[derive(Args)]
+pub struct Arguments {
+    /// Folder of the run.
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// Folder for the pages: new, empty, or one with a report in it. Open its index.html.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Show predictions over labels, and scores: MTL annotations, one video's label file, or a folder of those,
+    /// as `abaw evaluate` takes.
+    #[arg(long, value_name = "PATH")]
+    labels: Option<PathBuf>,
+}
+
+/// Reports.
+pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
+    let run = report::open(&arguments.run)?;
+    let labels = arguments.labels.as_deref().map(Labels::read).transpose()?;
+    let mut progress = console.progress(run.plan().inputs.len() as u64);
+    let written = report::write(&run, labels.as_ref(), &arguments.out, &mut |event| {
+        progress.see(event)
+    });
+    progress.clear();
+    let written = written?;
+    warn(&written);
+    println!(
+        "{} videos with a timeline, {} pictures of faces ({:.1} s): {}",
+        written.pages,
+        written.thumbnails,
+        progress.seconds(),
+        arguments.out.join("index.html").display()
+    );
+    let whole = written.unreadable == 0;
+    Ok(ExitCode::from(if whole { EXIT_DONE } else { EXIT_SOME_FAILED }))
+}
+
+fn warn(written: &Written) {
+    if let Some(first) = written.without_pictures.first() {
+        let more = written.without_pictures.len();
+        tracing::warn!("{more} videos lack pictures of faces, their pages say why; the first: {first}");
+    }
+    if let Some(first) = written.unknown_labels.first() {
+        let more = written.unknown_labels.len();
+        tracing::warn!("{more} labelled videos are not in the run: {first} first");
+    }
+}

@@ -1,0 +1,193 @@
+//! What the overview says of a video, and of all together.
+
+use crate::engine::{Status, VideoSummary};
+use crate::labels::{ACTION_UNITS, EXPRESSIONS};
+use crate::metrics::Scores;
+use crate::report::folder::slug;
+use crate::table::{Footer, Row};
+
+/// Cells a side of the valence and arousal plane.
+pub const CELLS: usize = 21;
+
+/// A line of the table of videos.
+#[derive(Debug, Clone)]
+pub struct VideoEntry {
+    pub summary: VideoSummary,
+    /// Its name as a file.
+    pub slug: String,
+    /// Why its table cannot be read, though it was written once.
+    pub unreadable: Option<String>,
+    pub facts: Option<VideoFacts>,
+    /// On labels, if there are some.
+    pub scores: Option<Scores>,
+}
+
+/// The numbers of a table in brief. Affect is that of the video's subject, in frames where its face was seen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VideoFacts {
+    /// From the first frame to the end of the last; none where frames have no times.
+    pub seconds: Option<f64>,
+    pub cuts: usize,
+    /// Frames a second, as the container says.
+    pub fps: Option<f64>,
+    /// Pixels of the upright frame.
+    pub size: Option<(u64, u64)>,
+    pub affect: AffectSums,
+}
+
+/// Sums over frames.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AffectSums {
+    /// Frames with valence and arousal, and the sums of both.
+    pub points: u64,
+    pub valence: f64,
+    pub arousal: f64,
+    /// Frames by the cell of the plane that they lie in: `[arousal][valence]`, from -1 up.
+    pub plane: [[u64; CELLS]; CELLS],
+    /// Frames by expression.
+    pub expressions: [u64; EXPRESSIONS],
+    /// Frames with decisions on action units, and in how many each is active.
+    pub decided: u64,
+    pub action_units: [u64; ACTION_UNITS],
+}
+
+impl VideoEntry {
+    /// What the run's summary says.
+    pub fn new(summary: &VideoSummary) -> Self {
+        Self {
+            slug: slug(&summary.id),
+            summary: summary.clone(),
+            unreadable: None,
+            facts: None,
+            scores: None,
+        }
+    }
+
+    /// The video's name.
+    pub fn id(&self) -> &str {
+        self.summary.id.as_str()
+    }
+
+    /// Why there is no page of it, if there is none.
+    pub fn failure(&self) -> Option<String> {
+        let recorded = self
+            .summary
+            .failure
+            .as_ref()
+            .filter(|_| self.summary.status == Status::Failed);
+        recorded
+            .map(|failure| format!("{}: {}", failure.stage.name(), failure.error))
+            .or_else(|| self.unreadable.clone())
+    }
+
+    /// What was broken in the file, in words; none for a sound one.
+    pub fn damage(&self) -> Option<String> {
+        let damage = self.summary.damage.as_object()?;
+        let said: Vec<String> = damage
+            .iter()
+            .filter_map(|(name, value)| {
+                let name = name.replace('_', " ");
+                match value {
+                    serde_json::Value::Bool(true) => Some(name),
+                    serde_json::Value::Number(count) if count.as_f64() != Some(0.0) => {
+                        Some(format!("{count} {name}"))
+                    }
+                    serde_json::Value::Array(items) if !items.is_empty() => {
+                        Some(format!("{} {name}", items.len()))
+                    }
+                    _ => None,
+                }
+            })
+            .collect();
+        (!said.is_empty()).then(|| said.join(", "))
+    }
+
+    /// Seconds of work, all stages.
+    pub fn work_seconds(&self) -> f64 {
+        self.summary.seconds.values().sum()
+    }
+}
+
+impl VideoFacts {
+    /// Reads a table.
+    pub fn of(rows: &[Row], footer: &Footer) -> Self {
+        let mut affect = AffectSums::default();
+        rows.iter()
+            .filter(|row| row.subject && row.sighting.is_face())
+            .for_each(|row| affect.add(row));
+        let mut times = rows.iter().filter_map(|row| row.time_s);
+        let first = times.next();
+        let fps = footer.stream["fps"].as_f64().filter(|fps| *fps > 0.0);
+        Self {
+            seconds: first
+                .zip(times.next_back())
+                .map(|(first, last)| last - first + fps.map_or(0.0, f64::recip)),
+            cuts: footer.cuts.len(),
+            fps,
+            size: footer.stream["width"]
+                .as_u64()
+                .zip(footer.stream["height"].as_u64()),
+            affect,
+        }
+    }
+}
+
+impl Default for AffectSums {
+    fn default() -> Self {
+        Self {
+            points: 0,
+            valence: 0.0,
+            arousal: 0.0,
+            plane: [[0; CELLS]; CELLS],
+            expressions: [0; EXPRESSIONS],
+            decided: 0,
+            action_units: [0; ACTION_UNITS],
+        }
+    }
+}
+
+impl AffectSums {
+    fn add(&mut self, row: &Row) {
+        if let Some(point) = row.result.affect.valence_arousal {
+            self.points += 1;
+            self.valence += f64::from(point.valence);
+            self.arousal += f64::from(point.arousal);
+            self.plane[cell(point.arousal)][cell(point.valence)] += 1;
+        }
+        if let Some(expression) = row.result.expression {
+            self.expressions[expression.index()] += 1;
+        }
+        if let Some(units) = row.result.action_units {
+            self.decided += 1;
+            for (count, active) in self.action_units.iter_mut().zip(units) {
+                *count += u64::from(active);
+            }
+        }
+    }
+
+    /// Adds those of another video.
+    pub fn merge(&mut self, other: &Self) {
+        self.points += other.points;
+        self.valence += other.valence;
+        self.arousal += other.arousal;
+        self.decided += other.decided;
+        let sums = self.plane.as_flattened_mut().iter_mut();
+        let sums = sums.chain(&mut self.expressions).chain(&mut self.action_units);
+        let more = other.plane.as_flattened().iter();
+        for (sum, more) in sums.zip(more.chain(&other.expressions).chain(&other.action_units)) {
+            *sum += more;
+        }
+    }
+
+    /// Mean valence and arousal.
+    pub fn means(&self) -> Option<(f64, f64)> {
+        let points = self.points as f64;
+        (self.points > 0).then(|| (self.valence / points, self.arousal / points))
+    }
+}
+
+/// The cell of a coordinate in [-1, 1].
+fn cell(coordinate: f32) -> usize {
+    let place = (coordinate + 1.0) / 2.0 * CELLS as f32;
+    (place.max(0.0) as usize).min(CELLS - 1)
+}

@@ -1,0 +1,120 @@
+//! Which moments of a video are shown as pictures.
+
+use super::track::{Track, Tracks};
+use crate::face::{BoundingBox, PersonId};
+use crate::frame::FrameIndex;
+use crate::labels::{Affect, Expression};
+use crate::table::Row;
+
+/// Tracks with pictures, those with most faces first; the subject always.
+const TRACKS: usize = 6;
+/// Expressions with a picture a track, the most frequent first.
+const EXPRESSIONS_SHOWN: usize = 4;
+/// An expression must hold in so many of a hundred frames to be shown.
+const LEAST_PERCENT: usize = 1;
+
+/// A face worth looking at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moment {
+    /// Place of the track.
+    pub track: usize,
+    /// Place of the frame.
+    pub place: usize,
+    pub frame: FrameIndex,
+    pub time_s: Option<f64>,
+    pub person: Option<PersonId>,
+    /// Where the face is; none for crops, which are all face.
+    pub face: Option<BoundingBox>,
+    /// Why: `most positive`, `Happiness`, ...
+    pub what: String,
+}
+
+impl Moment {
+    /// The file name of its picture.
+    pub fn picture_name(&self) -> String {
+        let person = self.person.map_or(0, |person| person.0);
+        format!("{:07}-{person}.jpg", self.frame.number())
+    }
+}
+
+/// The extremes of valence and arousal, and the surest frame of each frequent expression: by track, then by frame.
+/// Only frames in which the face was seen; a frame that is several things is shown once.
+pub fn choose(tracks: &Tracks) -> Vec<Moment> {
+    let mut largest: Vec<usize> = (1..tracks.tracks.len()).collect();
+    largest.sort_by_key(|&track| std::cmp::Reverse(tracks.tracks[track].seen()));
+    largest.truncate(TRACKS - 1);
+    largest.sort_unstable();
+    let shown = std::iter::once(0).chain(largest);
+    shown
+        .flat_map(|track| of_track(track, &tracks.tracks[track]))
+        .collect()
+}
+
+fn of_track(number: usize, track: &Track) -> Vec<Moment> {
+    let mut moments: Vec<Moment> = Vec::new();
+    let mut add = |found: Option<(usize, &Row)>, what: &str| {
+        let Some((place, row)) = found else { return };
+        match moments.iter_mut().find(|moment| moment.place == place) {
+            Some(moment) => moment.what += &format!(", {}", what.to_lowercase()),
+            None => moments.push(Moment {
+                track: number,
+                place,
+                frame: row.frame,
+                time_s: row.time_s,
+                person: row.person,
+                face: row.sighting.place().map(|(face, _)| face),
+                what: what.to_owned(),
+            }),
+        }
+    };
+    let mut frequent: Vec<(usize, Expression)> = Expression::ALL
+        .into_iter()
+        .map(|class| (frames_of(track, class), class))
+        .filter(|(frames, _)| *frames > 0 && frames * 100 >= track.seen() * LEAST_PERCENT)
+        .collect();
+    frequent.sort_by_key(|(frames, _)| std::cmp::Reverse(*frames));
+    for (_, class) in frequent.into_iter().take(EXPRESSIONS_SHOWN) {
+        let surest = highest(
+            track,
+            |affect| Some(affect.expression?[class.index()]),
+            Some(class),
+        );
+        add(surest, class.name());
+    }
+    let valence = |affect: Affect| affect.valence_arousal.map(|point| point.valence);
+    let arousal = |affect: Affect| affect.valence_arousal.map(|point| point.arousal);
+    add(highest(track, valence, None), "Most positive");
+    add(
+        highest(track, |affect| Some(-valence(affect)?), None),
+        "Most negative",
+    );
+    add(highest(track, arousal, None), "Most aroused");
+    add(highest(track, |affect| Some(-arousal(affect)?), None), "Calmest");
+    moments.sort_by_key(|moment| moment.place);
+    moments
+}
+
+fn frames_of(track: &Track, class: Expression) -> usize {
+    let rows = track.rows();
+    rows.filter(|(_, row)| row.sighting.is_face() && row.result.expression == Some(class))
+        .count()
+}
+
+/// The first of the rows with a face, and with an expression if one is given, in which `value` is highest.
+fn highest(
+    track: &Track,
+    value: impl Fn(Affect) -> Option<f32>,
+    class: Option<Expression>,
+) -> Option<(usize, &Row)> {
+    let mut best: Option<(f32, (usize, &Row))> = None;
+    for (place, row) in track.rows() {
+        let counts = row.sighting.is_face() && (class.is_none() || row.result.expression == class);
+        let Some(value) = value(row.result.affect).filter(|_| counts) else {
+            continue;
+        };
+        if best.is_none_or(|(most, _)| value > most) {
+            best = Some((value, (place, row)));
+        }
+    }
+    best.map(|(_, found)| found)
+}

@@ -1,0 +1,96 @@
+//! A run beside labels: which labels a video has, and how good the run is on them.
+
+use std::collections::HashMap;
+
+use super::ReportError;
+use crate::affwild2::{FrameLabel, LabelRow, Labels};
+use crate::engine::{self, Evaluation, RunReader, VideoId};
+use crate::frame::FrameIndex;
+use crate::metrics::{Scores, Tally};
+
+/// Labels, sorted by the videos of a run, and the run's scores on them.
+pub struct LabelledRun<'a> {
+    evaluation: Evaluation,
+    by_video: HashMap<VideoId, Vec<VideoLabels<'a>>>,
+}
+
+/// The labels of one person of a video.
+pub struct VideoLabels<'a> {
+    /// As the labels call it.
+    pub name: &'a str,
+    /// They are of the rows that speak for the video, rather than of a person on one side.
+    pub is_subject: bool,
+    rows: Vec<&'a LabelRow>,
+}
+
+impl<'a> LabelledRun<'a> {
+    /// Scores the run as [`engine::evaluate`] does.
+    ///
+    /// # Errors
+    /// A table that cannot be read; labels of which the run has no video at all.
+    pub fn new(run: &RunReader, labels: &'a Labels) -> Result<Self, ReportError> {
+        let evaluation = engine::evaluate(run, labels)?;
+        if evaluation.videos.is_empty() {
+            return Err(ReportError::OtherLabels {
+                first: evaluation.unknown.first().cloned().unwrap_or_default(),
+                videos: evaluation.unknown.len(),
+            });
+        }
+        let mut by_video: HashMap<VideoId, Vec<VideoLabels>> = HashMap::new();
+        for (name, rows) in labels.by_video() {
+            if let Some((input, rule)) = run.input_named(name) {
+                by_video.entry(input.id.clone()).or_default().push(VideoLabels {
+                    name,
+                    is_subject: rule.is_none(),
+                    rows,
+                });
+            }
+        }
+        Ok(Self { evaluation, by_video })
+    }
+
+    /// The labels of a video, one person each.
+    pub fn of(&self, id: &VideoId) -> impl Iterator<Item = &VideoLabels<'a>> {
+        self.by_video.get(id).into_iter().flatten()
+    }
+
+    /// The scores of a video, all its labelled persons together, one mask a task.
+    pub fn scores_of(&self, id: &VideoId) -> Option<Scores> {
+        let of_it = self.evaluation.videos.iter().filter(|video| video.input == *id);
+        let tally = Tally::merged(of_it.map(|video| &video.tally));
+        (tally != Tally::default()).then(|| tally.per_task.scores())
+    }
+
+    /// Over all videos.
+    pub fn tally(&self) -> Tally {
+        self.evaluation.tally()
+    }
+
+    /// One tally an input, for draws of videos.
+    pub fn by_input(&self) -> Vec<Tally> {
+        self.evaluation.by_input()
+    }
+
+    /// Videos scored.
+    pub fn videos(&self) -> usize {
+        self.evaluation.videos.len()
+    }
+
+    /// Labelled videos that the run knows nothing of.
+    pub fn unknown(&self) -> Vec<String> {
+        self.evaluation.unknown.clone()
+    }
+}
+
+impl VideoLabels<'_> {
+    /// A label a frame of the video; of a frame that is labelled twice the last.
+    pub fn by_place(&self, frames: &[FrameIndex]) -> Vec<FrameLabel> {
+        let mut labels = vec![FrameLabel::default(); frames.len()];
+        for row in &self.rows {
+            if let Ok(place) = frames.binary_search(&row.frame) {
+                labels[place] = row.label;
+            }
+        }
+        labels
+    }
+}

@@ -1,0 +1,92 @@
+//! What is known of a run's weights.
+
+use std::path::{Path, PathBuf};
+
+use crate::engine::{Plan, UNTRAINED};
+use crate::model::weights::Summary;
+use crate::table::WeightsRecord;
+
+/// A network's weights as the run records them, and their card.
+#[derive(Debug)]
+pub struct WeightsCard {
+    pub record: WeightsRecord,
+    /// The card's lines: name and text. Or why it cannot be shown.
+    pub card: Result<Vec<(&'static str, String)>, String>,
+}
+
+impl WeightsCard {
+    pub fn is_untrained(&self) -> bool {
+        self.record.weights == UNTRAINED
+    }
+}
+
+/// Whether numbers of a run mean nothing.
+pub fn untrained(records: &[WeightsRecord]) -> bool {
+    records.iter().any(|record| record.weights == UNTRAINED)
+}
+
+/// The cards of a run's weights, read from the files that its plan names, if those are still the same.
+pub fn cards(plan: &Plan, records: &[WeightsRecord]) -> Vec<WeightsCard> {
+    let model = &plan.settings.pipeline.model;
+    let mut files: Vec<PathBuf> = model
+        .networks()
+        .into_iter()
+        .map(|member| member.weights)
+        .collect();
+    files.extend(model.detector_weights.clone());
+    let card = |record: &WeightsRecord| {
+        if record.role == "detector" {
+            return Err("a face detector has none".to_owned());
+        }
+        let Some(sha256) = &record.sha256 else {
+            return Err("a seeded initialisation, no file".to_owned());
+        };
+        let named = |file: &&PathBuf| {
+            file.file_name()
+                .is_some_and(|name| record.source == *name.to_string_lossy())
+        };
+        let file = files.iter().find(named);
+        let file = file.ok_or_else(|| "its file is not named in the plan".to_owned())?;
+        lines(file, sha256)
+    };
+    records
+        .iter()
+        .map(|record| WeightsCard {
+            record: record.clone(),
+            card: card(record),
+        })
+        .collect()
+}
+
+fn lines(file: &Path, sha256: &str) -> Result<Vec<(&'static str, String)>, String> {
+    let summary = Summary::of(file).map_err(|error| error.to_string())?;
+    if summary.sha256 != sha256 {
+        return Err(format!(
+            "{}: another file by now (its sha256 differs)",
+            file.display()
+        ));
+    }
+    let card = summary.card;
+    let numbers = |three: [f32; 3]| three.map(|number| number.to_string()).join(", ");
+    Ok(vec![
+        ("Architecture", summary.architecture),
+        ("Tasks", summary.tasks.join(", ").replace('_', " ")),
+        ("Parameters", super::format::count(summary.parameters as u64)),
+        (
+            "Input",
+            format!(
+                "112 x 112 RGB, mean {}, deviation {}",
+                numbers(card.normalisation.mean),
+                numbers(card.normalisation.std)
+            ),
+        ),
+        ("Alignment", card.alignment.to_string()),
+        ("Source", card.source),
+        ("Licence", card.licence.unwrap_or_else(|| "not stated".to_owned())),
+        (
+            "Calibration",
+            card.calibration
+                .unwrap_or_else(|| "none: thresholds are 0.5".to_owned()),
+        ),
+    ])
+}

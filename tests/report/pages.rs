@@ -1,0 +1,174 @@
+//! What a person sees and does, at the width of a desk and of a phone.
+
+use serde_json::{Value, json};
+
+use crate::browser::{Job, look};
+use crate::{errors, real_run, report};
+
+/// Of `two_people.mp4` and `astronaut.mp4` in frames.
+const ASTRONAUT_FRAMES: f64 = 250.0;
+
+#[test]
+fn a_real_run_at_a_desk_and_on_a_phone() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("report");
+    let done = report(&real_run(), &out, None);
+    assert!(done.status.success(), "{}", errors(&done));
+
+    let (index, page) = (out.join("index.html"), out.join("videos/astronaut.html"));
+    let two = out.join("videos/two_people.html");
+    let at = |width: u32| {
+        let overview = Job::new(&index, width)
+            .then("text", &[json!(".warning")])
+            .then("sort", &[json!(1)])
+            .then("sort", &[json!(1)])
+            .then("find", &[json!("ASTRO")])
+            .then("follow", &[json!("astronaut")]);
+        let video = Job::new(&page, width)
+            .then("ink", &[])
+            .then("state", &[])
+            .then("click", &[json!(0), json!(0.5)])
+            .then("click", &[json!(1), json!(0.25)])
+            .then("hover", &[json!(2), json!(0.8)])
+            .then("keys", &[json!("\u{e014}")])
+            .then("keys", &[json!("\u{e008}\u{e012}")])
+            .then("keys", &[json!("\u{e010}")])
+            .then("keys", &[json!("\u{e011}")])
+            .then("play", &[])
+            .then("pictures", &[])
+            .then("text", &[json!("#legend li")]);
+        [overview, video]
+    };
+    let zoom = Job::new(&page, 1280)
+        .then("drag", &[json!(0), json!(0.4), json!(0.6)])
+        .then("keys", &[json!("+")])
+        .then("keys", &[json!("0")])
+        .then(
+            "script",
+            &[json!("document.getElementById('in').click(); return null")],
+        )
+        .then("state", &[]);
+    let persons = Job::new(&two, 1280)
+        .then(
+            "script",
+            &[json!(
+                "return [...document.getElementById('person').options].map((one) => one.textContent)"
+            )],
+        )
+        .then("pictures", &[])
+        .then("person", &[json!(2)])
+        .then("ink", &[])
+        .then("pictures", &[]);
+    let mut jobs: Vec<Job> = [1280, 400].into_iter().flat_map(at).collect();
+    jobs.extend([zoom, persons]);
+    let seen = look(jobs);
+
+    for overview in [&seen[0], &seen[2]] {
+        overview_is_sound(overview);
+    }
+    for video in [&seen[1], &seen[3]] {
+        video_is_sound(video);
+    }
+    zooming_is_sound(&seen[4]);
+
+    let names: Vec<&str> = strings(&seen[5]["did"][0]);
+    assert_eq!(
+        names,
+        [
+            "Subject (120 frames)",
+            "Person 0 (120 frames)",
+            "Person 1 (120 frames)"
+        ]
+    );
+    assert_eq!(seen[5]["did"][2]["track"], "Person 1");
+    ink_is_there(&seen[5]["did"][3]);
+    assert_ne!(seen[5]["did"][1], json!([]));
+    assert_ne!(seen[5]["did"][4], json!([]));
+}
+
+fn overview_is_sound(seen: &Value) {
+    let did = &seen["did"];
+    assert!(strings(&did[0])[0].contains("Untrained network"), "{did}");
+    assert_eq!(did[1]["names"], json!(["astronaut", "two_people"]));
+    assert_eq!(did[1]["sort"], "descending");
+    assert_eq!(did[2]["names"], json!(["two_people", "astronaut"]));
+    assert_eq!(did[2]["sort"], "ascending");
+    assert_eq!(did[3], json!(["astronaut"]));
+    assert_eq!(did[4], "astronaut · abaw report");
+}
+
+fn video_is_sound(seen: &Value) {
+    let did = seen["did"].as_array().unwrap();
+    ink_is_there(&did[0]);
+    assert_eq!(did[1]["chosen"], 0);
+    let frame = |state: &Value| state["chosen"].as_f64().unwrap();
+    let overlay = |state: &Value| state["overlay"]["time"].as_f64().unwrap();
+    // A click goes to its place, and the overlay with it.
+    for (state, share) in [(&did[2], 0.5), (&did[3], 0.25)] {
+        let expected = share * ASTRONAUT_FRAMES;
+        assert!((frame(state) - expected).abs() < 4.0, "{state}");
+        assert!((overlay(state) - frame(state) / 25.0).abs() < 0.04, "{state}");
+        assert_eq!(state["overlay"]["error"], Value::Null);
+        assert_eq!(state["value"], json!((frame(state) + 1.0).to_string()));
+        let words = state["words"].as_str().unwrap();
+        assert!(words.contains("valence") && words.contains('%'), "{words}");
+    }
+    // The mouse alone changes what is read, not the place.
+    assert_eq!(did[4]["chosen"], did[3]["chosen"]);
+    let hovered: f64 = did[4]["frame"].as_str().unwrap().parse().unwrap();
+    assert!((hovered - 0.8 * ASTRONAUT_FRAMES).abs() < 5.0, "{}", did[4]);
+    // Keys: one frame on, one second back, the end, the beginning.
+    assert_eq!(frame(&did[5]), frame(&did[3]) + 1.0);
+    assert_eq!(frame(&did[6]), frame(&did[5]) - 25.0);
+    assert_eq!(frame(&did[7]), ASTRONAUT_FRAMES - 1.0);
+    assert_eq!(frame(&did[8]), 0.0);
+    // The timeline follows the overlay.
+    let played = &did[9];
+    assert!((overlay(played) - frame(played) / 25.0).abs() < 0.2, "{played}");
+    let pictures = did[10].as_array().unwrap();
+    assert!(pictures.len() >= 4, "{pictures:?}");
+    for picture in pictures {
+        assert_eq!(picture[0], 128);
+    }
+    let legend = strings(&did[11]);
+    for name in ["Valence", "Cut", "Face not seen, filled", "Happiness"] {
+        assert!(legend.contains(&name), "{legend:?}");
+    }
+}
+
+fn zooming_is_sound(seen: &Value) {
+    let did = &seen["did"];
+    let range = |state: &Value| (state["min"].as_f64().unwrap(), state["max"].as_f64().unwrap());
+    let whole = (ASTRONAUT_FRAMES - 1.0) / 25.0;
+    let (min, max) = range(&did[0]);
+    assert!(
+        (min - 0.4 * whole).abs() < 0.1 && (max - 0.6 * whole).abs() < 0.1,
+        "{}",
+        did[0]
+    );
+    let (nearer_min, nearer_max) = range(&did[1]);
+    assert!(nearer_max - nearer_min < 0.6 * (max - min), "{}", did[1]);
+    let (all_min, all_max) = range(&did[2]);
+    assert!(all_min == 0.0 && (all_max - whole).abs() < 1e-3, "{}", did[2]);
+    let (button_min, button_max) = range(&did[4]);
+    assert!(button_max - button_min < 0.6 * whole, "{}", did[4]);
+}
+
+/// Each chart shows more than an empty frame.
+pub fn ink_is_there(charts: &Value) {
+    let charts = charts.as_array().unwrap();
+    assert_eq!(charts.len(), 3);
+    for (chart, (painted, colours)) in charts.iter().zip([(0.02, 20), (0.3, 20), (0.01, 10)]) {
+        assert!(chart["painted"].as_f64().unwrap() > painted, "{charts:?}");
+        assert!(chart["colours"].as_u64().unwrap() > colours, "{charts:?}");
+    }
+}
+
+/// A list of texts.
+pub fn strings(list: &Value) -> Vec<&str> {
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|text| text.as_str().unwrap())
+        .collect()
+}
