@@ -13,7 +13,7 @@ use tch::{Device, Tensor};
 /// Steps that a curve is averaged over before it is compared.
 const WINDOW: usize = 20;
 
-/// Three PyTorch runs that differ in the number of threads alone drift apart, since Adam turns rounding
+/// Two PyTorch runs that differ in the number of threads alone drift apart, since Adam turns rounding
 /// noise into steps. The trainer's curve must not be further from them than they are from each other.
 #[test]
 fn two_hundred_steps_stay_within_the_spread_of_pytorch() {
@@ -52,7 +52,7 @@ fn two_hundred_steps_stay_within_the_spread_of_pytorch() {
             "steps {:>3} on: {ours:.4}, PyTorch {low:.4} to {high:.4}",
             window * WINDOW
         );
-        // Three runs do not show the whole spread.
+        // Two runs do not show the whole spread.
         let margin = (high - low).max(0.01 * high);
         assert!(
             ours > low - margin && ours < high + margin,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A plain PyTorch training loop of DDAMFN, to compare the Rust trainer with.
 
-    pytorch_training.py curves GOLDEN OUT.json   total loss of 200 steps, three runs that differ in threads alone
+    pytorch_training.py curves GOLDEN OUT.json   total loss of 200 steps, two runs that differ in threads alone
     pytorch_training.py speed [THREADS [BATCH]]  milliseconds an image of a training step, NCHW and channels last
 
 Written from the facts about the network (arXiv 2407.12390), not from its authors' code. Needs PyTorch 2.13.0:
@@ -196,7 +196,7 @@ def curves(golden, out):
     crops = torch.cat([cases["train.crops_rgb_u8"], cases["eval.crops_rgb_u8"]])
     crops = ((crops.float() / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
     runs = []
-    for threads in (1, 2, 3):
+    for threads in (1, 2):
         torch.set_num_threads(threads)
         network = Ddamfn()
         missing = network.load_state_dict(weights, strict=False).missing_keys
