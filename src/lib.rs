@@ -23,6 +23,7 @@ pub mod model;
 pub mod postprocess;
 pub mod printable;
 pub mod publish;
+pub mod render;
 pub mod table;
 pub mod training;
 pub mod tuning;

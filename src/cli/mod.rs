@@ -7,6 +7,7 @@ mod evaluate;
 mod merge;
 mod plan;
 mod postprocess;
+mod render;
 mod submit;
 mod summary;
 mod tune;
@@ -55,6 +56,7 @@ enum Command {
     Evaluate(evaluate::Arguments),
     Tune(tune::Arguments),
     Weights(weights::Arguments),
+    Render(render::Arguments),
     Doctor(doctor::Arguments),
 }
 
@@ -71,6 +73,7 @@ pub fn run() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Tune(arguments) => tune::run(arguments),
         Command::Weights(arguments) => weights::run(arguments),
+        Command::Render(arguments) => render::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
     };
     result.unwrap_or_else(|error| {

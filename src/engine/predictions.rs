@@ -26,6 +26,10 @@ pub enum PredictionsError {
         "{id}: its table has other settings than the plan; run `abaw postprocess` or `abaw annotate` again"
     )]
     OtherSettings { id: VideoId },
+    #[error("the run has no video `{name}`{}", nearest.as_ref().map(|id| format!("; did you mean `{id}`?")).unwrap_or_default())]
+    Unknown { name: String, nearest: Option<VideoId> },
+    #[error("{id}: the run has no table of it; run `abaw annotate` again{}", reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default())]
+    NoTable { id: VideoId, reason: Option<String> },
 }
 
 /// A run that is read. Any number of threads may ask at once.
@@ -89,6 +93,45 @@ impl RunReader {
         Some((self.named(file)?, Some(rule)))
     }
 
+    /// The input of an id, or the only one whose id ends in `name` after a slash.
+    ///
+    /// # Errors
+    /// [`PredictionsError::Unknown`] with the id that is spelt most alike.
+    pub fn input(&self, name: &str) -> Result<&PlannedInput, PredictionsError> {
+        self.named(name).ok_or_else(|| {
+            let likeness =
+                |input: &&PlannedInput| (1000.0 * strsim::jaro_winkler(input.id.as_str(), name)) as u32;
+            PredictionsError::Unknown {
+                name: name.to_owned(),
+                nearest: self
+                    .plan
+                    .inputs
+                    .iter()
+                    .max_by_key(likeness)
+                    .map(|input| input.id.clone()),
+            }
+        })
+    }
+
+    /// All rows of an input's table, and its footer.
+    ///
+    /// # Errors
+    /// A table that is not there, cannot be read, or has other settings than the plan's.
+    pub fn table(&self, input: &PlannedInput) -> Result<(Vec<Row>, Footer), PredictionsError> {
+        let path = self.folder.table(&input.id);
+        if !path.exists() {
+            return Err(PredictionsError::NoTable {
+                id: input.id.clone(),
+                reason: self.folder.read_failure(&input.id).map(|failure| failure.error),
+            });
+        }
+        let (rows, footer) = table::read(&path)?;
+        if footer.settings_hash != self.plan.settings_hash {
+            return Err(PredictionsError::OtherSettings { id: input.id.clone() });
+        }
+        Ok((rows, footer))
+    }
+
     fn named(&self, name: &str) -> Option<&PlannedInput> {
         match self.by_name.get(name)? {
             Named::Input(at) => self.plan.inputs.get(*at),
@@ -106,14 +149,10 @@ impl RunReader {
         let Some((input, rule)) = self.input_named(video) else {
             return Ok(None);
         };
-        let path = self.folder.table(&input.id);
-        if !path.exists() {
+        if !self.folder.table(&input.id).exists() {
             return Ok(None);
         }
-        let (mut rows, footer) = table::read(&path)?;
-        if footer.settings_hash != self.plan.settings_hash {
-            return Err(PredictionsError::OtherSettings { id: input.id.clone() });
-        }
+        let (mut rows, footer) = self.table(input)?;
         if let Some(rule) = rule {
             mark_subject(&mut rows, rule);
             finish_table(&mut rows, &footer, &self.postprocess)?;

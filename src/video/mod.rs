@@ -17,6 +17,7 @@ mod facts;
 mod orientation;
 mod reader;
 mod settings;
+mod sound;
 mod source;
 mod truncation;
 mod watch;
@@ -28,6 +29,7 @@ pub use error::{VideoError, VideoFault};
 pub use facts::{StreamFacts, probe};
 pub use reader::{Frame, VideoReader};
 pub use settings::VideoSettings;
+pub use sound::SoundReader;
 
 use ffmpeg_next as ffmpeg;
 
