@@ -4,6 +4,8 @@ mod annotate;
 mod console;
 mod doctor;
 mod evaluate;
+mod export;
+mod import_labels;
 mod merge;
 mod plan;
 mod postprocess;
@@ -57,6 +59,8 @@ enum Command {
     Tune(tune::Arguments),
     Weights(weights::Arguments),
     Render(render::Arguments),
+    Export(export::Arguments),
+    ImportLabels(import_labels::Arguments),
     Doctor(doctor::Arguments),
 }
 
@@ -74,6 +78,8 @@ pub fn run() -> ExitCode {
         Command::Tune(arguments) => tune::run(arguments),
         Command::Weights(arguments) => weights::run(arguments),
         Command::Render(arguments) => render::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
+        Command::ImportLabels(arguments) => import_labels::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
     };
     result.unwrap_or_else(|error| {
