@@ -15,6 +15,8 @@ mod drawing;
 mod error;
 mod film;
 mod font;
+#[cfg(test)]
+mod golden;
 mod overlay;
 mod palette;
 mod recoder;
