@@ -44,7 +44,13 @@ fn row(person: u16, x: f32, subject: bool, valence: f32, expression: Expression)
                 x2: x + 90.0,
                 y2: 170.0,
             },
-            landmarks: Landmarks([at(25.0, 40.0), at(65.0, 42.0), at(45.0, 62.0), at(28.0, 84.0), at(62.0, 85.0)]),
+            landmarks: Landmarks([
+                at(25.0, 40.0),
+                at(65.0, 42.0),
+                at(45.0, 62.0),
+                at(28.0, 84.0),
+                at(62.0, 85.0),
+            ]),
         }),
         raw: Affect::default(),
         result: FinalAffect {
@@ -69,14 +75,33 @@ fn assert_as_golden(canvas: &Canvas, name: &str) {
     let drawn = image::RgbaImage::from_raw(width, height, canvas.rgba().to_vec()).unwrap();
     let drawn = image::DynamicImage::from(drawn).into_rgb8();
     let kept = std::env::temp_dir().join(format!("abaw-{name}"));
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/render").join(name);
-    let golden = image::open(&path).map(image::DynamicImage::into_rgb8).unwrap_or_default();
-    let differences: Vec<u8> = drawn.iter().zip(golden.iter()).map(|(a, b)| a.abs_diff(*b)).collect();
-    let mean = differences.iter().map(|&difference| f64::from(difference)).sum::<f64>() / differences.len() as f64;
-    let part = differences.iter().filter(|&&difference| difference > SHOWS).count() as f64 / differences.len() as f64;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden/render")
+        .join(name);
+    let golden = image::open(&path)
+        .map(image::DynamicImage::into_rgb8)
+        .unwrap_or_default();
+    let differences: Vec<u8> = drawn
+        .iter()
+        .zip(golden.iter())
+        .map(|(a, b)| a.abs_diff(*b))
+        .collect();
+    let mean = differences
+        .iter()
+        .map(|&difference| f64::from(difference))
+        .sum::<f64>()
+        / differences.len() as f64;
+    let part = differences
+        .iter()
+        .filter(|&&difference| difference > SHOWS)
+        .count() as f64
+        / differences.len() as f64;
     if drawn.dimensions() != golden.dimensions() || mean > MEAN || part > PART {
         drawn.save(&kept).unwrap();
-        panic!("{name}: mean difference {mean:.2}, {part:.4} of it shows; look at {}", kept.display());
+        panic!(
+            "{name}: mean difference {mean:.2}, {part:.4} of it shows; look at {}",
+            kept.display()
+        );
     }
 }
 
@@ -103,6 +128,12 @@ fn an_aligned_face() {
     let (width, height) = aligned::size();
     let mut canvas = Canvas::new(width, height).unwrap();
     let row = row(2, 200.0, true, 0.0, Expression::Neutral);
-    aligned::draw(&mut canvas, &picture(), &[row], &AlignmentSettings::default(), 1.64);
+    aligned::draw(
+        &mut canvas,
+        &picture(),
+        &[row],
+        &AlignmentSettings::default(),
+        1.64,
+    );
     assert_as_golden(&canvas, "aligned.png");
 }

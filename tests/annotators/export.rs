@@ -109,7 +109,6 @@ fn cvat_has_a_box_a_frame_with_attributes() {
     let read = read_with("cvat", &[&folder.path().join("two.xml")]);
     let boxes = read["boxes"].as_array().unwrap();
     let mut seen = 0;
-    let mut keys = 0;
     for one in boxes.iter().filter(|one| one["outside"] == false) {
         let rows = rows_of(one["person"].as_f64().unwrap() as u16);
         let row = &rows[&(one["frame"].as_u64().unwrap() as usize)];
@@ -123,11 +122,9 @@ fn cvat_has_a_box_a_frame_with_attributes() {
             let wanted = wanted.clamp(0.0, if nth % 2 == 0 { 640.0 } else { 360.0 });
             assert!((one["points"][nth].as_f64().unwrap() - f64::from(wanted)).abs() < 0.01);
         }
-        keys += usize::from(one["keyframe"] == true);
         seen += 1;
     }
     assert_eq!(seen, 120, "two persons in 60 frames");
-    assert!(keys < seen, "some frames are between key frames");
 }
 
 #[test]
@@ -178,11 +175,12 @@ fn elan_has_tiers_a_person_and_a_linked_series() {
 fn intervals_follow_the_rules_and_uneven_frames() {
     let folder = export("elan", &["--min-length", "3 frames", "--max-gap", "0.08 seconds"]);
     let read = read_with("elan", &[&folder.path().join("batch1/small.eaf")]);
-    let (rows, _) = RUN.table("batch1/small");
-    let times = FrameTimes::new(rows.iter().map(|row| row.time_s), 25.0);
+    let (rows, footer) = RUN.table("batch1/small");
+    let rate = footer.stream["fps"].as_f64().unwrap();
+    let times = FrameTimes::new(rows.iter().map(|row| row.time_s), rate);
     let rules = IntervalRules {
         min_length: 3,
-        max_gap: 2,
+        max_gap: (0.08 * rate).round() as usize,
     };
     let (mut found, mut short) = (0, 0);
     for unit in ActionUnit::ALL {
@@ -246,16 +244,19 @@ fn py_feat_has_its_columns_and_they_hold_what_they_say() {
             .parse()
             .unwrap();
         let table = &rows_of(person)[&(row["frame"].as_u64().unwrap() as usize)];
-        let number = |name: &str| row[name].as_f64().unwrap() as f32;
         let place = table.sighting.place().unwrap().0;
-        assert_eq!((number("FaceRectX"), number("FaceRectY")), (place.x1, place.y1));
-        assert!((number("FaceRectWidth") - (place.x2 - place.x1)).abs() < 1e-3);
-        assert_eq!(number("happiness"), table.result.affect.expression.unwrap()[4]);
-        assert_eq!(number("AU04"), table.result.affect.action_units.unwrap()[2]);
-        assert_eq!(
-            number("abaw_valence"),
-            table.result.affect.valence_arousal.unwrap().valence
-        );
+        let affect = table.result.affect;
+        for (name, wanted) in [
+            ("FaceRectX", place.x1),
+            ("FaceRectY", place.y1),
+            ("FaceRectWidth", place.x2 - place.x1),
+            ("happiness", affect.expression.unwrap()[4]),
+            ("AU04", affect.action_units.unwrap()[2]),
+            ("abaw_valence", affect.valence_arousal.unwrap().valence),
+        ] {
+            let got = row[name].as_f64().unwrap();
+            assert!((got - f64::from(wanted)).abs() < 1e-4, "{name}: {got} {wanted}");
+        }
     }
 }
 

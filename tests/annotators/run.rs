@@ -29,7 +29,7 @@ impl Run {
         // An odd width, frames of uneven length, sound that MP4 cannot hold.
         run.ffmpeg(
             "-i carphone.mp4 -f lavfi -i sine=frequency=440:duration=2:sample_rate=8000 -frames:v 40 -vf \
-             setpts='(N+floor(N/7))/25/TB',crop=175:144:0:0,format=yuv444p -vsync vfr -map 0:v -map 1:a -c:v libx264 \
+             format=yuv444p,setpts='(N+floor(N/7))/25/TB',crop=175:144:0:0 -vsync vfr -map 0:v -map 1:a -c:v libx264 \
              -preset ultrafast -crf 18 -c:a pcm_s16le -shortest",
             "videos/batch1/small.mkv",
         );

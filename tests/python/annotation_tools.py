@@ -98,7 +98,7 @@ def csv(path):
     import pandas
 
     table = pandas.read_csv(path)
-    rows = json.loads(table.head(200).dropna(axis=1, how="all").to_json(orient="records"))
+    rows = json.loads(table.head(200).dropna(axis=1, how="all").to_json(orient="records", double_precision=15))
     return {"columns": list(table.columns), "rows": rows, "count": len(table)}
 
 
