@@ -49,6 +49,17 @@ pub fn run(arguments: Arguments) -> CommandResult {
     }
     let (rows, footer) = run.table(input)?;
     check_unchanged(input, footer.input_bytes)?;
+    if arguments
+        .out
+        .canonicalize()
+        .is_ok_and(|out| input.path.canonicalize().is_ok_and(|path| path == out))
+    {
+        return Err(format!(
+            "{}: is the video itself; give another --out",
+            arguments.out.display()
+        )
+        .into());
+    }
     let settings = &run.plan().settings.pipeline;
     let video = Annotated {
         path: &input.path,

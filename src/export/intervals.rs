@@ -115,14 +115,14 @@ impl FrameTimes {
         Self { starts_s }
     }
 
-    /// Frames.
-    pub fn len(&self) -> usize {
+    /// How many frames there are.
+    pub fn count(&self) -> usize {
         self.starts_s.len() - 1
     }
 
     /// Seconds from the first frame to this one, or to the end.
     pub fn start_s(&self, at: usize) -> f64 {
-        self.starts_s[at.min(self.len())]
+        self.starts_s[at.min(self.count())]
     }
 
     /// Begin and end of an interval in whole milliseconds.
@@ -143,7 +143,8 @@ impl FrameTimes {
         let after = self.starts_s.partition_point(|&start_s| start_s < time_s);
         match after.checked_sub(1) {
             Some(before)
-                if after > self.len() || time_s - self.starts_s[before] <= self.starts_s[after] - time_s =>
+                if after > self.count()
+                    || time_s - self.starts_s[before] <= self.starts_s[after] - time_s =>
             {
                 before
             }

@@ -92,11 +92,14 @@ pub fn write_common(format: Format, folder: &Path) -> Result<(), ExportError> {
     }
 }
 
+/// From what the run says of a video to what was made of it.
+type Correct = dyn Fn(&AnnotatedVideo) -> Result<Corrections, String>;
+
 /// The annotations of one video in a file.
 pub struct Found {
     /// The video's id in the run, where the file names it.
     pub video: Option<String>,
-    corrections: Box<dyn Fn(&AnnotatedVideo) -> Result<Corrections, String>>,
+    corrections: Box<Correct>,
 }
 
 impl Found {

@@ -107,7 +107,7 @@ impl Film {
         let tick = tick.max(earliest);
         self.last_tick = Some(tick);
 
-        let mut yuv = self.to_yuv(rgba)?;
+        let mut yuv = self.converted(rgba)?;
         yuv.set_pts(Some(tick));
         self.encoder.send_frame(&yuv)?;
         self.write_ready(step)?;
@@ -157,7 +157,7 @@ impl Film {
         }
     }
 
-    fn to_yuv(&mut self, rgba: &[u8]) -> Result<frame::Video, RenderError> {
+    fn converted(&mut self, rgba: &[u8]) -> Result<frame::Video, RenderError> {
         let FilmForm { width, height, .. } = self.form;
         let stride = width as usize * 4;
         if rgba.len() != stride * height as usize {

@@ -19,8 +19,8 @@ const PART: f64 = 0.002;
 
 /// A bluish picture that gets lighter to the right and downwards.
 fn picture() -> Picture {
-    let shade = |at: u32| [(at % 480 / 4) as u8, (at / 480 / 2) as u8, 120];
-    Picture::from_rgb(480, 360, (0..480 * 360).flat_map(shade).collect()).unwrap()
+    let shade = |at: u32| [(at % 640 / 4) as u8, (at / 640 / 2) as u8, 120];
+    Picture::from_rgb(640, 400, (0..640 * 400).flat_map(shade).collect()).unwrap()
 }
 
 fn row(person: u16, x: f32, subject: bool, valence: f32, expression: Expression) -> Row {
@@ -107,15 +107,15 @@ fn assert_as_golden(canvas: &Canvas, name: &str) {
 
 #[test]
 fn two_people_who_moved() {
-    let mut canvas = Canvas::new(480, 360).unwrap();
+    let mut canvas = Canvas::new(640, 400).unwrap();
     let banner = Banner::new(&mut canvas);
-    let mut overlay = Overlay::new(480, 360, banner.height());
+    let mut overlay = Overlay::new(640, 400, banner.height());
     for step in 0..10 {
         canvas.lay(&picture(), 1.0);
         let way = step as f32 / 10.0;
         let rows = [
             row(0, 60.0, true, way, Expression::Happiness),
-            row(1, 300.0, false, -way * way, Expression::Sadness),
+            row(1, 420.0, false, -way * way, Expression::Sadness),
         ];
         overlay.draw(&mut canvas, &rows, 1.0, 1.0 + f64::from(way) * 0.7);
     }

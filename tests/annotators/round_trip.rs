@@ -95,7 +95,7 @@ fn what_nobody_corrected_comes_back_as_it_was() {
         let labels = import(format, folder.path());
         assert_eq!(
             labels.keys().collect::<Vec<_>>(),
-            ["batch1/small", "two"],
+            ["batch1/small", "turned", "two"],
             "{format}"
         );
         for (video, got) in &labels {
@@ -119,6 +119,7 @@ fn annotate(tasks: &Path, correct: impl Fn(&mut Vec<Value>)) {
 fn label_studio_brings_a_correction_back() {
     let folder = export("label-studio", &[]);
     annotate(&folder.path().join("batch1/small.json"), |_| {});
+    annotate(&folder.path().join("turned.json"), |_| {});
     let person = format!("person {}", subject());
     annotate(&folder.path().join("two.json"), |result| {
         let of_subject = |region: &&mut Value| region["meta"]["text"][0] == person.as_str();
@@ -315,7 +316,7 @@ fn evaluate_reads_the_labels() {
         &mut abaw_with(&[&"evaluate", &RUN.root(), &"--labels", &out.path(), &"--json"]),
     );
     let scores: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(scores["per_task"]["frames"]["expression"], 100);
+    assert_eq!(scores["per_task"]["frames"]["expression"], 112);
     assert!(scores["per_task"]["au"].as_f64().unwrap() > 0.0);
 }
 

@@ -1,4 +1,5 @@
-//! One annotated run that all tests here look at: two people side by side with sound, and one small video in a folder.
+//! One annotated run that all tests here look at: two people side by side with sound, a small video in a folder, and
+//! one that a phone held upright might have written.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::sync::LazyLock;
 
 use abaw::table::{self, Footer, Row};
 
-/// The run. Its videos: `two` and `batch1/small`.
+/// The run. Its videos: `two`, `turned` and `batch1/small`.
 pub static RUN: LazyLock<Run> = LazyLock::new(Run::make);
 
 pub struct Run {
@@ -32,6 +33,12 @@ impl Run {
              format=yuv444p,setpts='(N+floor(N/7))/25/TB',crop=175:144:0:0 -vsync vfr -map 0:v -map 1:a -c:v libx264 \
              -preset ultrafast -crf 18 -c:a pcm_s16le -shortest",
             "videos/batch1/small.mkv",
+        );
+        // Lies on its side, and says by how much it has to be turned; without sound.
+        run.ffmpeg(
+            "-i two_people.mp4 -frames:v 12 -an -vf crop=420:360:0:0,transpose=cclock -metadata:s:v:0 rotate=90 -c:v libx264 \
+             -preset ultrafast -crf 18 -pix_fmt yuv420p",
+            "videos/turned.mp4",
         );
         // Without smoothing, so that intervals are many and short.
         std::fs::write(run.path("pipeline.toml"), "[detector]\nlong_side = 320\n").unwrap();
