@@ -36,10 +36,13 @@ impl Run {
         );
         // Lies on its side, and says by how much it has to be turned; without sound.
         run.ffmpeg(
-            "-i two_people.mp4 -frames:v 12 -an -vf crop=420:360:0:0,transpose=cclock -metadata:s:v:0 rotate=90 -c:v libx264 \
-             -preset ultrafast -crf 18 -pix_fmt yuv420p",
-            "videos/turned.mp4",
+            "-i two_people.mp4 -frames:v 12 -an -vf crop=420:360:0:0,transpose=cclock -c:v libx264 -preset ultrafast \
+             -crf 18 -pix_fmt yuv420p",
+            "lying.mp4",
         );
+        let lying = run.path("lying.mp4");
+        let turn = format!("-i {} -c copy -metadata:s:v:0 rotate=90", lying.display());
+        run.ffmpeg(&turn, "videos/turned.mp4");
         // Without smoothing, so that intervals are many and short.
         std::fs::write(run.path("pipeline.toml"), "[detector]\nlong_side = 320\n").unwrap();
         let mut annotate = abaw();
