@@ -217,7 +217,7 @@ mod tests {
             let mut clock = start_s;
             let times: Vec<f64> = steps.iter().map(|&step| { clock += f64::from(step) / 1000.0; clock }).collect();
             let times = FrameTimes::new(times.into_iter().map(Some), 25.0);
-            let (one, other) = (places.0 % times.len(), places.1 % times.len());
+            let (one, other) = (places.0 % times.count(), places.1 % times.count());
             let frames = one.min(other)..=one.max(other);
             let (begin, end) = times.milliseconds(&frames);
             prop_assert_eq!(times.frames(begin as f64 / 1000.0, end as f64 / 1000.0), Some(frames));
