@@ -54,7 +54,7 @@ detector: packages ## fetch and convert the face detector's weights
 samples: packages ## fetch and make the sample clips that are not in the repository
 	@setup/samples.sh
 
-test-packages: packages ## fetch DuckDB, pandas and pyarrow for the tests
+test-packages: packages ## fetch DuckDB, pandas, pyarrow and readers of annotation tools for the tests
 	@setup/test-packages.sh
 
 browser: packages ## install Chromium and fetch Selenium for the tests of the report's pages

@@ -9,7 +9,8 @@ python3 -m pip --version >/dev/null 2>&1 || fail "Python 3 with pip is missing: 
 
 packages=(
   gcc g++ pkg-config                                           # C and C++ parts of the crates
-  libavcodec-dev libavformat-dev libavutil-dev libswscale-dev  # video decoding
+  libavcodec-dev libavformat-dev libavutil-dev libswscale-dev  # video in and out
+  libswresample-dev                                            # sound that MP4 cannot hold, made into AAC
   libclang1-14 libclang-common-14-dev                          # bindgen reads libav's headers with it
   ffmpeg                                                       # makes the sample clips, counts frames in tests
 )

@@ -3,6 +3,7 @@
 //! ```text
 //! label files, folders -> Labels                                        (label_file, label_folder)
 //! template, name list  -> FrameList, VideoList                          (frame_list, video_list)
+//! FrameLabels of a video -> label files                                 (label_writer)
 //! VideoPredictions     -> an Answer a listed frame -> submission file   (predictions, answer, submission)
 //! ```
 //!
@@ -18,6 +19,7 @@ mod frame_list;
 mod image_name;
 mod label_file;
 mod label_folder;
+mod label_writer;
 mod lines;
 mod predictions;
 mod submission;
@@ -30,6 +32,7 @@ pub use frame_label::FrameLabel;
 pub use frame_list::{FrameList, ListedFrame};
 pub use image_name::{ImageName, VideoId, VideoNames};
 pub use label_file::{LabelRow, Labels};
+pub use label_writer::write_video_labels;
 pub use predictions::{FrameAnswer, FramePrediction, VideoPredictions};
 pub use submission::{IfMissing, SubmissionSummary, write_submission, write_video_files};
 pub use video_list::VideoList;

@@ -4,9 +4,12 @@ mod annotate;
 mod console;
 mod doctor;
 mod evaluate;
+mod export;
+mod import_labels;
 mod merge;
 mod plan;
 mod postprocess;
+mod render;
 mod report;
 mod submit;
 mod summary;
@@ -59,6 +62,9 @@ enum Command {
     Train(train::Arguments),
     Report(report::Arguments),
     Weights(weights::Arguments),
+    Render(render::Arguments),
+    Export(export::Arguments),
+    ImportLabels(import_labels::Arguments),
     Doctor(doctor::Arguments),
 }
 
@@ -77,6 +83,9 @@ pub fn run() -> ExitCode {
         Command::Train(arguments) => train::run(arguments, &console),
         Command::Report(arguments) => report::run(arguments, &console),
         Command::Weights(arguments) => weights::run(arguments),
+        Command::Render(arguments) => render::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
+        Command::ImportLabels(arguments) => import_labels::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
     };
     result.unwrap_or_else(|error| {

@@ -35,6 +35,10 @@ pub enum PredictionsError {
         "{id}: its table has other settings than the plan; run `abaw postprocess` or `abaw annotate` again"
     )]
     OtherSettings { id: VideoId },
+    #[error("the run has no video `{name}`{}", nearest.as_ref().map(|id| format!("; did you mean `{id}`?")).unwrap_or_default())]
+    Unknown { name: String, nearest: Option<VideoId> },
+    #[error("{id}: the run has no table of it; run `abaw annotate` again{}", reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default())]
+    NoTable { id: VideoId, reason: Option<String> },
 }
 
 /// A run that is read. Any number of threads may ask at once.
@@ -116,6 +120,40 @@ impl RunReader {
         Some((named(video.rsplit_once('_')?.0)?, Some(rule)))
     }
 
+    /// The input of an id, or the only one whose id ends in `name` after a slash.
+    ///
+    /// # Errors
+    /// [`PredictionsError::Unknown`] with the id that is spelt most alike.
+    pub fn input(&self, name: &str) -> Result<&PlannedInput, PredictionsError> {
+        let inputs = &self.plan.inputs;
+        let named = self.names.input(name).and_then(|at| inputs.get(at));
+        named.ok_or_else(|| {
+            let likeness =
+                |input: &&PlannedInput| (1000.0 * strsim::jaro_winkler(input.id.as_str(), name)) as u32;
+            PredictionsError::Unknown {
+                name: name.to_owned(),
+                nearest: inputs.iter().max_by_key(likeness).map(|input| input.id.clone()),
+            }
+        })
+    }
+
+    /// All rows of an input's table, and its footer.
+    ///
+    /// # Errors
+    /// A table that is not there, cannot be read, or has other settings than the plan's.
+    pub fn table(&self, id: &VideoId) -> Result<(Vec<Row>, Footer), PredictionsError> {
+        let path = self.folder.table(id);
+        if !path.exists() {
+            return Err(PredictionsError::NoTable {
+                id: id.clone(),
+                reason: self.folder.read_failure(id).map(|failure| failure.error),
+            });
+        }
+        let (rows, footer) = table::read(&path)?;
+        self.check_settings(id, &footer)?;
+        Ok((rows, footer))
+    }
+
     /// The rows of a video's subject; `None` if the run has no table of a video of this name.
     ///
     /// For a person on a side the final numbers are those of a video in which that person is the subject.
@@ -160,16 +198,6 @@ impl RunReader {
             rows,
             footer,
         }))
-    }
-
-    /// All rows of an input's table.
-    ///
-    /// # Errors
-    /// As [`RunReader::subject`]; there must be a table.
-    pub fn table(&self, id: &VideoId) -> Result<(Vec<Row>, Footer), PredictionsError> {
-        let (rows, footer) = table::read(&self.folder.table(id))?;
-        self.check_settings(id, &footer)?;
-        Ok((rows, footer))
     }
 
     /// What is said of a video's subject before any post-processing, blended with other runs if the plan

@@ -22,7 +22,7 @@ pub enum Window {
 
 impl Window {
     /// The length in frames, not rounded, at least 0.
-    fn in_frames(self, frame_rate: Option<f64>) -> Result<f64, PostprocessError> {
+    pub fn in_frames(self, frame_rate: Option<f64>) -> Result<f64, PostprocessError> {
         match (self, frame_rate) {
             (Window::Frames(frames), _) => Ok(f64::from(frames)),
             (Window::Seconds(seconds), Some(rate)) => Ok((seconds * rate).max(0.0)),

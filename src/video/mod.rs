@@ -17,6 +17,7 @@ mod facts;
 mod orientation;
 mod reader;
 mod settings;
+mod sound;
 mod source;
 mod still;
 mod truncation;
@@ -29,6 +30,7 @@ pub use error::{VideoError, VideoFault};
 pub use facts::{StreamFacts, probe};
 pub use reader::{Frame, VideoReader};
 pub use settings::VideoSettings;
+pub use sound::SoundReader;
 pub use still::Stills;
 
 use ffmpeg_next as ffmpeg;

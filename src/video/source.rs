@@ -120,7 +120,7 @@ impl Source {
 
 /// Opens a path that names a regular file with something in it. Does not wait for a pipe's other
 /// end, and looks at what was opened rather than at what the name meant a moment before.
-fn open_regular(path: &Path) -> Result<File, VideoFault> {
+pub(super) fn open_regular(path: &Path) -> Result<File, VideoFault> {
     let opened = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
@@ -147,7 +147,7 @@ fn starts_like_mp4(file: &File) -> bool {
 
 /// Opens the container. libav gets the bytes and may open nothing by itself, neither files nor
 /// network; of the name it sees the extension only, which helps it to tell raw streams apart.
-fn open_input<R>(stream: R, extension: Option<&str>, watch: &Watch) -> Result<Input, VideoFault>
+pub(super) fn open_input<R>(stream: R, extension: Option<&str>, watch: &Watch) -> Result<Input, VideoFault>
 where
     R: Read + Seek + Send + 'static,
 {

@@ -1,0 +1,86 @@
+//! `abaw import-labels`: corrected annotations become label files.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use abaw::affwild2::write_video_labels;
+use abaw::engine::{RunFolder, RunReader};
+use abaw::export::{self, Format, Found};
+use clap::Args;
+
+use super::export::annotated;
+use super::{CommandResult, EXIT_DONE, EXIT_SOME_FAILED};
+
+/// Turn annotations that people corrected into ABAW label files.
+///
+/// They are those of each frame's subject: VA_Set, EXPR_Set, AU_Set with a file a video, as `abaw evaluate --labels`
+/// reads them.
+#[derive(Args)]
+pub struct Arguments {
+    /// Folder of the run that was exported.
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// What the tool saved or exported: a file, or a folder of files named as `abaw export` named them.
+    #[arg(value_name = "ANNOTATIONS")]
+    annotations: PathBuf,
+    #[arg(long, value_enum)]
+    format: Format,
+    /// Folder of the label files.
+    #[arg(long, value_name = "LABELS")]
+    out: PathBuf,
+}
+
+/// Imports.
+pub fn run(arguments: Arguments) -> CommandResult {
+    let run = RunReader::open(RunFolder::new(&arguments.run))?;
+    let (mut videos, mut files, mut failed) = (0, 0, 0);
+    for (path, name) in export::files(&arguments.annotations, arguments.format)? {
+        let found = match export::read(&path, arguments.format) {
+            Ok(found) => found,
+            Err(error) => {
+                failed += 1;
+                tracing::error!("{error}");
+                continue;
+            }
+        };
+        if found.is_empty() {
+            tracing::warn!("{}: nobody has annotated this yet", path.display());
+        }
+        for one in found {
+            match import(&run, &one, &name, &arguments.out) {
+                Ok(written) => (videos, files) = (videos + 1, files + written),
+                Err(error) => {
+                    failed += 1;
+                    tracing::error!("{}: {error}", path.display());
+                }
+            }
+        }
+    }
+    println!(
+        "{}: {videos} videos, {files} label files",
+        arguments.out.display()
+    );
+    Ok(ExitCode::from(if failed > 0 {
+        EXIT_SOME_FAILED
+    } else {
+        EXIT_DONE
+    }))
+}
+
+/// The label files written of one video.
+fn import(run: &RunReader, found: &Found, name: &str, out: &Path) -> Result<usize, Box<dyn Error>> {
+    // A tool may have given the video a name of its own; then the file's name counts.
+    let named = found.video.as_deref().and_then(|video| run.input(video).ok());
+    let input = named.map_or_else(|| run.input(name), Ok)?;
+    let video = annotated(run, input)?;
+    let corrections = found.corrections(&video)?;
+    let left_out = corrections.left_out(&video);
+    if left_out > 0 {
+        tracing::warn!(
+            "{}: {left_out} persons are the subject of no frame; their labels are left out",
+            video.id
+        );
+    }
+    Ok(write_video_labels(out, &video.id, &corrections.labels(&video))?.len())
+}

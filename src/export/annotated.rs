@@ -1,0 +1,86 @@
+//! A video of a run as annotators see it: frames with their times, and what is said of each person in each.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::intervals::FrameTimes;
+use crate::face::PersonId;
+use crate::frame::FrameIndex;
+use crate::table::{Footer, Row};
+
+/// Frames a second where the video names no rate.
+const ASSUMED_RATE: f64 = 25.0;
+
+/// A video and its table.
+pub struct AnnotatedVideo {
+    /// Its id in the run.
+    pub id: String,
+    /// The video file.
+    pub path: PathBuf,
+    /// Width and height of the upright frame in pixels; 0 for folders of crops.
+    pub size: (u32, u32),
+    /// Frames a second.
+    pub rate: f64,
+    pub times: FrameTimes,
+    /// Numbers of the frames, ascending; places below count in this list.
+    pub frames: Vec<FrameIndex>,
+    /// A row a frame and person; `None` where the table has none.
+    pub people: BTreeMap<PersonId, Vec<Option<Row>>>,
+    /// Who speaks for the video in each frame.
+    pub subject: Vec<Option<PersonId>>,
+    /// Whether the networks had an output for action units.
+    pub has_action_units: bool,
+    /// Who made the numbers, for tools that show it: the network's weights.
+    pub author: String,
+}
+
+impl AnnotatedVideo {
+    /// From a table, whose frames ascend.
+    pub fn new(id: String, path: PathBuf, rows: Vec<Row>, footer: &Footer) -> Self {
+        let mut frames = Vec::new();
+        let mut times_s = Vec::new();
+        for row in &rows {
+            if frames.last() != Some(&row.frame) {
+                frames.push(row.frame);
+                times_s.push(row.time_s);
+            }
+        }
+        let fact = |name: &str| footer.stream.get(name).and_then(serde_json::Value::as_f64);
+        let rate = fact("fps").filter(|&rate| rate > 0.0).unwrap_or(ASSUMED_RATE);
+        let side = |name: &str| fact(name).map_or(0, |side| side as u32);
+        let affect = footer.weights.iter().filter(|record| record.role == "affect");
+        let author: Vec<&str> = affect.map(|record| record.source.as_str()).collect();
+        let mut video = Self {
+            id,
+            path,
+            size: (side("width"), side("height")),
+            rate,
+            times: FrameTimes::new(times_s.into_iter(), rate),
+            people: BTreeMap::new(),
+            subject: vec![None; frames.len()],
+            has_action_units: rows.iter().any(|row| row.result.action_units.is_some()),
+            author: format!("abaw {} {}", env!("CARGO_PKG_VERSION"), author.join(", ")),
+            frames,
+        };
+        let count = video.frames.len();
+        let mut at = 0;
+        for row in rows {
+            while video.frames[at] != row.frame {
+                at += 1;
+            }
+            if let Some(person) = row.person {
+                if row.subject {
+                    video.subject[at] = Some(person);
+                }
+                video.people.entry(person).or_insert_with(|| vec![None; count])[at] = Some(row);
+            }
+        }
+        video
+    }
+
+    /// What a task says of a person, frame by frame.
+    pub fn series<L>(&self, person: PersonId, of: impl Fn(&Row) -> Option<L>) -> Vec<Option<L>> {
+        let rows = self.people.get(&person).map_or(&[][..], Vec::as_slice);
+        rows.iter().map(|row| row.as_ref().and_then(&of)).collect()
+    }
+}

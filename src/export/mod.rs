@@ -1,0 +1,176 @@
+//! Annotations to the tools that people correct them with, and back as labels.
+//!
+//! ```text
+//! table -> AnnotatedVideo -> intervals -> label_studio, cvat, elan            -> a person corrects
+//!                         -> rows      -> py_feat, openface                   -> scripts
+//! what the tool saved     -> Corrections of each person -> labels of the subject -> affwild2/ label files
+//! ```
+//!
+//! Each format has one file here that writes it and reads it.
+
+mod annotated;
+mod corrections;
+mod cvat;
+mod elan;
+mod error;
+mod face_csv;
+mod intervals;
+mod keyframes;
+mod label_studio;
+mod openface;
+mod py_feat;
+mod vocabulary;
+
+pub use annotated::AnnotatedVideo;
+pub use corrections::{Corrections, PersonLabels};
+pub use error::ExportError;
+pub use intervals::{FrameTimes, Interval, IntervalRules, intervals};
+
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+/// A tool's form of annotations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Label Studio: JSON tasks with video timeline labels, and the labelling interface for them.
+    LabelStudio,
+    /// CVAT for video 1.1: XML, a track a person with attributes.
+    Cvat,
+    /// ELAN: .eaf, tiers a person; valence and arousal as a linked time series.
+    Elan,
+    /// CSV with py-feat's columns.
+    PyFeat,
+    /// CSV with OpenFace's columns.
+    Openface,
+}
+
+impl Format {
+    /// How its files' names end, without the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Format::LabelStudio => "json",
+            Format::Cvat => "xml",
+            Format::Elan => "eaf",
+            Format::PyFeat | Format::Openface => "csv",
+        }
+    }
+}
+
+/// Writes a video's annotations into a folder, as files named by its id. `rules` shape the intervals of those formats
+/// that have them.
+///
+/// # Errors
+/// The file system's; a run of crops where the format needs a video.
+pub fn write(
+    video: &AnnotatedVideo,
+    format: Format,
+    rules: IntervalRules,
+    folder: &Path,
+) -> Result<(), ExportError> {
+    let needs_video = !matches!(format, Format::PyFeat | Format::Openface);
+    if needs_video && video.size == (0, 0) {
+        return Err(ExportError::NoVideo { id: video.id.clone() });
+    }
+    match format {
+        Format::LabelStudio => label_studio::write(video, rules, folder),
+        Format::Cvat => cvat::write(video, rules, folder),
+        Format::Elan => elan::write(video, rules, folder),
+        Format::PyFeat => py_feat::write(video, folder),
+        Format::Openface => openface::write(video, folder),
+    }
+}
+
+/// Writes what belongs to all videos of an export.
+///
+/// # Errors
+/// The file system's.
+pub fn write_common(format: Format, folder: &Path) -> Result<(), ExportError> {
+    match format {
+        Format::LabelStudio => label_studio::write_interface(folder),
+        _ => Ok(()),
+    }
+}
+
+/// From what the run says of a video to what was made of it.
+type Correct = dyn Fn(&AnnotatedVideo) -> Result<Corrections, String>;
+
+/// The annotations of one video in a file.
+pub struct Found {
+    /// The video's id in the run, where the file names it.
+    pub video: Option<String>,
+    corrections: Box<Correct>,
+}
+
+impl Found {
+    /// What was made of the video, given what the run says of it.
+    ///
+    /// # Errors
+    /// A label that is none, a frame that is not there: in words.
+    pub fn corrections(&self, video: &AnnotatedVideo) -> Result<Corrections, String> {
+        (self.corrections)(video)
+    }
+}
+
+/// Reads a file that a tool saved or exported.
+///
+/// # Errors
+/// The file system's; [`ExportError::Foreign`] for a file of another form.
+pub fn read(path: &Path, format: Format) -> Result<Vec<Found>, ExportError> {
+    match format {
+        Format::LabelStudio => label_studio::read(path),
+        Format::Cvat => cvat::read(path),
+        Format::Elan => elan::read(path),
+        Format::PyFeat => py_feat::read(path),
+        Format::Openface => openface::read(path),
+    }
+}
+
+/// The files of a format at a path: itself, or those in the folder and below, in order. Each with its name below the
+/// folder without extension, which is the video's id where the file does not say it.
+///
+/// # Errors
+/// The file system's; a folder without such a file.
+pub fn files(path: &Path, format: Format) -> Result<Vec<(PathBuf, String)>, ExportError> {
+    let extension = format.extension();
+    if !path.is_dir() {
+        let stem = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        return Ok(vec![(path.to_owned(), stem)]);
+    }
+    let mut files = Vec::new();
+    for entry in WalkDir::new(path).follow_links(true).sort_by_file_name() {
+        let entry = entry.map_err(|error| ExportError::File {
+            path: error.path().unwrap_or(path).to_owned(),
+            source: error.into(),
+        })?;
+        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        let fits = entry
+            .path()
+            .extension()
+            .is_some_and(|found| found.eq_ignore_ascii_case(extension));
+        if entry.file_type().is_file() && fits && !hidden {
+            let below = entry
+                .path()
+                .strip_prefix(path)
+                .unwrap_or(entry.path())
+                .with_extension("");
+            files.push((entry.path().to_owned(), below.to_string_lossy().into_owned()));
+        }
+    }
+    if files.is_empty() {
+        return Err(ExportError::NoFiles {
+            path: path.to_owned(),
+            extension,
+        });
+    }
+    Ok(files)
+}
+
+/// `folder/<id><ending>`.
+fn output(folder: &Path, id: &str, ending: &str) -> PathBuf {
+    folder.join(format!("{id}{ending}"))
+}

@@ -1,0 +1,166 @@
+//! py-feat: the CSV that its `Detectorv1` saves and `read_feat` reads.
+//!
+//! What the table does not have (68 landmarks, the head's pose, other action units) is an empty column, what py-feat
+//! does not have stands in columns that begin with `abaw_`. Frames count from 0. A unit is corrected by writing 0 or 1;
+//! a number that was left alone means what the table says.
+
+use std::path::Path;
+
+use super::annotated::AnnotatedVideo;
+use super::error::ExportError;
+use super::face_csv::{self, Line, Record, numbered};
+use super::vocabulary::person_in;
+use super::{Found, output};
+use crate::face::PersonId;
+use crate::labels::{ACTION_UNITS, ActionUnit, EXPRESSIONS, Expression};
+
+/// py-feat's action units (`AU_LANDMARK_MAP["Feat"]`).
+const UNITS: [u8; 20] = [
+    1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43,
+];
+const VALENCE: &str = "abaw_valence";
+const AROUSAL: &str = "abaw_arousal";
+const PERSON: &str = "Identity";
+
+/// The column of an expression: py-feat's own for seven.
+fn emotion(expression: Expression) -> String {
+    match expression {
+        Expression::Other => "abaw_other".to_owned(),
+        known => known.name().to_lowercase(),
+    }
+}
+
+fn unit_column(number: u8) -> String {
+    format!("AU{number:02}")
+}
+
+/// Whether the unit is there according to the table, beside its probability.
+fn decision_column(unit: ActionUnit) -> String {
+    format!("abaw_au{}", unit.number())
+}
+
+fn header() -> Vec<String> {
+    let mut header: Vec<String> = [
+        "FaceRectX",
+        "FaceRectY",
+        "FaceRectWidth",
+        "FaceRectHeight",
+        "FaceScore",
+    ]
+    .map(str::to_owned)
+    .into();
+    header.extend(numbered("x_", 68));
+    header.extend(numbered("y_", 68));
+    header.extend(["Pitch", "Roll", "Yaw", "X", "Y", "Z"].map(str::to_owned));
+    header.extend(UNITS.map(unit_column));
+    let [neutral, others @ ..] = Expression::ALL;
+    header.extend(others[..6].iter().map(|&expression| emotion(expression)));
+    header.push(emotion(neutral));
+    header.extend(["input", "frame", "approx_time", PERSON].map(str::to_owned));
+    header.extend([emotion(Expression::Other), VALENCE.to_owned(), AROUSAL.to_owned()]);
+    header.extend(ActionUnit::ALL.map(decision_column));
+    header
+}
+
+/// Writes `<id>.csv`.
+pub fn write(video: &AnnotatedVideo, folder: &Path) -> Result<(), ExportError> {
+    let input = video.path.to_string_lossy();
+    let header = header();
+    let units = ActionUnit::ALL.map(|unit| (unit_column(unit.number()), decision_column(unit)));
+    let emotions = Expression::ALL.map(emotion);
+    let rows = face_csv::rows(video).map(|(at, person, row)| {
+        let seconds = video.times.start_s(at);
+        let mut cells = vec![
+            ("input", input.clone().into_owned()),
+            ("frame", (video.frames[at].number() - 1).to_string()),
+            (
+                "approx_time",
+                format!("{:02}:{:02}", seconds as u64 / 60, seconds as u64 % 60),
+            ),
+            (PERSON, format!("Person_{}", person.0)),
+        ];
+        if let Some((place, _)) = row.sighting.place() {
+            cells.extend([
+                ("FaceRectX", place.x1.to_string()),
+                ("FaceRectY", place.y1.to_string()),
+                ("FaceRectWidth", (place.x2 - place.x1).to_string()),
+                ("FaceRectHeight", (place.y2 - place.y1).to_string()),
+            ]);
+        }
+        cells.extend(row.sighting.score().map(|score| ("FaceScore", score.to_string())));
+        if let Some(point) = row.result.affect.valence_arousal {
+            cells.extend([
+                (VALENCE, point.valence.to_string()),
+                (AROUSAL, point.arousal.to_string()),
+            ]);
+        }
+        if let Some(probabilities) = row.result.affect.expression {
+            let pairs = emotions.iter().zip(probabilities);
+            cells.extend(pairs.map(|(name, probability)| (name.as_str(), probability.to_string())));
+        }
+        if let (Some(probabilities), Some(present)) =
+            (row.result.affect.action_units, row.result.action_units)
+        {
+            for unit in ActionUnit::ALL {
+                let (column, decision) = &units[unit.index()];
+                cells.push((column, probabilities[unit.index()].to_string()));
+                cells.push((decision, u8::from(present[unit.index()]).to_string()));
+            }
+        }
+        cells
+    });
+    face_csv::write(&output(folder, &video.id, ".csv"), &header, rows)
+}
+
+/// Reads a CSV with py-feat's columns.
+pub fn read(path: &Path) -> Result<Vec<Found>, ExportError> {
+    let emotions: [String; EXPRESSIONS] = Expression::ALL.map(emotion);
+    let lines = face_csv::read(path, |record| {
+        let frame = record.number("frame")?.ok_or("no frame")?;
+        let mut units = [None; ACTION_UNITS];
+        for unit in ActionUnit::ALL {
+            units[unit.index()] = unit_of(record, unit)?;
+        }
+        Ok(Line {
+            frame: frame as u32 + 1,
+            person: person(record)?,
+            valence_arousal: record.point(VALENCE, AROUSAL)?,
+            expression: record.most_probable(&emotions)?,
+            action_units: all(units),
+        })
+    })?;
+    Ok(vec![Found {
+        video: None,
+        corrections: Box::new(move |video| face_csv::corrections(&lines, video)),
+    }])
+}
+
+/// 0 and 1 are a person's word; between them the decision beside counts, and without it one half.
+fn unit_of(record: &Record, unit: ActionUnit) -> Result<Option<bool>, String> {
+    let Some(number) = record.number(&unit_column(unit.number()))? else {
+        return Ok(None);
+    };
+    if number == 0.0 || number == 1.0 {
+        return Ok(Some(number == 1.0));
+    }
+    let decided = record.number(&decision_column(unit))?;
+    Ok(Some(decided.map_or(number >= 0.5, |decided| decided != 0.0)))
+}
+
+fn person(record: &Record) -> Result<PersonId, String> {
+    let name = record.text(PERSON).replace('_', " ");
+    if name.is_empty() {
+        return Ok(PersonId(0));
+    }
+    let found = person_in(&name).map(|(person, _)| person);
+    found.ok_or_else(|| format!("{PERSON} is `{name}`, not Person_0, Person_1, ..."))
+}
+
+/// All twelve, if all are known.
+pub fn all(units: [Option<bool>; ACTION_UNITS]) -> Option<[bool; ACTION_UNITS]> {
+    let mut known = [false; ACTION_UNITS];
+    for (known, unit) in known.iter_mut().zip(units) {
+        *known = unit?;
+    }
+    Some(known)
+}

@@ -1,0 +1,130 @@
+//! Films for people to look at: a video with what its table says drawn over it.
+//!
+//! ```text
+//! video/ -> frame k + rows of frame k -> blur -> overlay (faces, card) or aligned crop -> film (H.264, sound)
+//! ```
+//!
+//! Frames come from the same reader that annotated them, so the k-th is the one that the table calls k, upright.
+
+mod aligned;
+mod banner;
+mod blur;
+mod canvas;
+mod card;
+mod drawing;
+mod error;
+mod film;
+mod font;
+#[cfg(test)]
+mod golden;
+mod overlay;
+mod palette;
+mod recoder;
+mod sound;
+
+pub use error::RenderError;
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use drawing::Drawing;
+
+use crate::face::AlignmentSettings;
+use crate::publish::publish;
+use crate::table::{Footer, Row};
+use crate::video::{SoundReader, VideoReader, VideoSettings};
+
+/// What a film shows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum View {
+    /// The video with everything drawn over it; with every face made unrecognisable or not.
+    Overlay { blur: bool },
+    /// The subject's aligned face.
+    Aligned(AlignmentSettings),
+}
+
+/// A video and its table.
+#[derive(Debug, Clone, Copy)]
+pub struct Annotated<'a> {
+    pub path: &'a Path,
+    /// In the order of the table.
+    pub rows: &'a [Row],
+    pub footer: &'a Footer,
+    /// Whether the networks were untrained, which the film then says.
+    pub untrained: bool,
+}
+
+/// A film that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    pub frames: u32,
+    pub width: u32,
+    pub height: u32,
+    /// What a person should know of it.
+    pub warning: Option<String>,
+}
+
+/// Renders a video into an MP4 file, which appears complete or not at all. `threads` encode. `see` is told the number
+/// of each frame when it is drawn, and may stop the work.
+///
+/// # Errors
+/// [`RenderError`]; then nothing has changed at `out`.
+pub fn render(
+    video: Annotated,
+    view: View,
+    settings: &VideoSettings,
+    threads: usize,
+    out: &Path,
+    see: &mut dyn FnMut(u32) -> ControlFlow<()>,
+) -> Result<Rendered, RenderError> {
+    let mut rendered = None;
+    publish(out, |file: &mut BufWriter<&File>| {
+        let mut reader = VideoReader::open(video.path, settings)?;
+        let mut drawing: Option<Drawing> = None;
+        let mut frames = 0;
+        for rows in video.rows.chunk_by(|a, b| a.frame == b.frame) {
+            let Some(frame) = reader.next_frame()? else {
+                return Err(other_video(&video, frames));
+            };
+            let drawing = match &mut drawing {
+                Some(drawing) => drawing,
+                None => {
+                    let sound = SoundReader::open(video.path, settings)?;
+                    let facts = reader.facts();
+                    let begun = Drawing::begin(
+                        &video,
+                        view,
+                        facts,
+                        &frame.picture,
+                        threads,
+                        file.get_ref(),
+                        sound,
+                    )?;
+                    drawing.insert(begun)
+                }
+            };
+            drawing.draw(&frame, rows)?;
+            frames += 1;
+            if see(frames).is_break() {
+                return Err(RenderError::Stopped);
+            }
+        }
+        let drawing = drawing.ok_or_else(|| other_video(&video, 0))?;
+        // The table may end early on purpose; then the rest of the sound belongs to no picture.
+        let whole = reader.next_frame()?.is_none();
+        rendered = Some(drawing.finish(frames, whole)?);
+        Ok(())
+    })
+    .map_err(|error: RenderError| error.at(out))?;
+    rendered.ok_or_else(|| other_video(&video, 0))
+}
+
+fn other_video(video: &Annotated, frames: u32) -> RenderError {
+    RenderError::OtherVideo {
+        path: video.path.to_owned(),
+        frames,
+        rows: video.rows.last().map_or(0, |row| row.frame.number()),
+    }
+}

@@ -1,0 +1,211 @@
+//! A frame with what its table says: boxes, landmarks, names over the faces, and a card a person below.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::canvas::{Anchor, Area, Canvas, Colour};
+use super::card::{CARD_HEIGHT, CARD_WIDTH, Card, TRAIL_SECONDS};
+use super::palette::person_colour;
+use crate::face::{BoundingBox, PersonId, Point};
+use crate::labels::{Expression, FinalAffect, ValenceArousal};
+use crate::table::{Row, Sighting};
+
+/// Lengths below are for a picture whose shorter side has this many pixels, and grow with it.
+const DESIGN_SIDE: f32 = 720.0;
+/// The least growth at which text can be read.
+const LEAST_UNIT: f32 = 0.62;
+const MARGIN: f32 = 12.0;
+const TEXT: f32 = 20.0;
+
+/// Draws frame after frame.
+pub struct Overlay {
+    /// Rows at the upper edge that are kept free, in pixels of the canvas.
+    top: f32,
+    /// Pixels of the canvas for one of the design.
+    unit: f32,
+    /// The last points of each person in view, with their times.
+    trails: BTreeMap<PersonId, VecDeque<(f64, ValenceArousal)>>,
+}
+
+impl Overlay {
+    /// For a canvas of this size; nothing but boxes is drawn above `top`.
+    pub fn new(width: u32, height: u32, top: f32) -> Self {
+        let unit = unit_of(width, height);
+        // A card must fit in, however narrow the picture.
+        let widest = (width as f32 - 2.0 * MARGIN * LEAST_UNIT) / CARD_WIDTH;
+        Self {
+            top,
+            unit: unit.min(widest).max(0.3),
+            trails: BTreeMap::new(),
+        }
+    }
+
+    /// Draws what the rows of one frame say, which is `scale` times as large on the canvas as it is. `time_s`: seconds
+    /// from the film's beginning.
+    pub fn draw(&mut self, canvas: &mut Canvas, rows: &[Row], scale: f32, time_s: f64) {
+        self.follow(rows, time_s);
+        for row in rows {
+            if let (Some(person), Some((place, landmarks))) = (row.person, row.sighting.place()) {
+                self.draw_face(
+                    canvas,
+                    row,
+                    person,
+                    scaled(&place, scale),
+                    landmarks.0.map(|point| on_canvas(point, scale)),
+                );
+            }
+        }
+        let [frame, ..] = rows else { return };
+        self.draw_clock(canvas, frame, time_s);
+        self.draw_cards(canvas, rows, time_s);
+    }
+
+    /// Remembers the points of the people in view and forgets those of others.
+    fn follow(&mut self, rows: &[Row], time_s: f64) {
+        let present = |person: &PersonId| rows.iter().any(|row| row.person == Some(*person));
+        self.trails.retain(|person, _| present(person));
+        for row in rows {
+            if let (Some(person), Some(point)) = (row.person, row.result.affect.valence_arousal) {
+                let trail = self.trails.entry(person).or_default();
+                trail.push_back((time_s, point));
+                while trail
+                    .front()
+                    .is_some_and(|(then, _)| time_s - then > TRAIL_SECONDS)
+                {
+                    trail.pop_front();
+                }
+            }
+        }
+    }
+
+    fn draw_face(
+        &self,
+        canvas: &mut Canvas,
+        row: &Row,
+        person: PersonId,
+        place: BoundingBox,
+        landmarks: [Point; 5],
+    ) {
+        let unit = self.unit;
+        let colour = person_colour(person);
+        let area = Area {
+            x: place.x1,
+            y: place.y1,
+            width: place.x2 - place.x1,
+            height: place.y2 - place.y1,
+        };
+        let line = if row.subject { 3.0 } else { 2.0 } * unit;
+        match row.sighting {
+            Sighting::Carried { .. } => canvas.outline(area, line, colour.faded(0.5)),
+            _ => canvas.outline(area, line, colour),
+        }
+        for centre in landmarks {
+            let radius = (2.6 * unit).max(1.5);
+            canvas.disc(centre, radius + unit.max(0.7), Colour::BLACK.faded(0.7));
+            canvas.disc(centre, radius, Colour::WHITE);
+        }
+
+        let text = match said(&row.result) {
+            Some(said) => format!("{} {said}", person.0),
+            None => person.0.to_string(),
+        };
+        let size = TEXT * unit;
+        let width = canvas.text_width(&text, size) + 10.0 * unit;
+        let height = size * 1.2;
+        let right = (canvas.width() as f32 - width).max(0.0);
+        // Above the box, or inside where the picture ends.
+        let y = match area.y - height {
+            above if above >= self.top => above,
+            _ => area.y.max(self.top),
+        };
+        let tag = Area {
+            x: (area.x - line / 2.0).clamp(0.0, right),
+            y,
+            width,
+            height,
+        };
+        canvas.fill(tag, colour);
+        let at = Point {
+            x: tag.x + 5.0 * unit,
+            y: tag.y + height * 0.77,
+        };
+        canvas.text(&text, at, Anchor::Left, size, Colour::BLACK);
+    }
+
+    fn draw_clock(&self, canvas: &mut Canvas, row: &Row, time_s: f64) {
+        let size = 16.0 * self.unit;
+        let text = format!("frame {}   {time_s:.2} s", row.frame);
+        let width = canvas.text_width(&text, size) + 14.0 * self.unit;
+        let area = Area {
+            x: canvas.width() as f32 - width,
+            y: self.top,
+            width,
+            height: size * 1.5,
+        };
+        canvas.fill(area, Colour::BLACK.faded(0.55));
+        let at = Point {
+            x: canvas.width() as f32 - 7.0 * self.unit,
+            y: self.top + size * 1.1,
+        };
+        canvas.text(&text, at, Anchor::Right, size, Colour::WHITE);
+    }
+
+    /// One card a person along the lower edge, in two rows at most; the subject's is always among them.
+    fn draw_cards(&self, canvas: &mut Canvas, rows: &[Row], time_s: f64) {
+        let unit = self.unit;
+        let (width, height, margin) = (CARD_WIDTH * unit, CARD_HEIGHT * unit, MARGIN * unit);
+        let across = (((canvas.width() as f32 - margin) / (width + margin)) as usize).max(1);
+        let down = if canvas.height() as f32 > 4.0 * (height + margin) {
+            2
+        } else {
+            1
+        };
+        let mut people: Vec<&Row> = rows.iter().filter(|row| row.person.is_some()).collect();
+        people.sort_by_key(|row| (!row.subject, row.person));
+        people.truncate(across * down);
+        people.sort_by_key(|row| row.person);
+        for (nth, row) in people.into_iter().enumerate() {
+            let Some(person) = row.person else { continue };
+            let (column, line) = (nth % across, nth / across + 1);
+            let card = Card {
+                x: margin + column as f32 * (width + margin),
+                y: canvas.height() as f32 - line as f32 * (height + margin),
+                unit,
+            };
+            let trail = self.trails.get(&person).into_iter().flatten();
+            card.draw(canvas, row, person, trail, time_s);
+        }
+    }
+}
+
+/// Pixels of a canvas for one of the design.
+pub fn unit_of(width: u32, height: u32) -> f32 {
+    (width.min(height) as f32 / DESIGN_SIDE).max(LEAST_UNIT)
+}
+
+/// A box of a frame on the canvas. Pixels are squares there: their centres lie half a pixel further.
+pub fn scaled(place: &BoundingBox, scale: f32) -> BoundingBox {
+    let on_canvas = |at: f32| (at + 0.5) * scale;
+    BoundingBox {
+        x1: on_canvas(place.x1),
+        y1: on_canvas(place.y1),
+        x2: on_canvas(place.x2),
+        y2: on_canvas(place.y2),
+    }
+}
+
+fn on_canvas(point: Point, scale: f32) -> Point {
+    Point {
+        x: (point.x + 0.5) * scale,
+        y: (point.y + 0.5) * scale,
+    }
+}
+
+/// The expression and its probability, as `Happiness 83%`.
+pub fn said(result: &FinalAffect) -> Option<String> {
+    let expression: Expression = result.expression?;
+    let name = expression.name();
+    Some(match result.affect.expression {
+        Some(probabilities) => format!("{name} {:.0}%", 100.0 * probabilities[expression.index()]),
+        None => name.to_owned(),
+    })
+}

@@ -1,0 +1,176 @@
+//! The original's sound in the film: its packets as they are, or made into AAC where MP4 cannot hold them.
+
+use ffmpeg_next as ffmpeg;
+
+use ffmpeg::format::context::Output;
+use ffmpeg::{Packet, Rational, codec, ffi};
+
+use super::error::RenderError;
+use super::recoder::Recoder;
+use crate::video::SoundReader;
+
+/// Sound on its way into the film.
+pub struct Sound {
+    reader: SoundReader,
+    stream: usize,
+    way: Way,
+    /// Read, but of a time that the pictures have not reached.
+    waiting: Option<Packet>,
+    ended: bool,
+    last_tick: Option<i64>,
+    refused: u64,
+}
+
+enum Way {
+    Copy,
+    Recode(Box<Recoder>),
+    /// Nothing here can decode it.
+    Silent,
+}
+
+impl Sound {
+    /// Adds a stream for the sound to a film that has not begun.
+    pub fn begin(reader: SoundReader, output: &mut Output) -> Result<Self, RenderError> {
+        let parameters = reader.parameters();
+        let mut sound = Self {
+            reader,
+            stream: usize::MAX,
+            way: Way::Copy,
+            waiting: None,
+            ended: false,
+            last_tick: None,
+            refused: 0,
+        };
+        if holds(output, parameters.id()) {
+            let mut stream = output.add_stream(None::<ffmpeg::Codec>)?;
+            stream.set_parameters(parameters);
+            stream.set_time_base(sound.reader.time_base());
+            // SAFETY: the stream is open; its tag is another container's and must be chosen anew.
+            unsafe { (*(*stream.as_mut_ptr()).codecpar).codec_tag = 0 };
+            sound.stream = stream.index();
+            return Ok(sound);
+        }
+        match Recoder::open(parameters, sound.reader.time_base()) {
+            Ok(recoder) => {
+                let mut stream = output.add_stream_with(recoder.encoder())?;
+                stream.set_time_base(recoder.time_base());
+                sound.stream = stream.index();
+                sound.way = Way::Recode(Box::new(recoder));
+            }
+            Err(_) => sound.way = Way::Silent,
+        }
+        Ok(sound)
+    }
+
+    /// Writes what comes before `until_s`, in seconds of the film; everything without it. `start_s`: what the
+    /// original's clock shows when the film begins.
+    pub fn write(
+        &mut self,
+        output: &mut Output,
+        start_s: f64,
+        until_s: Option<f64>,
+    ) -> Result<(), RenderError> {
+        if let Way::Silent = self.way {
+            return Ok(());
+        }
+        let tick_s = f64::from(self.reader.time_base());
+        let shift = (start_s / tick_s).round() as i64;
+        while !self.ended {
+            let Some(mut packet) = self
+                .waiting
+                .take()
+                .map_or_else(|| self.reader.next_packet(), |packet| Ok(Some(packet)))?
+            else {
+                self.ended = true;
+                break;
+            };
+            let time_s = packet
+                .dts()
+                .or(packet.pts())
+                .map(|tick| (tick - shift) as f64 * tick_s);
+            if time_s
+                .zip(until_s)
+                .is_some_and(|(time_s, until_s)| time_s > until_s)
+            {
+                self.waiting = Some(packet);
+                break;
+            }
+            packet.set_pts(packet.pts().map(|tick| tick - shift));
+            packet.set_dts(packet.dts().map(|tick| tick - shift));
+            match &mut self.way {
+                Way::Recode(recoder) => {
+                    recoder.feed(&packet);
+                    self.write_recoded(output)?;
+                }
+                _ => self.copy(output, packet)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the end; returns what a person should know.
+    pub fn finish(&mut self, output: &mut Output) -> Result<Option<String>, RenderError> {
+        if let Way::Recode(recoder) = &mut self.way {
+            recoder.end();
+            self.write_recoded(output)?;
+        }
+        Ok(match (&self.way, self.refused) {
+            (Way::Silent, _) => Some("its sound cannot be decoded, so the film has none".to_owned()),
+            (_, 0) => None,
+            (_, refused) => Some(format!(
+                "{refused} broken packets of its sound are missing in the film"
+            )),
+        })
+    }
+
+    fn write_recoded(&mut self, output: &mut Output) -> Result<(), RenderError> {
+        let Way::Recode(recoder) = &mut self.way else {
+            return Ok(());
+        };
+        let time_base = recoder.time_base();
+        let packets = recoder.packets()?;
+        for packet in packets {
+            self.write_packet(output, packet, time_base)?;
+        }
+        Ok(())
+    }
+
+    fn copy(&mut self, output: &mut Output, packet: Packet) -> Result<(), RenderError> {
+        let time_base = self.reader.time_base();
+        self.write_packet(output, packet, time_base)
+    }
+
+    fn write_packet(
+        &mut self,
+        output: &mut Output,
+        mut packet: Packet,
+        from: Rational,
+    ) -> Result<(), RenderError> {
+        let to = output.stream(self.stream).ok_or(ffmpeg::Error::Bug)?.time_base();
+        packet.rescale_ts(from, to);
+        let Some(tick) = packet.dts().or(packet.pts()) else {
+            self.refused += 1;
+            return Ok(());
+        };
+        // Rounding may bring two packets to one tick, which muxers refuse.
+        let tick = tick.max(self.last_tick.map_or(i64::MIN, |last| last + 1));
+        self.last_tick = Some(tick);
+        packet.set_dts(Some(tick));
+        packet.set_pts(Some(packet.pts().unwrap_or(tick).max(tick)));
+        packet.set_stream(self.stream);
+        packet.set_position(-1);
+        if packet.size() == 0 {
+            self.refused += 1;
+            return Ok(());
+        }
+        Ok(packet.write_interleaved(output)?)
+    }
+}
+
+/// Whether the container can hold a codec.
+fn holds(output: &Output, codec: codec::Id) -> bool {
+    // SAFETY: the format is a constant of libavformat.
+    unsafe {
+        ffi::avformat_query_codec(output.format().as_ptr(), codec.into(), ffi::FF_COMPLIANCE_NORMAL) == 1
+    }
+}
