@@ -8,6 +8,7 @@ mod event;
 mod input;
 mod job;
 mod labelled;
+mod many_files;
 mod merge;
 mod networks;
 mod plan;
@@ -19,6 +20,7 @@ mod schedule;
 mod source;
 mod stop;
 mod timeline;
+mod workload;
 
 pub use ensemble::Ensemble;
 pub use event::{Event, Tally};
@@ -28,7 +30,7 @@ pub use merge::{MergeError, Pace, RunSummary, Status, Totals, VideoSummary, merg
 pub use networks::{
     FoundWeights, Loaded, Networks, NetworksError, UNTRAINED, find_weights, load, silence, versions,
 };
-pub use plan::{Plan, PlanError, PlannedInput, RunSettings, TableState};
+pub use plan::{Plan, PlanError, PlannedInput, RunSettings, TableState, new_since};
 pub use predictions::{PredictionsError, RunReader, SubjectTable};
 pub use publication::Publication;
 pub use refinish::{RefinishError, Refinished, refinish_run};
