@@ -71,7 +71,10 @@ pub struct WorkArguments {
 pub fn run(arguments: Arguments) -> CommandResult {
     abaw::video::silence_libav();
     let work = &arguments.work;
-    let earlier = arguments.new_since.iter().map(|run| Plan::read(&RunFolder::new(run).plan()));
+    let earlier = arguments
+        .new_since
+        .iter()
+        .map(|run| Plan::read(&RunFolder::new(run).plan()));
     let earlier: Vec<Plan> = earlier.collect::<Result<_, _>>()?;
     let inputs = collect(work)?;
     let all = inputs.len();

@@ -307,7 +307,9 @@ fn balanced(work: &[u64], shards: u32) -> Vec<u32> {
     let mut largest_first: Vec<usize> = (0..work.len()).collect();
     largest_first.sort_by_key(|&at| (std::cmp::Reverse(work[at]), at));
     // Work, inputs and number of each shard, the least on top.
-    let mut load: BinaryHeap<_> = (0..shards).map(|shard| std::cmp::Reverse((0, 0, shard))).collect();
+    let mut load: BinaryHeap<_> = (0..shards)
+        .map(|shard| std::cmp::Reverse((0, 0, shard)))
+        .collect();
     let mut shard_of = vec![0; work.len()];
     for at in largest_first {
         if let Some(mut least) = load.peek_mut() {

@@ -3,13 +3,16 @@
 
 mod slurm;
 #[path = "../engine/workplace.rs"]
-#[expect(dead_code, reason = "made for the engine's tests; this one needs clips and tables")]
+#[expect(
+    dead_code,
+    reason = "made for the engine's tests; this one needs clips and tables"
+)]
 mod workplace;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Instant, SystemTime};
 
 use abaw::engine::Plan;
 use abaw::table;
@@ -21,7 +24,7 @@ use workplace::{Workplace, abaw, ends_with, files, is_unfinished, said, summary}
 const SHARDS: u32 = 4;
 /// A shard holds a short and a long video: when the first has its table, the second is in work.
 const SHORT: u32 = 3;
-const LONG: u32 = 120;
+const LONG: u32 = 80;
 
 #[test]
 #[ignore = "starts a Slurm cluster; make test-cluster installs Slurm and runs it"]
@@ -63,7 +66,10 @@ impl Lab {
         let reference = cluster.path("reference");
         let began = Instant::now();
         // As many threads as the cluster has in use at once.
-        ends_with(0, &mut workplace.annotate_with(&["--threads=2"], &[&videos], &reference));
+        ends_with(
+            0,
+            &mut workplace.annotate_with(&["--threads=2"], &[&videos], &reference),
+        );
         report("single-machine run", began);
         Self {
             workplace,
@@ -104,7 +110,10 @@ impl Lab {
 
 #[track_caller]
 fn assert_nothing_unfinished(run: &Path) {
-    let left: Vec<PathBuf> = files(run).into_iter().filter(|path| is_unfinished(path)).collect();
+    let left: Vec<PathBuf> = files(run)
+        .into_iter()
+        .filter(|path| is_unfinished(path))
+        .collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -113,7 +122,10 @@ fn assert_same_table(ours: &Path, theirs: &Path, frames: u32) {
     assert!(columns(ours) == columns(theirs), "{} differs", ours.display());
     let (rows, footer) = table::read(ours).unwrap();
     assert_eq!(footer, table::read(theirs).unwrap().1);
-    let numbers = rows.iter().filter(|row| row.subject).map(|row| row.frame.number());
+    let numbers = rows
+        .iter()
+        .filter(|row| row.subject)
+        .map(|row| row.frame.number());
     assert!(numbers.eq(1..=frames), "{}: not each frame once", ours.display());
 }
 
@@ -128,7 +140,9 @@ fn columns(path: &Path) -> Vec<u8> {
 
 fn frames(summary: &Value) -> Vec<(Value, Value)> {
     let videos = summary["videos"].as_array().unwrap().iter();
-    videos.map(|video| (video["id"].clone(), video["frames"].clone())).collect()
+    videos
+        .map(|video| (video["id"].clone(), video["frames"].clone()))
+        .collect()
 }
 
 fn report(what: &str, began: Instant) {
@@ -147,10 +161,19 @@ fn nothing_dies(cluster: &Cluster, lab: &Lab) {
         assert!(log.contains(&format!("shard {shard}: 2 done")), "{log}");
     }
     // All that is published stays as it is, however often shards and merge are done again.
-    let before = fs::metadata(run.join("frames/long0.parquet")).unwrap().modified().unwrap();
+    let before = fs::metadata(run.join("frames/long0.parquet"))
+        .unwrap()
+        .modified()
+        .unwrap();
     let job = cluster.submit(&run, 1);
     assert_eq!(cluster.merge(&run, &job), 0);
-    assert_eq!(fs::metadata(run.join("frames/long0.parquet")).unwrap().modified().unwrap(), before);
+    assert_eq!(
+        fs::metadata(run.join("frames/long0.parquet"))
+            .unwrap()
+            .modified()
+            .unwrap(),
+        before
+    );
     lab.assert_same(&run);
 }
 
@@ -161,7 +184,9 @@ fn halt_mid_shard(cluster: &Cluster, run: &Path, job: &str, node: &str) -> (Task
     let mut found = None;
     await_that("a node in the middle of a shard", || {
         let tasks = cluster.tasks(job);
-        let on_node = tasks.into_iter().find(|task| task.state == "RUNNING" && task.node == node);
+        let on_node = tasks
+            .into_iter()
+            .find(|task| task.state == "RUNNING" && task.node == node);
         let Some(task) = on_node else { return false };
         let tables = || {
             let inputs = plan.shard(task.shard.parse().unwrap());
@@ -193,7 +218,9 @@ fn a_node_dies(cluster: &mut Cluster, lab: &Lab) {
     let (task, process) = halt_mid_shard(cluster, &run, &job, NODES[0]);
     let began = Instant::now();
     cluster.kill_node(NODES[0]);
-    assert!(!Path::new(&format!("/proc/{process}")).exists());
+    await_that("the end of all on the node", || {
+        !Path::new(&format!("/proc/{process}")).exists()
+    });
     cluster.await_end(&job);
     report("a node dies, its shard is done by the other", began);
     assert_eq!(cluster.merge(&run, &job), 0);
@@ -214,8 +241,7 @@ fn slurmd_dies_and_attempts_overlap(cluster: &mut Cluster, lab: &Lab) {
     let log = run.join(format!("shard-{}.log", task.shard));
     let mut second_attempt = None;
     await_that("a second attempt beside the first", || {
-        let update = ["update", &format!("jobid={}", task.job), "starttime=now"];
-        let _ = cluster.command("scontrol").args(update).output();
+        cluster.hurry(&job);
         if fs::read_to_string(&log).unwrap().contains("attempt 1,") {
             second_attempt = cluster.abaw_on(NODES[1]);
         }
@@ -223,11 +249,15 @@ fn slurmd_dies_and_attempts_overlap(cluster: &mut Cluster, lab: &Lab) {
     });
     signal("CONT", first_attempt);
     report("slurmd dies, a second attempt begins", began);
-    await_that("the end of the first attempt", || cluster.abaw_on(NODES[0]).is_none());
+    await_that("the end of the first attempt", || {
+        cluster.abaw_on(NODES[0]).is_none()
+    });
     cluster.await_end(&job);
     assert_eq!(cluster.merge(&run, &job), 0);
     let log = fs::read_to_string(&log).unwrap();
-    let reports = log.lines().filter(|line| line.starts_with(&format!("shard {}: ", task.shard)));
+    let reports = log
+        .lines()
+        .filter(|line| line.starts_with(&format!("shard {}: ", task.shard)));
     assert_eq!(reports.count(), 2, "both attempts end well:\n{log}");
     lab.assert_same(&run);
     cluster.start_node(NODES[0]);
@@ -237,13 +267,16 @@ fn slurmd_dies_and_attempts_overlap(cluster: &mut Cluster, lab: &Lab) {
 fn the_controller_dies(cluster: &mut Cluster, lab: &Lab) {
     let run = lab.plan(cluster, "controller");
     let job = cluster.submit(&run, SHARDS);
+    let submitted = SystemTime::now();
     let (task, process) = halt_mid_shard(cluster, &run, &job, NODES[0]);
-    cluster.kill_controller();
+    cluster.kill_controller(submitted);
     signal("CONT", process);
     let log = run.join(format!("shard-{}.log", task.shard));
     // The task ends while nobody hears of it.
     await_that("the shard's end", || {
-        fs::read_to_string(&log).unwrap().contains(&format!("shard {}: 2 done", task.shard))
+        fs::read_to_string(&log)
+            .unwrap()
+            .contains(&format!("shard {}: 2 done", task.shard))
     });
     let began = Instant::now();
     cluster.start_controller();
@@ -261,11 +294,17 @@ fn tasks_are_told_to_stop(cluster: &Cluster, lab: &Lab) {
     let (requeued, second) = halt_mid_shard(cluster, &run, &job, NODES[1]);
     let began = Instant::now();
     // As a time limit does it: TERM to the script alone, which abaw has become. Then as preemption does it.
-    succeed(cluster.command("scancel").args(["--batch", "--signal=TERM", &warned.job]));
+    succeed(
+        cluster
+            .command("scancel")
+            .args(["--batch", "--signal=TERM", &warned.job]),
+    );
     cluster.scontrol(&["requeue", &requeued.job]);
     for process in [first, second] {
         signal("CONT", process);
-        await_that("the end of the attempt", || !Path::new(&format!("/proc/{process}")).exists());
+        await_that("the end of the attempt", || {
+            !Path::new(&format!("/proc/{process}")).exists()
+        });
     }
     report("TERM and requeue, both attempts have ended", began);
     cluster.await_end(&job);
@@ -306,7 +345,10 @@ fn nights(cluster: &Cluster, lab: &Lab) {
     };
     let runs_there = || {
         let entries = fs::read_dir(&runs).unwrap().flatten();
-        let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+        let mut folders: Vec<PathBuf> = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir())
+            .collect();
         folders.sort();
         folders
     };
@@ -321,8 +363,16 @@ fn nights(cluster: &Cluster, lab: &Lab) {
     assert_nothing_unfinished(&first);
     assert_eq!(summary(&first)["videos"][0]["failure"]["stage"], "decode");
     let reference = |name: &str| lab.reference.join("frames").join(name);
-    assert_same_table(&first.join("frames/short0.parquet"), &reference("short0.parquet"), SHORT);
-    assert_same_table(&second.join("frames/short2.parquet"), &reference("short2.parquet"), SHORT + 2);
+    assert_same_table(
+        &first.join("frames/short0.parquet"),
+        &reference("short0.parquet"),
+        SHORT,
+    );
+    assert_same_table(
+        &second.join("frames/short2.parquet"),
+        &reference("short2.parquet"),
+        SHORT + 2,
+    );
 }
 
 /// On a file system with slow metadata, listing is what must not be done by each task.

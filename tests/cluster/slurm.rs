@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -43,6 +43,8 @@ pub struct Task {
     pub state: String,
     pub node: String,
     pub restarts: u32,
+    /// Taken back by Slurm, which lets it wait for two minutes.
+    pub held_back: bool,
     /// The batch script's.
     pub exit_code: i32,
 }
@@ -50,7 +52,10 @@ pub struct Task {
 impl Cluster {
     /// Starts a cluster and waits until its nodes are idle.
     pub fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("abaw-cluster-").tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("abaw-cluster-")
+            .tempdir()
+            .unwrap();
         let at = folder.path();
         for part in ["munge", "state", "videos"] {
             fs::create_dir(at.join(part)).unwrap();
@@ -63,7 +68,12 @@ impl Cluster {
         fs::write(at.join("slurm.conf"), configuration(at)).unwrap();
         let munged = Daemon::start(at, "munged", |munged| {
             munged.args(["munged", "--foreground", "--force"]);
-            for (option, file) in [("socket", "sock"), ("key-file", "key"), ("pid-file", "pid"), ("seed-file", "seed")] {
+            for (option, file) in [
+                ("socket", "sock"),
+                ("key-file", "key"),
+                ("pid-file", "pid"),
+                ("seed-file", "seed"),
+            ] {
                 munged.arg(format!("--{option}={}/munge/{file}", at.display()));
             }
         });
@@ -125,22 +135,30 @@ impl Cluster {
 
     /// The tasks of a job. None while the controller is away.
     pub fn tasks(&self, job: &str) -> Vec<Task> {
-        let shown = self.command("scontrol").args(["--oneliner", "show", "job", job]).output();
+        let shown = self
+            .command("scontrol")
+            .args(["--oneliner", "show", "job", job])
+            .output();
         let shown = text(shown.unwrap());
         shown.lines().filter_map(Task::parse).collect()
     }
 
-    /// Waits until no task of a job is waiting or running. Tasks that Slurm takes back start at once: by itself
-    /// it would wait for two minutes.
+    /// Waits until no task of a job is waiting or running.
     pub fn await_end(&self, job: &str) {
         await_that("the end of a job", || {
+            self.hurry(job);
             let tasks = self.tasks(job);
-            for task in tasks.iter().filter(|task| task.state == "PENDING" && task.restarts > 0) {
-                // Fails while the task is still being cleared away.
-                let _ = self.command("scontrol").args(["update", &format!("jobid={}", task.job), "starttime=now"]).output();
-            }
             !tasks.is_empty() && tasks.iter().all(Task::has_ended)
         });
+    }
+
+    /// Lets tasks that Slurm has taken back start at once.
+    pub fn hurry(&self, job: &str) {
+        for task in self.tasks(job).iter().filter(|task| task.held_back) {
+            // Fails while the task is still being cleared away.
+            let update = ["update", &format!("jobid={}", task.job), "starttime=now"];
+            let _ = self.command("scontrol").args(update).output();
+        }
     }
 
     /// Kills a node with all that runs there, as a power cut does, and tells Slurm so.
@@ -156,12 +174,19 @@ impl Cluster {
                 signal("KILL", id);
             }
         }
-        await_that("slurmd's end", || self.processes(node).iter().all(|(_, name)| name != "slurmd"));
+        await_that("slurmd's end", || {
+            self.processes(node).iter().all(|(_, name)| name != "slurmd")
+        });
     }
 
     /// Spares waiting for `SlurmdTimeout`.
     pub fn declare_down(&self, node: &str) {
-        self.scontrol(&["update", &format!("nodename={node}"), "state=down", "reason=crash"]);
+        self.scontrol(&[
+            "update",
+            &format!("nodename={node}"),
+            "state=down",
+            "reason=crash",
+        ]);
     }
 
     /// Starts a node, or starts it anew.
@@ -169,7 +194,15 @@ impl Cluster {
         self.nodes.remove(node);
         let at = self.folder.path();
         let daemon = Daemon::start(at, node, |command| {
-            command.args(["unshare", "--pid", "--mount", "--fork", "--kill-child=KILL", "--mount-proc", "--"]);
+            command.args([
+                "unshare",
+                "--pid",
+                "--mount",
+                "--fork",
+                "--kill-child=KILL",
+                "--mount-proc",
+                "--",
+            ]);
             command.args(["sh", "-c", NODE, "sh"]).arg(at).arg(node);
         });
         self.nodes.insert(node, daemon);
@@ -177,7 +210,14 @@ impl Cluster {
 
     /// Waits until a node is ready for work.
     pub fn await_idle(&self, node: &str) {
-        let state = || text(self.command("sinfo").args(["-hN", "-n", node, "-o", "%T"]).output().unwrap());
+        let state = || {
+            text(
+                self.command("sinfo")
+                    .args(["-hN", "-n", node, "-o", "%T"])
+                    .output()
+                    .unwrap(),
+            )
+        };
         await_that("an idle node", || match state().trim() {
             "idle" => true,
             state if state.starts_with("down") => {
@@ -189,13 +229,27 @@ impl Cluster {
         });
     }
 
-    pub fn kill_controller(&mut self) {
+    /// Kills the controller once it has written down what it was told before `moment`. It does so within
+    /// seconds; a job that it is killed with before that is lost, and `merge` names its shards.
+    pub fn kill_controller(&mut self, moment: SystemTime) {
+        let state = self.path("state/job_state");
+        let written = || fs::metadata(&state).and_then(|file| file.modified());
+        await_that("the controller's memory", || {
+            written().is_ok_and(|written| written > moment)
+        });
         self.controller.kill();
     }
 
     pub fn start_controller(&mut self) {
         self.controller = start_controller(self.folder.path());
-        await_that("the controller", || self.command("scontrol").arg("ping").output().unwrap().status.success());
+        await_that("the controller", || {
+            self.command("scontrol")
+                .arg("ping")
+                .output()
+                .unwrap()
+                .status
+                .success()
+        });
     }
 
     /// The processes of a node: number and name.
@@ -206,7 +260,10 @@ impl Cluster {
     /// The program at work on a node.
     pub fn abaw_on(&self, node: &str) -> Option<u32> {
         let processes = self.processes(node);
-        processes.into_iter().find(|(_, name)| name == "abaw").map(|(id, _)| id)
+        processes
+            .into_iter()
+            .find(|(_, name)| name == "abaw")
+            .map(|(id, _)| id)
     }
 }
 
@@ -215,7 +272,7 @@ impl Drop for Cluster {
         if std::thread::panicking() {
             for log in ["munged.log", "slurmctld.log", "n1.log", "n2.log"] {
                 let written = fs::read_to_string(self.path(log)).unwrap_or_default();
-                let last: Vec<&str> = written.lines().rev().take(30).collect();
+                let last: Vec<&str> = written.lines().rev().take(50).collect();
                 eprintln!("--- {log}, latest first\n{}", last.join("\n"));
             }
         }
@@ -234,7 +291,11 @@ impl Daemon {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]);
         arguments(&mut command);
-        let log = File::options().create(true).append(true).open(at.join(format!("{name}.log"))).unwrap();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(at.join(format!("{name}.log")))
+            .unwrap();
         let daemon = command
             .env("SLURM_CONF", at.join("slurm.conf"))
             .stdin(Stdio::null())
@@ -258,7 +319,10 @@ impl Drop for Daemon {
 
 impl Task {
     fn parse(line: &str) -> Option<Self> {
-        let fields: BTreeMap<&str, &str> = line.split(' ').filter_map(|field| field.split_once('=')).collect();
+        let fields: BTreeMap<&str, &str> = line
+            .split(' ')
+            .filter_map(|field| field.split_once('='))
+            .collect();
         let field = |name: &str| fields.get(name).map(|&value| value.to_owned());
         Some(Self {
             job: field("JobId")?,
@@ -266,6 +330,7 @@ impl Task {
             state: field("JobState")?,
             node: field("NodeList").unwrap_or_default(),
             restarts: field("Restarts")?.parse().ok()?,
+            held_back: field("Reason")? == "BeginTime",
             exit_code: field("ExitCode")?.split(':').next()?.parse().ok()?,
         })
     }
@@ -349,7 +414,9 @@ fn descendants(ancestor: u32) -> Vec<(u32, String)> {
 
 /// Sends a signal to a process that this test has started.
 pub fn signal(name: &str, process: u32) {
-    let _ = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
+    let _ = Command::new("kill")
+        .args([&format!("-{name}"), &process.to_string()])
+        .status();
 }
 
 /// Waits for something that must come.
@@ -358,14 +425,20 @@ pub fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < PATIENCE, "{what} never came");
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
 #[track_caller]
 pub fn succeed(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output
 }
 
