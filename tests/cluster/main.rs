@@ -18,7 +18,7 @@ use abaw::engine::Plan;
 use abaw::table;
 use serde_json::Value;
 
-use slurm::{Cluster, NODES, Task, await_that, signal, succeed, text};
+use slurm::{Cluster, NODES, Task, await_that, signal, text};
 use workplace::{Workplace, abaw, ends_with, files, is_unfinished, said, summary};
 
 const SHARDS: u32 = 4;
@@ -293,12 +293,13 @@ fn tasks_are_told_to_stop(cluster: &Cluster, lab: &Lab) {
     let (warned, first) = halt_mid_shard(cluster, &run, &job, NODES[0]);
     let (requeued, second) = halt_mid_shard(cluster, &run, &job, NODES[1]);
     let began = Instant::now();
-    // As a time limit does it: TERM to the script alone, which abaw has become. Then as preemption does it.
-    succeed(
-        cluster
-            .command("scancel")
-            .args(["--batch", "--signal=TERM", &warned.job]),
-    );
+    // As a time limit does it: TERM to the script alone, which abaw has become. While other tasks of the array
+    // wait, scancel delivers the signal, takes that for a failure (22.05) and goes on trying.
+    let mut scancel = cluster.command("timeout");
+    let _ = scancel
+        .args(["1", "scancel", "--batch", "--signal=TERM", &warned.job])
+        .output();
+    // As preemption does it.
     cluster.scontrol(&["requeue", &requeued.job]);
     for process in [first, second] {
         signal("CONT", process);

@@ -430,7 +430,7 @@ pub fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 #[track_caller]
-pub fn succeed(command: &mut Command) -> Output {
+fn succeed(command: &mut Command) -> Output {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
