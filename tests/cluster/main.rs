@@ -379,17 +379,27 @@ fn nights(cluster: &Cluster, lab: &Lab) {
 /// On a file system with slow metadata, listing is what must not be done by each task.
 fn a_shard_lists_no_folder(cluster: &Cluster, lab: &Lab) {
     let run = lab.plan(cluster, "traced");
-    let trace = cluster.path("trace");
+    let (trace, scratch) = (cluster.path("trace"), cluster.path("scratch"));
+    fs::create_dir(&scratch).unwrap();
     let mut strace = Command::new("strace");
     strace
-        .args(["-f", "-y", "-e", "trace=getdents64,getdents", "-o"])
+        .args(["-f", "-y", "-e", "trace=getdents64,getdents,openat", "-o"])
         .arg(&trace)
         .arg(env!("CARGO_BIN_EXE_abaw"))
         .args(["annotate", "--shard=0", "--threads=1", "--plan"])
-        .arg(run.join("plan.json"));
+        .arg(run.join("plan.json"))
+        .arg("--scratch")
+        .arg(&scratch);
     ends_with(0, &mut strace);
     let shared = cluster.path("").display().to_string();
     let trace = fs::read_to_string(trace).unwrap();
-    let listed: Vec<&str> = trace.lines().filter(|line| line.contains(&shared)).collect();
-    assert!(listed.is_empty(), "{listed:?}");
+    let calls = |name: &str, place: &str| {
+        trace
+            .lines()
+            .filter(|line| line.contains(name) && line.contains(place))
+            .count()
+    };
+    assert_eq!(calls("getdents", &shared), 0, "{trace}");
+    // One to see whether it can be written to, one a video; they have no names.
+    assert_eq!(calls("O_TMPFILE", scratch.to_str().unwrap()), 3);
 }

@@ -414,8 +414,10 @@ fn descendants(ancestor: u32) -> Vec<(u32, String)> {
 
 /// Sends a signal to a process that this test has started.
 pub fn signal(name: &str, process: u32) {
+    // It may have ended by itself.
     let _ = Command::new("kill")
         .args([&format!("-{name}"), &process.to_string()])
+        .stderr(Stdio::null())
         .status();
 }
 
