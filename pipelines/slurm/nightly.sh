@@ -1,6 +1,6 @@
 #!/bin/bash
 # Annotates what has come since the last night; for cron on a login node:
-#   30 22 * * *  VIDEOS=/data/videos RUNS=/data/runs /shared/abaw/pipelines/slurm/nightly.sh
+#   30 22 * * *  PATH=/usr/bin:/bin VIDEOS=/data/videos RUNS=/data/runs /shared/abaw/pipelines/slurm/nightly.sh
 # Prints a line: what the night's run came to, and one more for each run that a former night left unfinished. Exit
 # code: 0 all done or nothing new; 3 some videos failed; 75 still at work; others: the line and RUN/merge.log say why.
 set -euo pipefail
@@ -18,12 +18,13 @@ mkdir -p "$RUNS"
 exec 9>"$RUNS/.nightly"
 flock --nonblock 9 || { echo "abaw: last night's runs are still at work"; exit 75; }
 
-# Array of all shards, then the judgement of merge; again while shards are missing (code 2).
+# All shards, then the judgement of merge; again while shards are missing (code 2).
 finish() {
   local run=$1 last code array try
   last=$(($(sed -n 's/^  "shards": \([0-9]*\).*/\1/p' "$run/plan.json") - 1))
   for ((try = 0; try < TRIES; try++)); do
-    array=$(sbatch --parsable --chdir="$run" --array="0-$last%$AT_ONCE" pipelines/slurm/annotate.sbatch)
+    array=$(sbatch --parsable --chdir="$run" --array="0-$last%$AT_ONCE" pipelines/slurm/annotate.sbatch 2>"$run/sbatch.log") ||
+      { code=1; break; }
     sbatch --wait --chdir="$run" --dependency="afterany:$array" pipelines/slurm/merge.sbatch >"$run/sbatch.log" 2>&1 &&
       code=0 || code=$?
     [ "$code" = 2 ] || break
@@ -32,7 +33,7 @@ finish() {
     "$ABAW" submit "$run" --challenge mtl --template "$TEMPLATE" --out "$run/submissions/mtl.txt" >"$run/submit.log" 2>&1 ||
       code=$?
   fi
-  echo "abaw: $run: $(grep -e ' videos done' -e '^error:' "$run/merge.log" | tail -n 1)"
+  echo "abaw: $run: $(cat "$run"/{merge,sbatch,submit}.log 2>/dev/null | grep -e ' videos done' -e 'error:' | tail -n 1)"
   return "$code"
 }
 
@@ -48,7 +49,7 @@ said=$("$ABAW" plan "$VIDEOS" --out "$tonight" --shards "$SHARDS" ${since[@]+"${
 worst=0 runs=0
 for plan in "$RUNS"/*/plan.json; do
   run=${plan%/plan.json}
-  [ -e "$plan" ] && [ ! -e "$run/run.json" ] || continue
+  if [ ! -e "$plan" ] || [ -e "$run/run.json" ]; then continue; fi
   runs=$((runs + 1))
   finish "$run" || { code=$?; worst=$((code > worst ? code : worst)); }
 done

@@ -208,8 +208,8 @@ fn halt_mid_shard(cluster: &Cluster, run: &Path, job: &str, node: &str) -> (Task
 }
 
 fn task_of(cluster: &Cluster, job: &str, shard: &str) -> Task {
-    let tasks = cluster.tasks(job).into_iter();
-    tasks.filter(|task| task.shard == shard).last().unwrap()
+    let mut tasks = cluster.tasks(job).into_iter();
+    tasks.find(|task| task.shard == shard).unwrap()
 }
 
 fn a_node_dies(cluster: &mut Cluster, lab: &Lab) {

@@ -52,6 +52,11 @@ pub struct Task {
 impl Cluster {
     /// Starts a cluster and waits until its nodes are idle.
     pub fn start() -> Self {
+        let user = std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap());
+        assert_eq!(
+            user, 0,
+            "only root can make nodes: they are namespaces with mounts of their own"
+        );
         let folder = tempfile::Builder::new()
             .prefix("abaw-cluster-")
             .tempdir()
@@ -340,7 +345,7 @@ impl Task {
     }
 }
 
-/// The settings of the cluster; why each is as it is stands in `docs/cluster.md`.
+/// The settings of the cluster; those that are not obvious are explained in `docs/cluster.md`.
 fn configuration(at: &Path) -> String {
     let [controller, first, second] = free_ports();
     let at = at.display();
