@@ -5,7 +5,7 @@ use super::many_files::ask_all;
 use super::plan::RunSettings;
 use crate::video::{StreamFacts, probe};
 
-/// What a pixel before the detector costs, in pixels decoded, on the CPU: 37 ns against 2.6 ns, and a face in
+/// What a pixel before the detector costs, in pixels decoded, on the CPU: 38 ns against 2.6 ns, and a face in
 /// the picture costs about as much again (`docs/benchmarks.md`).
 const DETECTOR_PIXEL: u64 = 30;
 

@@ -40,6 +40,7 @@ fn whatever_dies_each_frame_is_annotated_once() {
     the_controller_dies(&mut cluster, &lab);
     tasks_are_told_to_stop(&cluster, &lab);
     nights(&cluster, &lab);
+    each_task_has_a_gpu_of_its_own(&cluster, &lab);
     a_shard_lists_no_folder(&cluster, &lab);
     report("all", began);
 }
@@ -320,7 +321,7 @@ fn tasks_are_told_to_stop(cluster: &Cluster, lab: &Lab) {
     lab.assert_same(&run);
 }
 
-/// Three nights of `nightly.sh`: a damaged video among others, nothing new, one new video.
+/// Three nights of `nightly.sh`: a damaged video among others, nothing new, one new video and a submission.
 fn nights(cluster: &Cluster, lab: &Lab) {
     let (videos, runs) = (cluster.path("coming"), cluster.path("runs"));
     fs::create_dir(&videos).unwrap();
@@ -328,7 +329,7 @@ fn nights(cluster: &Cluster, lab: &Lab) {
     bring("short0.mkv");
     let whole = fs::read(lab.videos.join("short1.mkv")).unwrap();
     fs::write(videos.join("damaged.mkv"), &whole[..60]).unwrap();
-    let night = |code: i32| {
+    let night = |code: i32, template: &Path| {
         let pipeline = lab.workplace.path("pipeline.toml");
         let mut script = cluster.command("pipelines/slurm/nightly.sh");
         script
@@ -336,6 +337,7 @@ fn nights(cluster: &Cluster, lab: &Lab) {
             .env("RUNS", &runs)
             .env("SHARDS", "2")
             .env("SCRATCH", cluster.path(""))
+            .env("TEMPLATE", template)
             .env("PLAN", format!("--device cpu --pipeline {}", pipeline.display()));
         let output = ends_with(code, &mut script);
         assert_eq!(said(&output), "");
@@ -353,16 +355,25 @@ fn nights(cluster: &Cluster, lab: &Lab) {
         folders.sort();
         folders
     };
+    let template = cluster.path("template.txt");
+    let lines = (1..=SHORT + 2).map(|frame| format!("short2/{frame:05}.jpg,\n"));
+    let lines: String = std::iter::once("image,valence,arousal,expression,aus\n".to_owned())
+        .chain(lines)
+        .collect();
+    fs::write(&template, &lines).unwrap();
+    let none = Path::new("");
     let began = Instant::now();
-    assert!(night(3).contains("1 of 2 videos done, 3 frames"));
+    assert!(night(3, none).contains("1 of 2 videos done, 3 frames"));
     report("a night", began);
-    assert!(night(0).contains("nothing new: earlier runs have all 2 inputs"));
+    assert!(night(0, none).contains("nothing new: earlier runs have all 2 inputs"));
     bring("short2.mkv");
-    assert!(night(0).contains("1 of 1 videos done, 5 frames"));
+    assert!(night(0, &template).contains("1 of 1 videos done, 5 frames"));
 
     let [first, second] = runs_there().try_into().unwrap();
     assert_nothing_unfinished(&first);
     assert_eq!(summary(&first)["videos"][0]["failure"]["stage"], "decode");
+    let submission = fs::read_to_string(second.join("submissions/mtl.txt")).unwrap();
+    assert_eq!(submission.lines().count(), lines.lines().count());
     let reference = |name: &str| lab.reference.join("frames").join(name);
     assert_same_table(
         &first.join("frames/short0.parquet"),
@@ -374,6 +385,21 @@ fn nights(cluster: &Cluster, lab: &Lab) {
         &reference("short2.parquet"),
         SHORT + 2,
     );
+}
+
+/// As far as that can be seen where there is none: Slurm's GPUs are files here.
+fn each_task_has_a_gpu_of_its_own(cluster: &Cluster, lab: &Lab) {
+    let run = lab.plan(cluster, "gpu");
+    let options = ["--array=0-1", "--cpus-per-task=1", "--gres=gpu:1"];
+    let job = cluster.sbatch(
+        &run,
+        &[&options[..], &["pipelines/slurm/annotate.sbatch"]].concat(),
+    );
+    cluster.await_end(&job);
+    for shard in 0..2 {
+        let log = fs::read_to_string(run.join(format!("shard-{shard}.log"))).unwrap();
+        assert!(log.contains(&format!("n1, GPU {shard}\n")), "{log}");
+    }
 }
 
 /// On a file system with slow metadata, listing is what must not be done by each task.

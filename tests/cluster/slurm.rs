@@ -71,6 +71,9 @@ impl Cluster {
             fs::set_permissions(at.join(file), permissions).unwrap();
         }
         fs::write(at.join("slurm.conf"), configuration(at)).unwrap();
+        // Slurm only looks whether the files are there.
+        let gpus = "NodeName=n[1-2] Name=gpu File=/dev/null\nNodeName=n[1-2] Name=gpu File=/dev/zero\n";
+        fs::write(at.join("gres.conf"), gpus).unwrap();
         let munged = Daemon::start(at, "munged", |munged| {
             munged.args(["munged", "--foreground", "--force"]);
             for (option, file) in [
@@ -127,7 +130,8 @@ impl Cluster {
         self.tasks(&merge)[0].exit_code
     }
 
-    fn sbatch(&self, run: &Path, arguments: &[&str]) -> String {
+    /// Submits a script with options for a run, and gives the job's number.
+    pub fn sbatch(&self, run: &Path, arguments: &[&str]) -> String {
         let mut sbatch = self.command("sbatch");
         sbatch.arg("--parsable").arg("--chdir").arg(run).args(arguments);
         text(succeed(&mut sbatch)).trim().to_owned()
@@ -382,8 +386,9 @@ fn configuration(at: &Path) -> String {
          BatchStartTimeout=10\n\
          KillWait=5\n\
          MinJobAge=3600\n\
-         NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port={first} CPUs=4 RealMemory=8000 State=UNKNOWN\n\
-         NodeName=n2 NodeHostname=localhost NodeAddr=127.0.0.1 Port={second} CPUs=4 RealMemory=8000 State=UNKNOWN\n\
+         GresTypes=gpu\n\
+         NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port={first} CPUs=4 RealMemory=8000 Gres=gpu:2 State=UNKNOWN\n\
+         NodeName=n2 NodeHostname=localhost NodeAddr=127.0.0.1 Port={second} CPUs=4 RealMemory=8000 Gres=gpu:2 State=UNKNOWN\n\
          PartitionName=batch Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n"
     )
 }
