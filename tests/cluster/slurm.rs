@@ -24,6 +24,9 @@ slurmd -D -N "$2" || true
 exec sleep infinity
 "#;
 
+/// Slurm binds to the address of its host's name, which may be any, or none.
+const UNDER_THE_NAME_OF_LOCALHOST: &str = r#"hostname localhost && exec "$@""#;
+
 pub struct Cluster {
     folder: tempfile::TempDir,
     controller: Daemon,
@@ -298,7 +301,8 @@ impl Daemon {
     /// Starts what `name` says in a command line; what it writes goes to `<name>.log`.
     fn start(at: &Path, name: &str, arguments: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]);
+        command.args(["--pdeathsig", "KILL", "--", "unshare", "--uts", "--"]);
+        command.args(["sh", "-c", UNDER_THE_NAME_OF_LOCALHOST, "sh"]);
         arguments(&mut command);
         let log = File::options()
             .create(true)
