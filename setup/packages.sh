@@ -12,8 +12,8 @@ packages=(
   libclang1-14 libclang-common-14-dev                          # bindgen reads libav's headers with it
   ffmpeg                                                       # makes the sample clips, counts frames in tests
 )
-[ "${1:-}" != slurm ] || packages=(slurmctld slurmd slurm-client munge strace)
 [ -e .deps/packages-by-hand ] && exit
+[ "${1:-}" != slurm ] || packages=(slurmctld slurmd slurm-client munge strace)
 command -v apt-get >/dev/null ||
   fail "no apt-get here: install by hand what Debian 12 calls ${packages[*]}; then: mkdir -p .deps && touch .deps/packages-by-hand"
 
