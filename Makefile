@@ -10,7 +10,7 @@ ABAW = target/release/abaw
 SAMPLES = sample_data/astronaut.mp4 sample_data/two_people.mp4 sample_data/carphone.mp4
 
 .DEFAULT_GOAL = help
-.PHONY: help annotate test test-cluster lint build setup packages libtorch detector samples test-packages slurm clean
+.PHONY: help annotate test lint build setup packages libtorch detector samples test-packages clean
 
 help: ## print this list
 	@echo 'make annotate    is where to start. All targets:'
@@ -23,8 +23,12 @@ annotate: build detector $(if $(INPUT),,samples) ## annotate the sample clips; o
 test: setup ## run all tests
 	cargo test --release
 
+.PHONY: test-cluster slurm
 test-cluster: setup slurm ## run the job scripts on a Slurm cluster of two nodes on this machine, some of which die
 	cargo test --release --test cluster -- --ignored --nocapture
+
+slurm: packages ## install Slurm for test-cluster (root or sudo); nothing of it is started or set up
+	@setup/packages.sh slurm
 
 lint: packages libtorch ## check the format and run clippy, warnings are errors
 	cargo fmt --check
@@ -49,9 +53,6 @@ samples: packages ## fetch and make the sample clips that are not in the reposit
 
 test-packages: packages ## fetch DuckDB, pandas and pyarrow for the tests
 	@setup/test-packages.sh
-
-slurm: packages ## install Slurm for test-cluster (root or sudo); nothing of it is started or set up
-	@setup/packages.sh slurm
 
 clean: ## remove what was built and fetched here; runs/ and the machine-wide cache stay
 	rm -rf target .deps

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # The Debian packages that building and testing need, and a look whether what is not taken from Debian is there.
-# packages.sh slurm: those of the cluster in the tests.
 source "$(dirname "$0")/step.sh"
 
 command -v cargo >/dev/null || fail "Rust is missing: install 1.91 or newer by hand (rustup) and put cargo on the PATH"
@@ -13,7 +12,7 @@ packages=(
   ffmpeg                                                       # makes the sample clips, counts frames in tests
 )
 [ -e .deps/packages-by-hand ] && exit
-[ "${1:-}" != slurm ] || packages=(slurmctld slurmd slurm-client munge strace)
+[ "${1:-}" = slurm ] && packages=(slurmctld slurmd slurm-client munge strace)  # what the cluster in the tests needs
 command -v apt-get >/dev/null ||
   fail "no apt-get here: install by hand what Debian 12 calls ${packages[*]}; then: mkdir -p .deps && touch .deps/packages-by-hand"
 
