@@ -24,6 +24,13 @@ annotate: build detector $(if $(INPUT),,samples) ## annotate the sample clips; o
 test: setup ## run all tests
 	cargo test --release
 
+.PHONY: test-cluster slurm
+test-cluster: setup slurm ## run the job scripts on a Slurm cluster of two nodes on this machine, some of which die
+	cargo test --release --test cluster -- --ignored --nocapture
+
+slurm: packages ## install Slurm for test-cluster (root or sudo); nothing of it is started or set up
+	@setup/packages.sh slurm
+
 lint: packages libtorch ## check the format and run clippy, warnings are errors
 	cargo fmt --check
 	cargo clippy --release --all-targets -- -D warnings

@@ -16,6 +16,7 @@ packages=(
 )
 [ "${1:-}" = browser ] && packages=(chromium chromium-driver)
 [ -e .deps/packages-by-hand ] && exit
+[ "${1:-}" = slurm ] && packages=(slurmctld slurmd slurm-client munge strace)  # what the cluster in the tests needs
 command -v apt-get >/dev/null ||
   fail "no apt-get here: install by hand what Debian 12 calls ${packages[*]}; then: mkdir -p .deps && touch .deps/packages-by-hand"
 

@@ -30,6 +30,10 @@ pub struct Arguments {
     /// Threads that compute; as many as there are cores by default, two on a GPU.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Folder on a disk of this machine: copy each video there before it is decoded. For slow shared file
+    /// systems; the copies go by themselves.
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
     /// Show what would be done and do nothing.
     #[arg(long)]
     dry_run: bool,
@@ -46,7 +50,9 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
 }
 
 fn run_whole(arguments: &Arguments, console: &Console, stop: &Stop) -> CommandResult {
-    let (run, plan) = plan::make(&arguments.work, 1)?;
+    let inputs = plan::collect(&arguments.work)?;
+    let device = plan::resolve(arguments.work.device)?;
+    let (run, plan) = plan::make(&arguments.work, inputs, 1, device)?;
     if arguments.dry_run {
         return Ok(show(&run, &plan));
     }
@@ -87,6 +93,10 @@ fn run_shard(
     }
     let run = RunFolder::new(path.parent().unwrap_or(Path::new(".")));
     let inputs: Vec<PlannedInput> = plan.shard(shard).cloned().collect();
+    if inputs.is_empty() {
+        println!("shard {shard}: nothing to do, the plan has fewer inputs than shards");
+        return Ok(ExitCode::from(EXIT_DONE));
+    }
     let (outcome, pace) = work(&run, &plan, &inputs, arguments, console, stop)?;
     let (Outcome::Complete(tally) | Outcome::Stopped(tally)) = outcome;
     println!(
@@ -115,10 +125,12 @@ fn work(
     };
     let workers = (0..threads).map(|_| loaded.networks.fork()).collect();
     let publication = Publication::new(run.clone(), plan, engine::versions(), loaded.inference.clone())?;
+    let mut pipeline = plan.settings.pipeline.clone();
+    pipeline.video.scratch = usable_scratch(arguments)?;
     let mut progress = console.progress(inputs.len() as u64);
     let outcome = engine::annotate(
         inputs,
-        &plan.settings.pipeline,
+        &pipeline,
         plan.settings.limit_frames,
         workers,
         &publication,
@@ -131,6 +143,15 @@ fn work(
         frames: progress.frames(),
     };
     Ok((outcome, pace))
+}
+
+/// The folder for copies of videos, in which files can be made.
+fn usable_scratch(arguments: &Arguments) -> Result<Option<PathBuf>, String> {
+    if let Some(folder) = &arguments.scratch {
+        tempfile::tempfile_in(folder)
+            .map_err(|error| format!("cannot write to --scratch {}: {error}", folder.display()))?;
+    }
+    Ok(arguments.scratch.clone())
 }
 
 /// The device asked for, which must be of the kind that was planned with: other kinds compute other

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use abaw::config::Pipeline;
-use abaw::device::DeviceChoice;
-use abaw::engine::{self, InputKind, Plan, RunFolder, RunSettings};
+use abaw::device::{DeviceChoice, DeviceError};
+use abaw::engine::{self, Input, InputKind, Plan, RunFolder, RunSettings};
 use abaw::model::{InferenceForm, Precision};
 use abaw::postprocess::{PostprocessSettings, Preset};
 use abaw::tuning::Calibration;
@@ -23,6 +23,9 @@ pub struct Arguments {
     /// Parts to split the work into.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub shards: u32,
+    /// Leave out what this earlier run lists, by id and size, whatever became of it there; repeatable.
+    #[arg(long, value_name = "RUN")]
+    pub new_since: Vec<PathBuf>,
 }
 
 /// What to annotate, and how.
@@ -66,27 +69,69 @@ pub struct WorkArguments {
 
 /// Freezes the plan.
 pub fn run(arguments: Arguments) -> CommandResult {
-    let (run, plan) = make(&arguments.work, arguments.shards)?;
+    abaw::video::silence_libav();
+    let work = &arguments.work;
+    let earlier = arguments
+        .new_since
+        .iter()
+        .map(|run| Plan::read(&RunFolder::new(run).plan()));
+    let earlier: Vec<Plan> = earlier.collect::<Result<_, _>>()?;
+    let inputs = collect(work)?;
+    let all = inputs.len();
+    let inputs = engine::new_since(inputs, &earlier);
+    if inputs.is_empty() {
+        println!("nothing new: earlier runs have all {all} inputs; no plan was made");
+        return Ok(ExitCode::from(EXIT_DONE));
+    }
+    // The machine that plans need not have the device: login nodes have none.
+    let device = match work.device {
+        DeviceChoice::Cuda(number) => tch::Device::Cuda(number),
+        choice => resolve(choice)?,
+    };
+    let (run, plan) = make(work, inputs, arguments.shards, device)?;
     prepare(&run)?;
-    plan.freeze(&run, arguments.work.force)?;
+    plan.freeze(&run, work.force)?;
     println!(
-        "{} inputs in {} shards; do each with: abaw annotate --plan {} --shard I",
+        "{} inputs in {} shards, for {}; do each with: abaw annotate --plan {} --shard I",
         plan.inputs.len(),
         plan.shards,
+        plan.settings.device_kind,
         run.plan().display()
     );
     Ok(ExitCode::from(EXIT_DONE))
 }
 
+/// The device of this machine that a choice means.
+pub fn resolve(choice: DeviceChoice) -> Result<tch::Device, DeviceError> {
+    let (device, note) = choice.resolve()?;
+    tracing::info!("device: {note}");
+    Ok(device)
+}
+
+/// The work list that the command line asks for.
+pub fn collect(work: &WorkArguments) -> Result<Vec<Input>, Box<dyn Error>> {
+    if work.inputs.is_empty() {
+        return Err("no INPUT: name video files, or folders of videos".into());
+    }
+    let kind = if work.crops {
+        InputKind::Crops
+    } else {
+        InputKind::Video
+    };
+    Ok(engine::collect(&work.inputs, kind)?)
+}
+
 /// Makes the plan of a run from the command line, touching nothing.
-pub fn make(work: &WorkArguments, shards: u32) -> Result<(RunFolder, Plan), Box<dyn Error>> {
+pub fn make(
+    work: &WorkArguments,
+    inputs: Vec<Input>,
+    shards: u32,
+    device: tch::Device,
+) -> Result<(RunFolder, Plan), Box<dyn Error>> {
     let out = work
         .out
         .as_ref()
         .ok_or("no --out RUN: name the folder that the run shall fill")?;
-    if work.inputs.is_empty() {
-        return Err("no INPUT: name video files, or folders of videos".into());
-    }
     let mut pipeline = match &work.pipeline {
         Some(path) => Pipeline::read(path)?,
         None => Pipeline::default(),
@@ -99,14 +144,6 @@ pub fn make(work: &WorkArguments, shards: u32) -> Result<(RunFolder, Plan), Box<
         pipeline.model.precision = precision;
     }
     pipeline.video.strict |= work.strict_video;
-    let kind = if work.crops {
-        InputKind::Crops
-    } else {
-        InputKind::Video
-    };
-    let inputs = engine::collect(&work.inputs, kind)?;
-    let (device, note) = work.device.resolve()?;
-    tracing::info!("device: {note}");
     InferenceForm::fast(device, pipeline.model.precision).check()?;
     let found = engine::find_weights(&mut pipeline.model)?;
     engine::name_contents(&mut pipeline.postprocess.blend)?;

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::input::VideoId;
-use super::plan::{Plan, PlanError};
+use super::many_files::ask_all;
+use super::plan::{Plan, PlanError, PlannedInput, TableState};
 use super::run_folder::{Failure, RunFolder};
 use crate::publish::{publish_json, sweep};
-use crate::table::{self, Footer, StageSeconds, WeightsRecord};
+use crate::table::{self, StageSeconds, WeightsRecord};
 
 /// `run.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,8 +71,9 @@ pub enum MergeError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(
-        "{} of {total} inputs have neither a table nor a recorded failure, {} first; do shard {} again",
-        missing.len(), missing[0], join(shards)
+        "{} of {total} inputs have neither a table nor a recorded failure, {} first; do their shards again \
+         (on Slurm --array={}), then merge again",
+        missing.len(), missing[0], ranges(shards)
     )]
     Incomplete {
         total: usize,
@@ -85,9 +87,20 @@ pub enum MergeError {
     },
 }
 
-fn join(shards: &BTreeSet<u32>) -> String {
-    let numbers: Vec<String> = shards.iter().map(u32::to_string).collect();
-    numbers.join(", ")
+/// Numbers as Slurm takes them: `3,7-9`.
+fn ranges(numbers: &BTreeSet<u32>) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for &number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    let texts = ranges.into_iter().map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    });
+    texts.collect::<Vec<_>>().join(",")
 }
 
 /// How fast one process did the whole run.
@@ -118,37 +131,14 @@ pub fn merge(run: &RunFolder, pace: Option<Pace>) -> Result<RunSummary, MergeErr
     };
     let mut missing = Vec::new();
     let mut shards = BTreeSet::new();
-    for input in &plan.inputs {
-        let of_this_plan =
-            |footer: &Footer| footer.settings_hash == plan.settings_hash && footer.weights == plan.weights;
-        let table = table::read_footer(&run.table(&input.id)).ok();
-        if let Some((footer, seconds)) = table.filter(|(footer, _)| of_this_plan(footer)) {
-            summary.videos.push(VideoSummary {
-                id: input.id.clone(),
-                status: Status::Done,
-                frames: footer.counts.frames,
-                frames_with_face: footer.counts.frames_with_face,
-                persons: footer.counts.persons,
-                damage: footer.stream["damage"].clone(),
-                seconds,
-                failure: None,
-            });
-            summary.versions = footer.versions;
-            summary.inference = footer.inference;
-        } else if let Some(failure) = run.read_failure(&input.id) {
-            summary.videos.push(VideoSummary {
-                id: input.id.clone(),
-                status: Status::Failed,
-                frames: 0,
-                frames_with_face: 0,
-                persons: 0,
-                damage: serde_json::json!({}),
-                seconds: StageSeconds::new(),
-                failure: Some(failure),
-            });
-        } else {
-            missing.push(input.id.clone());
-            shards.insert(input.shard);
+    let outcomes = ask_all(&plan.inputs, |input| outcome(run, &plan, input));
+    for (input, outcome) in plan.inputs.iter().zip(outcomes) {
+        match outcome {
+            Some(video) => summary.videos.push(video),
+            None => {
+                missing.push(input.id.clone());
+                shards.insert(input.shard);
+            }
         }
     }
     if !missing.is_empty() {
@@ -159,10 +149,44 @@ pub fn merge(run: &RunFolder, pace: Option<Pace>) -> Result<RunSummary, MergeErr
         });
     }
     sweep(run.root());
+    let mut done = summary.videos.iter().filter(|video| video.status == Status::Done);
+    if let Some(Ok((footer, _))) = done.next().map(|video| table::read_footer(&run.table(&video.id))) {
+        summary.versions = footer.versions;
+        summary.inference = footer.inference;
+    }
     summary.totals = totals(&summary.videos, pace);
     let path = run.summary();
     publish_json(&path, &summary).map_err(|source| MergeError::File { path, source })?;
     Ok(summary)
+}
+
+/// How an input went; `None` if it has neither a table of this plan nor a recorded failure.
+fn outcome(run: &RunFolder, plan: &Plan, input: &PlannedInput) -> Option<VideoSummary> {
+    let table = table::read_footer(&run.table(&input.id)).ok();
+    if let Some((footer, seconds)) =
+        table.filter(|(footer, _)| plan.state_of(footer, input) == TableState::Current)
+    {
+        return Some(VideoSummary {
+            id: input.id.clone(),
+            status: Status::Done,
+            frames: footer.counts.frames,
+            frames_with_face: footer.counts.frames_with_face,
+            persons: footer.counts.persons,
+            damage: footer.stream["damage"].clone(),
+            seconds,
+            failure: None,
+        });
+    }
+    run.read_failure(&input.id).map(|failure| VideoSummary {
+        id: input.id.clone(),
+        status: Status::Failed,
+        frames: 0,
+        frames_with_face: 0,
+        persons: 0,
+        damage: serde_json::json!({}),
+        seconds: StageSeconds::new(),
+        failure: Some(failure),
+    })
 }
 
 fn totals(videos: &[VideoSummary], pace: Option<Pace>) -> Totals {
@@ -187,4 +211,16 @@ fn totals(videos: &[VideoSummary], pace: Option<Pace>) -> Totals {
         }
     }
     totals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_named_as_slurm_takes_them() {
+        let text = |numbers: &[u32]| ranges(&numbers.iter().copied().collect());
+        assert_eq!(text(&[3, 7]), "3,7");
+        assert_eq!(text(&[0, 1, 2, 5, 8, 9]), "0-2,5,8-9");
+    }
 }

@@ -10,6 +10,7 @@ mod finishing;
 mod input;
 mod job;
 mod labelled;
+mod many_files;
 mod merge;
 mod networks;
 mod plan;
@@ -21,6 +22,7 @@ mod schedule;
 mod source;
 mod stop;
 mod timeline;
+mod workload;
 
 pub use blend::{BlendError, Blended, name_contents};
 pub use ensemble::Ensemble;
@@ -32,7 +34,7 @@ pub use merge::{MergeError, Pace, RunSummary, Status, Totals, VideoSummary, merg
 pub use networks::{
     FoundWeights, Loaded, Networks, NetworksError, UNTRAINED, find_weights, load, silence, versions,
 };
-pub use plan::{Plan, PlanError, PlannedInput, RunSettings, TableState};
+pub use plan::{Plan, PlanError, PlannedInput, RunSettings, TableState, new_since};
 pub use predictions::{PredictionsError, RunReader, SubjectTable};
 pub use publication::Publication;
 pub use refinish::{RefinishError, Refinished, refinish_run};

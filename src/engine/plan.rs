@@ -1,15 +1,17 @@
 //! The plan of a run: the frozen work list and settings, the same on every machine.
 
+use std::collections::{BinaryHeap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::input::{Input, InputKind, VideoId};
 use super::run_folder::RunFolder;
+use super::workload;
 use crate::config::{Pipeline, hash};
 use crate::postprocess::{Postprocess, PostprocessError, PostprocessSettings, Preset};
 use crate::publish::publish_json;
-use crate::table::{self, WeightsRecord};
+use crate::table::{self, Footer, WeightsRecord};
 
 /// `plan.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,7 +112,8 @@ impl RunSettings {
 }
 
 impl Plan {
-    /// Spreads inputs over shards, the largest first, each to the shard with the least work so far.
+    /// Spreads inputs over shards, the largest first, each to the shard with the least work so far. For
+    /// several shards the head of each video is read.
     ///
     /// # Errors
     /// Only if the settings cannot be written as JSON.
@@ -120,7 +123,10 @@ impl Plan {
         settings: RunSettings,
         weights: Vec<WeightsRecord>,
     ) -> Result<Self, serde_json::Error> {
-        let shard_of = balanced(&inputs, shards.max(1));
+        let shard_of = match shards {
+            0 | 1 => vec![0; inputs.len()],
+            several => balanced(&workload::expected(&inputs, &settings), several),
+        };
         let inputs = inputs
             .into_iter()
             .zip(shard_of)
@@ -207,18 +213,20 @@ impl Plan {
     /// this size, or from one that is gone now.
     pub fn table_state(&self, run: &RunFolder, input: &PlannedInput) -> TableState {
         match table::read_footer(&run.table(&input.id)) {
-            Ok((footer, _))
-                if footer.raw_settings_hash == self.raw_settings_hash
-                    && footer.weights == self.weights
-                    && (footer.input_bytes == input.bytes || !input.path.exists()) =>
-            {
-                if footer.settings_hash == self.settings_hash {
-                    TableState::Current
-                } else {
-                    TableState::OtherPostprocess
-                }
-            }
-            _ => TableState::Absent,
+            Ok((footer, _)) => self.state_of(&footer, input),
+            Err(_) => TableState::Absent,
+        }
+    }
+
+    /// As [`Plan::table_state`], of a table whose footer has been read.
+    pub(super) fn state_of(&self, footer: &Footer, input: &PlannedInput) -> TableState {
+        let same_raw = footer.raw_settings_hash == self.raw_settings_hash
+            && footer.weights == self.weights
+            && (footer.input_bytes == input.bytes || !input.path.exists());
+        match same_raw {
+            true if footer.settings_hash == self.settings_hash => TableState::Current,
+            true => TableState::OtherPostprocess,
+            false => TableState::Absent,
         }
     }
 
@@ -287,17 +295,33 @@ fn changed_keys(at: &str, old: &serde_json::Value, new: &serde_json::Value, foun
     }
 }
 
-/// The shard of each input.
-fn balanced(inputs: &[Input], shards: u32) -> Vec<u32> {
-    let mut largest_first: Vec<usize> = (0..inputs.len()).collect();
-    largest_first.sort_by_key(|&at| (std::cmp::Reverse(inputs[at].bytes), at));
-    let mut work = vec![(0u64, 0u64); shards as usize];
-    let mut shard_of = vec![0; inputs.len()];
+/// The inputs that no earlier plan lists with the same id and size, whatever became of them there.
+pub fn new_since(inputs: Vec<Input>, earlier: &[Plan]) -> Vec<Input> {
+    let known: HashSet<(&VideoId, u64)> = earlier
+        .iter()
+        .flat_map(|plan| &plan.inputs)
+        .map(|input| (&input.id, input.bytes))
+        .collect();
+    let is_new = |input: &Input| !known.contains(&(&input.id, input.bytes));
+    inputs.into_iter().filter(is_new).collect()
+}
+
+/// The shard of each input, given their work.
+fn balanced(work: &[u64], shards: u32) -> Vec<u32> {
+    let mut largest_first: Vec<usize> = (0..work.len()).collect();
+    largest_first.sort_by_key(|&at| (std::cmp::Reverse(work[at]), at));
+    // Work, inputs and number of each shard, the least on top.
+    let mut load: BinaryHeap<_> = (0..shards)
+        .map(|shard| std::cmp::Reverse((0, 0, shard)))
+        .collect();
+    let mut shard_of = vec![0; work.len()];
     for at in largest_first {
-        let least = (0..work.len()).min_by_key(|&shard| work[shard]).unwrap_or(0);
-        work[least].0 += inputs[at].bytes;
-        work[least].1 += 1;
-        shard_of[at] = least as u32;
+        if let Some(mut least) = load.peek_mut() {
+            let std::cmp::Reverse((sum, inputs, shard)) = &mut *least;
+            *sum += work[at];
+            *inputs += 1;
+            shard_of[at] = *shard;
+        }
     }
     shard_of
 }
@@ -363,18 +387,27 @@ mod tests {
     proptest! {
         #[test]
         fn shards_hold_every_input_once_and_stay_balanced(
-            sizes in proptest::collection::vec(0u64..1_000_000, 1..80),
+            work in proptest::collection::vec(0u64..1_000_000, 1..80),
             shards in 1u32..9,
         ) {
-            let inputs: Vec<Input> = sizes.iter().enumerate().map(|(at, &size)| input(at, size)).collect();
-            let plan = Plan::new(inputs, shards, settings(), Vec::new()).unwrap();
-            let work: Vec<u64> =
-                (0..shards).map(|shard| plan.shard(shard).map(|input| input.bytes).sum()).collect();
-            let done: usize = (0..shards).map(|shard| plan.shard(shard).count()).sum();
-            prop_assert_eq!(done, sizes.len());
-            let spread = work.iter().max().unwrap() - work.iter().min().unwrap();
-            prop_assert!(spread <= *sizes.iter().max().unwrap());
+            let shard_of = balanced(&work, shards);
+            prop_assert_eq!(shard_of.len(), work.len());
+            let mut load = vec![0; shards as usize];
+            for (&shard, work) in shard_of.iter().zip(&work) {
+                load[shard as usize] += work;
+            }
+            let spread = load.iter().max().unwrap() - load.iter().min().unwrap();
+            prop_assert!(spread <= *work.iter().max().unwrap());
         }
+    }
+
+    #[test]
+    fn a_video_is_new_by_id_and_size() {
+        let earlier = [vec![input(1, 10)], vec![input(2, 20), input(3, 30)]]
+            .map(|inputs| Plan::new(inputs, 1, settings(), Vec::new()).unwrap());
+        let now = vec![input(1, 10), input(2, 21), input(3, 30), input(4, 40)];
+        let new = new_since(now, &earlier);
+        assert_eq!(new, [input(2, 21), input(4, 40)]);
     }
 
     #[test]

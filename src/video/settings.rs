@@ -1,6 +1,7 @@
 //! How much of a video is accepted.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,10 @@ pub struct VideoSettings {
     pub stall_seconds: NonZeroU32,
     /// Refuse damaged videos: reading one ends in an error instead of a note of the damage.
     pub strict: bool,
+    /// A folder on a disk of this machine: each video is read once from where it is, into a nameless
+    /// file there, and decoded from that. Changes no number, so no pipeline file has it.
+    #[serde(skip)]
+    pub scratch: Option<PathBuf>,
 }
 
 impl Default for VideoSettings {
@@ -25,6 +30,7 @@ impl Default for VideoSettings {
             max_frames: 24 * 3600 * 60,
             stall_seconds: const { NonZeroU32::new(60).unwrap() },
             strict: false,
+            scratch: None,
         }
     }
 }

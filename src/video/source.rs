@@ -1,7 +1,7 @@
 //! An opened video file: what is refused before a frame is decoded, and packets out of the rest.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Seek};
+use std::io::{self, ErrorKind, Read, Seek};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -36,6 +36,10 @@ impl Source {
     /// Opens a file, its best video stream (as libav ranks them) and a decoder.
     pub fn open(path: &Path, settings: &VideoSettings) -> Result<Self, VideoFault> {
         let file = open_regular(path)?;
+        let file = match &settings.scratch {
+            Some(folder) => on_scratch(&file, folder).unwrap_or(file),
+            None => file,
+        };
         let is_mp4 = starts_like_mp4(&file);
         Self::from_stream(file, containers::extension(path), settings).map_err(|fault| match fault {
             VideoFault::NotAVideo if is_mp4 => VideoFault::IndexMissing,
@@ -139,6 +143,17 @@ pub(super) fn open_regular(path: &Path) -> Result<File, VideoFault> {
     Ok(file)
 }
 
+/// A copy of a file that goes when it is closed, even by a kill. On an error, as a rule a full disk, the file
+/// is to be read where it is: that costs time only.
+fn on_scratch(mut file: &File, folder: &Path) -> io::Result<File> {
+    let mut copy = tempfile::tempfile_in(folder)?;
+    let copied = io::copy(&mut file, &mut copy);
+    file.rewind()?;
+    copied?;
+    copy.rewind()?;
+    Ok(copy)
+}
+
 /// Whether a file starts with a box of the MP4 and QuickTime family.
 fn starts_like_mp4(file: &File) -> bool {
     let mut head = [0; 8];
@@ -229,7 +244,7 @@ pub fn check_size(width: u32, height: u32, settings: &VideoSettings) -> Result<(
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Cursor, SeekFrom};
+    use std::io::{Cursor, SeekFrom};
     use std::num::NonZeroU32;
     use std::time::{Duration, Instant};
 

@@ -9,4 +9,5 @@ mod memory;
 mod names;
 mod news;
 mod people;
+mod shards;
 mod workplace;
