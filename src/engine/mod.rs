@@ -2,9 +2,11 @@
 //!
 //! The only room that starts threads.
 
+mod batcher;
 mod clock;
 mod ensemble;
 mod event;
+mod forward;
 mod input;
 mod job;
 mod labelled;
@@ -20,6 +22,7 @@ mod source;
 mod stop;
 mod timeline;
 
+pub use batcher::Waiting;
 pub use ensemble::Ensemble;
 pub use event::{Event, Tally};
 pub use input::{Input, InputError, InputKind, VideoId, collect};

@@ -39,7 +39,7 @@ fn lines_for_machines_are_one_object_each_with_frames_and_rates() {
     assert_eq!(whole["of"], 3);
     assert_eq!(whole["frames"], 10);
     assert_eq!(whole["failed"], 1);
-    assert_eq!(whole["clips_waiting"], 0);
+    assert_eq!(whole["frames_waiting"], 0);
     assert!(whole["frames_per_second"].as_f64().unwrap() > 0.0);
 }
 
