@@ -36,5 +36,5 @@ pub use predictions::{PredictionsError, RunReader, SubjectTable};
 pub use publication::Publication;
 pub use refinish::{RefinishError, Refinished, refinish_run};
 pub use run_folder::{Failure, RunFolder, Stage};
-pub use schedule::{Outcome, annotate, default_workers};
+pub use schedule::{Crew, Outcome, annotate};
 pub use stop::{EXIT_STOPPED, Stop};

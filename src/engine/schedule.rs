@@ -34,13 +34,29 @@ pub enum Outcome {
     Stopped(Tally),
 }
 
-/// Compute threads for a device: one a core on the CPU; on a GPU two, so that one prepares while the
-/// other's work runs.
-pub fn default_workers(device: tch::Device) -> usize {
-    if device.is_cuda() {
-        2
-    } else {
-        std::thread::available_parallelism().map_or(1, usize::from)
+/// The threads of a run.
+pub struct Crew {
+    /// How many read.
+    pub readers: usize,
+    /// The networks of each that computes.
+    pub workers: Vec<Networks>,
+}
+
+impl Crew {
+    /// Threads for a device, `workers` of which compute. By default there is one a core on the CPU, and on
+    /// a GPU two, so that one prepares while the other's work runs. On the CPU as many read, on the same
+    /// cores; on a GPU one a core reads, since that is what the cores are for.
+    pub fn new(networks: &Networks, device: tch::Device, workers: Option<usize>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = workers.unwrap_or(if device.is_cuda() { 2 } else { cores });
+        Self {
+            readers: if device.is_cuda() {
+                cores.max(workers)
+            } else {
+                workers
+            },
+            workers: (0..workers).map(|_| networks.fork()).collect(),
+        }
     }
 }
 
@@ -56,17 +72,17 @@ pub(super) struct Floor<'run> {
     events: Sender<Event>,
 }
 
-/// Annotates `inputs` with one thread for each of `workers`, publishing a table or a failure for
-/// each, and tells `on_event` what happens.
+/// Annotates `inputs`, publishing a table or a failure for each, and tells `on_event` what happens.
 pub fn annotate(
     inputs: &[PlannedInput],
     pipeline: &Pipeline,
     limit_frames: Option<u32>,
-    workers: Vec<Networks>,
+    crew: Crew,
     publication: &Publication,
     stop: &Stop,
     on_event: &mut dyn FnMut(&Event),
 ) -> Outcome {
+    let Crew { readers, workers } = crew;
     let (frame_batch, face_batch) = (pipeline.detector.batch, pipeline.model.batch);
     // Two batches a worker: one in work, one ready.
     let batches = 2 * workers.len().max(1);
@@ -76,7 +92,7 @@ pub fn annotate(
         frames: batches * frame_batch,
         crops: batches * face_batch,
     };
-    let (batcher, readers) = Batcher::new(capacity, workers.len().min(inputs.len()));
+    let (batcher, readers) = Batcher::new(capacity, readers.min(inputs.len()));
     let (event_sender, event_receiver) = mpsc::channel();
     let floor = Floor {
         inputs,
@@ -89,6 +105,11 @@ pub fn annotate(
         events: event_sender,
     };
     let mut tally = Tally::default();
+    let mut see = |event: Event| {
+        tally.count(&event);
+        on_event(&event);
+        tally.total()
+    };
     std::thread::scope(|scope| {
         let floor = &floor;
         for reader in readers {
@@ -97,18 +118,20 @@ pub fn annotate(
         for networks in workers {
             scope.spawn(move || floor.work(&networks));
         }
-        while tally.total() < inputs.len() as u64 && !stop.asked() {
+        let mut dealt_with = 0;
+        while dealt_with < inputs.len() as u64 && !stop.asked() {
             match event_receiver.recv_timeout(STOP_CHECK) {
-                Ok(event) => {
-                    tally.count(&event);
-                    on_event(&event);
-                }
+                Ok(event) => dealt_with = see(event),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         floor.batcher.close();
     });
+    // What threads said while the run was being closed.
+    for event in event_receiver.try_iter() {
+        see(event);
+    }
     if tally.total() < inputs.len() as u64 {
         Outcome::Stopped(tally)
     } else {
