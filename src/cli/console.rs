@@ -108,7 +108,7 @@ impl Progress {
                 self.frames += count;
                 self.waiting = *waiting;
             }
-            Event::Pass { stage, .. } => match stage {
+            Event::Pass { stage } => match stage {
                 Stage::Detect => self.detector_passes += 1,
                 _ => self.network_passes += 1,
             },

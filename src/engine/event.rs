@@ -15,8 +15,8 @@ pub enum Event {
     },
     /// Frames have passed detection, or crops have been read; how much waits for workers.
     Frames { count: u64, waiting: Waiting },
-    /// A network has looked at a batch, in which `filled` of its places were taken.
-    Pass { stage: Stage, filled: usize },
+    /// A network has looked at a batch.
+    Pass { stage: Stage },
     /// The table of a video is there.
     Done {
         id: VideoId,

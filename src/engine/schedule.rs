@@ -222,8 +222,7 @@ impl Floor<'_> {
         network: impl Fn(&[&T]) -> Result<Vec<R>, String>,
     ) -> Vec<Result<Vec<R>, String>> {
         forward(stage, parts, |items: &[&T]| {
-            let filled = items.len();
-            self.tell(Event::Pass { stage, filled });
+            self.tell(Event::Pass { stage });
             caught(|| network(items)).flatten()
         })
     }
