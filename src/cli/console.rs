@@ -171,7 +171,8 @@ impl Progress {
     }
 
     /// Clears the bar, and says how far the run has come.
-    pub fn end(&self, stop: &Stop) {
+    pub fn end(&mut self, stop: &Stop) {
+        self.waiting = Waiting::default();
         self.bar.finish_and_clear();
         self.print_line();
         if stop.asked() {
