@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use abaw::device::{self, DeviceChoice};
 use abaw::engine::{
-    self, EXIT_STOPPED, MergeError, Outcome, Pace, Plan, PlannedInput, Publication, RunFolder, Stop,
+    self, Crew, EXIT_STOPPED, MergeError, Outcome, Pace, Plan, PlannedInput, Publication, RunFolder, Stop,
 };
 use clap::Args;
 
@@ -119,11 +119,7 @@ fn work(
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let threads = match arguments.threads {
-        Some(threads) => usize::from(threads),
-        None => engine::default_workers(device),
-    };
-    let workers = (0..threads).map(|_| loaded.networks.fork()).collect();
+    let crew = Crew::new(&loaded.networks, device, arguments.threads.map(usize::from));
     let publication = Publication::new(run.clone(), plan, engine::versions(), loaded.inference.clone())?;
     let mut pipeline = plan.settings.pipeline.clone();
     pipeline.video.scratch = usable_scratch(arguments)?;
@@ -132,7 +128,7 @@ fn work(
         inputs,
         &pipeline,
         plan.settings.limit_frames,
-        workers,
+        crew,
         &publication,
         stop,
         &mut |event| progress.see(event),

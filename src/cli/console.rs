@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use abaw::engine::{Event, Stop};
+use abaw::engine::{Event, Stage, Stop, Waiting};
 use abaw::printable::printable;
 use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -75,8 +75,9 @@ impl Console {
             skipped: 0,
             failed: 0,
             videos,
-            clips_waiting: 0,
-            batches_waiting: 0,
+            waiting: Waiting::default(),
+            detector_passes: 0,
+            network_passes: 0,
         }
     }
 }
@@ -94,9 +95,11 @@ pub struct Progress {
     skipped: u64,
     failed: u64,
     videos: u64,
-    /// Clips before the detector, and batches of faces before the network, at the last news.
-    clips_waiting: usize,
-    batches_waiting: usize,
+    /// Frames before the detector and faces before the networks, at the last news.
+    waiting: Waiting,
+    /// Batches that the detector and the affect networks have looked at.
+    detector_passes: u64,
+    network_passes: u64,
 }
 
 impl Progress {
@@ -107,14 +110,14 @@ impl Progress {
                 self.started += 1;
                 self.expected_frames += expected_frames.unwrap_or(0);
             }
-            Event::Frames {
-                count,
-                clips_waiting,
-                batches_waiting,
-            } => {
+            Event::Frames { count, waiting } => {
                 self.frames += count;
-                (self.clips_waiting, self.batches_waiting) = (*clips_waiting, *batches_waiting);
+                self.waiting = *waiting;
             }
+            Event::Pass { stage } => match stage {
+                Stage::Detect => self.detector_passes += 1,
+                _ => self.network_passes += 1,
+            },
             Event::Done {
                 id,
                 counts,
@@ -161,8 +164,10 @@ impl Progress {
                 failed = self.failed,
                 frames_per_second = self.rate(),
                 seconds_left = self.seconds_left(),
-                clips_waiting = self.clips_waiting,
-                batches_waiting = self.batches_waiting,
+                frames_waiting = self.waiting.frames,
+                faces_waiting = self.waiting.faces,
+                detector_passes = self.detector_passes,
+                network_passes = self.network_passes,
                 "{}/{} videos, {}",
                 self.bar.position(),
                 self.videos,
@@ -172,7 +177,8 @@ impl Progress {
     }
 
     /// Clears the bar, and says how far the run has come.
-    pub fn end(&self, stop: &Stop) {
+    pub fn end(&mut self, stop: &Stop) {
+        self.waiting = Waiting::default();
         self.clear();
         self.print_line();
         if stop.asked() {
@@ -200,11 +206,9 @@ impl Progress {
 
     fn line(&self) -> String {
         let mut line = format!("{} frames, {:.1} a second", self.frames, self.rate());
-        if self.clips_waiting + self.batches_waiting > 0 {
-            line += &format!(
-                ", {} clips and {} face batches waiting",
-                self.clips_waiting, self.batches_waiting
-            );
+        let Waiting { frames, faces } = self.waiting;
+        if frames + faces > 0 {
+            line += &format!(", {frames} frames and {faces} faces waiting");
         }
         if let Some(left) = self.seconds_left() {
             line += &format!(

@@ -1,7 +1,7 @@
 //! Seconds of work spent on a video, by stage, counted from many threads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::run_folder::Stage;
 use crate::table::StageSeconds;
@@ -17,9 +17,14 @@ impl StageClock {
     pub fn time<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = work();
-        let spent = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.nanoseconds[stage as usize].fetch_add(spent, Ordering::Relaxed);
+        self.add(stage, start.elapsed());
         result
+    }
+
+    /// Counts time to `stage` that was spent elsewhere.
+    pub fn add(&self, stage: Stage, spent: Duration) {
+        let spent = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
+        self.nanoseconds[stage as usize].fetch_add(spent, Ordering::Relaxed);
     }
 
     /// The sums so far, in seconds to the microsecond, of the stages that took any time. Writing is none

@@ -1,7 +1,8 @@
 //! What happens during a run, for whoever watches.
 
+use super::batcher::Waiting;
 use super::input::VideoId;
-use super::run_folder::Failure;
+use super::run_folder::{Failure, Stage};
 use crate::table::{Counts, StageSeconds};
 
 /// News from the engine, in the order in which it happens.
@@ -12,14 +13,10 @@ pub enum Event {
         id: VideoId,
         expected_frames: Option<u64>,
     },
-    /// Frames of a video have passed detection and tracking.
-    Frames {
-        count: u64,
-        /// Clips that are read and wait for the detector.
-        clips_waiting: usize,
-        /// Batches of faces that wait for the network.
-        batches_waiting: usize,
-    },
+    /// Frames have passed detection, or crops have been read; how much waits for workers.
+    Frames { count: u64, waiting: Waiting },
+    /// A network has looked at a batch.
+    Pass { stage: Stage },
     /// The table of a video is there.
     Done {
         id: VideoId,
@@ -48,7 +45,7 @@ impl Tally {
             Event::Done { .. } => self.done += 1,
             Event::Skipped { .. } => self.skipped += 1,
             Event::Failed { .. } => self.failed += 1,
-            Event::Started { .. } | Event::Frames { .. } => {}
+            Event::Started { .. } | Event::Frames { .. } | Event::Pass { .. } => {}
         }
     }
 

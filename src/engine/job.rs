@@ -1,13 +1,13 @@
-//! One video on its way through the engine: whatever order clips and batches come back in, frames
-//! are tracked in decode order and faces batched alike, so that the result is always the same.
+//! One video on its way through the engine: whatever order frames and faces come back in from the
+//! networks, frames are tracked in decode order, so that the result is always the same.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::batcher::{Batcher, Place};
 use super::clock::StageClock;
 use super::plan::PlannedInput;
 use super::run_folder::Stage;
-use super::schedule::Place;
 use super::timeline::{FaceSlot, Timeline};
 use crate::config::Pipeline;
 use crate::face::shot::{ShotDetector, Signature};
@@ -29,24 +29,28 @@ pub struct VideoJob {
 }
 
 struct Progress {
+    /// Away while a thread tracks a frame; the others leave theirs to it and go on.
+    course: Option<Course>,
+    timeline: Timeline,
+    /// Frames that came back before an earlier one.
+    waiting: BTreeMap<FrameIndex, DetectedFrame>,
+    /// The one to be tracked next.
+    next: FrameIndex,
+    /// How many are to be tracked, known once the source has ended.
+    frames: Option<u32>,
+    /// Faces of which the network has not spoken yet.
+    faces_out: usize,
+    source: SourceReport,
+    failure: Option<(Stage, String)>,
+    over: bool,
+}
+
+/// What follows a video from frame to frame.
+struct Course {
     shots: ShotDetector,
     tracker: Tracker,
     subjects: Subjects,
-    timeline: Timeline,
-    /// Clips that came back before an earlier one. They keep their places: frames are large.
-    waiting: BTreeMap<u64, (Vec<DetectedFrame>, Place)>,
-    next_clip: u64,
-    /// Known once the source has ended.
-    clips: Option<u64>,
-    /// Aligned faces that do not fill a batch yet.
-    faces: Vec<(FaceSlot, AlignedFace)>,
-    /// Held by crops among them, so that many short folders do not pile up in memory.
-    crops_place: Option<Place>,
-    batches_out: u64,
-    source: SourceReport,
     frame_rate: Option<f64>,
-    failure: Option<(Stage, String)>,
-    over: bool,
 }
 
 /// A frame after detection.
@@ -55,9 +59,18 @@ pub struct DetectedFrame {
     /// `None` if the detector did not run on it.
     pub detections: Option<Vec<Detection>>,
     pub signature: Signature,
+    pub place: Place,
 }
 
-/// A clip could not be tracked.
+/// A frame after tracking.
+struct TrackedFrame {
+    index: FrameIndex,
+    time_s: Option<f64>,
+    is_cut: bool,
+    faces: Vec<(PersonId, Sighting, AlignedFace)>,
+}
+
+/// A frame could not be tracked.
 #[derive(Debug, thiserror::Error)]
 pub enum TrackError {
     #[error(transparent)]
@@ -66,12 +79,12 @@ pub enum TrackError {
     Model(#[from] ModelError),
 }
 
-/// Faces of one video for one forward pass.
-pub struct FaceBatch {
+/// A face on its way to the networks.
+pub struct Face {
     pub video: Arc<VideoJob>,
-    pub slots: Vec<FaceSlot>,
-    pub faces: Vec<AlignedFace>,
-    /// Held while the batch waits, if the clip it comes from does not count any more.
+    pub slot: FaceSlot,
+    pub crop: AlignedFace,
+    /// Held by one that was read as it is. Others need none: their frames were counted.
     pub place: Option<Place>,
 }
 
@@ -96,90 +109,123 @@ pub struct SourceReport {
 impl VideoJob {
     /// A video of which nothing has been seen; `frame_rate` in frames a second.
     pub fn new(input: PlannedInput, pipeline: Arc<Pipeline>, frame_rate: Option<f64>) -> Arc<Self> {
-        let progress = Progress {
+        let course = Course {
             shots: ShotDetector::new(pipeline.shots),
             tracker: Tracker::new(pipeline.tracker, frame_rate),
             subjects: Subjects::new(),
-            timeline: Timeline::default(),
-            waiting: BTreeMap::new(),
-            next_clip: 0,
-            clips: None,
-            faces: Vec::new(),
-            crops_place: None,
-            batches_out: 0,
-            source: SourceReport::default(),
             frame_rate,
-            failure: None,
-            over: false,
         };
         Arc::new(Self {
             input,
             clock: StageClock::default(),
             pipeline,
-            progress: Mutex::new(progress),
+            progress: Mutex::new(Progress {
+                course: Some(course),
+                timeline: Timeline::default(),
+                waiting: BTreeMap::new(),
+                next: FrameIndex::FIRST,
+                frames: None,
+                faces_out: 0,
+                source: SourceReport::default(),
+                failure: None,
+                over: false,
+            }),
         })
     }
 
-    /// Takes a clip back from detection and returns the batches of faces that are full now. `place`
-    /// is given back when the clip has been tracked. `detector` serves frames on which it did not
+    /// Takes frames back from detection and tracks all whose turn has come. The place of a frame is
+    /// given back when its faces are with the batcher. `detector` serves frames on which it did not
     /// run but turns out to be needed, since a shot begins with them.
-    pub fn clip_detected(
+    ///
+    /// # Errors
+    /// libtorch's. The video has to be given up then.
+    pub fn frames_detected(
         self: &Arc<Self>,
-        number: u64,
         frames: Vec<DetectedFrame>,
-        place: Place,
         detector: &Detector,
-    ) -> Result<Vec<FaceBatch>, TrackError> {
-        self.clock.time(Stage::Track, || {
-            let mut progress = self.progress();
-            progress.waiting.insert(number, (frames, place));
-            loop {
-                let next = progress.next_clip;
-                let Some((frames, _place)) = progress.waiting.remove(&next) else {
-                    break;
+        batcher: &Batcher,
+    ) -> Result<(), TrackError> {
+        let by_index = frames
+            .into_iter()
+            .map(|detected| (detected.frame.index, detected));
+        self.progress().wait_for_turn(by_index);
+        loop {
+            let turn = self.progress().next_turn();
+            let Some((mut course, detected)) = turn else {
+                return Ok(());
+            };
+            let DetectedFrame {
+                frame,
+                detections,
+                signature,
+                place,
+            } = detected;
+            let tracked = self.clock.time(Stage::Track, || {
+                let is_cut = course.shots.is_cut(&signature);
+                let detections = match detections {
+                    None if is_cut => detector.detect(&[&frame.picture])?.pop(),
+                    detections => detections,
                 };
-                progress.next_clip += 1;
-                for frame in frames {
-                    progress.track(frame, &self.pipeline, detector)?;
-                }
-            }
-            Ok(self.batches(&mut progress))
+                course.track(frame, detections, is_cut, &self.pipeline)
+            })?;
+            let faces = self.add(tracked, course);
+            batcher.put_faces(faces);
+            drop(place);
+        }
+    }
+
+    /// Adds a tracked frame to the timeline and gives the course back to whose turn is next.
+    fn add(self: &Arc<Self>, tracked: TrackedFrame, course: Course) -> Vec<Face> {
+        let mut progress = self.progress();
+        let progress = &mut *progress;
+        progress.course = Some(course);
+        progress
+            .timeline
+            .push_frame(tracked.index, tracked.time_s, tracked.is_cut);
+        let faces = tracked.faces.into_iter().map(|(person, sighting, crop)| Face {
+            video: Arc::clone(self),
+            slot: progress.timeline.push_face(person, sighting),
+            crop,
+            place: None,
+        });
+        let faces: Vec<Face> = faces.collect();
+        progress.faces_out += faces.len();
+        faces
+    }
+
+    /// Adds an aligned crop, in the order of frames; `None` where the image cannot be read.
+    pub fn crop_read(
+        self: &Arc<Self>,
+        frame: FrameIndex,
+        crop: Option<AlignedFace>,
+        place: Place,
+    ) -> Option<Face> {
+        let mut progress = self.progress();
+        progress.timeline.push_frame(frame, None, false);
+        let crop = crop?;
+        progress.faces_out += 1;
+        Some(Face {
+            video: Arc::clone(self),
+            slot: progress.timeline.push_face(PersonId(0), Sighting::Crop),
+            crop,
+            place: Some(place),
         })
     }
 
-    /// Notes that the source has ended after `clips` clips, and what it says of itself.
-    pub fn source_ended(self: &Arc<Self>, clips: u64, source: SourceReport) -> Vec<FaceBatch> {
+    /// Notes that the source has ended, how many frames are to be tracked, and what it says of itself.
+    pub fn source_ended(&self, frames: u32, source: SourceReport) {
         let mut progress = self.progress();
-        progress.clips = Some(clips);
+        progress.frames = Some(frames);
         progress.source = source;
-        self.batches(&mut progress)
     }
 
-    /// Adds aligned crops in the order of frames, without a face where an image cannot be read.
-    /// `place` is given back when their numbers are there.
-    pub fn crops_read(
-        self: &Arc<Self>,
-        crops: Vec<(FrameIndex, Option<AlignedFace>)>,
-        place: Place,
-    ) -> Vec<FaceBatch> {
+    /// Takes faces back from the network.
+    pub fn faces_inferred(&self, faces: Vec<Face>, affects: Vec<Affect>) {
         let mut progress = self.progress();
-        for (frame, face) in crops {
-            progress.timeline.push_frame(frame, None, false);
-            if let Some(face) = face {
-                let slot = progress.timeline.push_face(PersonId(0), Sighting::Crop);
-                progress.faces.push((slot, face));
-            }
-        }
-        progress.crops_place = Some(place);
-        self.batches(&mut progress)
-    }
-
-    /// Takes a batch back from the network.
-    pub fn batch_inferred(&self, slots: &[FaceSlot], affects: Vec<Affect>) {
-        let mut progress = self.progress();
-        progress.batches_out = progress.batches_out.saturating_sub(1);
-        for (&slot, affect) in slots.iter().zip(affects) {
+        progress.faces_out = progress.faces_out.saturating_sub(faces.len());
+        for (Face { slot, place, .. }, affect) in faces.into_iter().zip(affects) {
             progress.timeline.set_raw(slot, affect);
+            drop(place);
         }
     }
 
@@ -189,6 +235,7 @@ impl VideoJob {
         progress
             .failure
             .get_or_insert_with(|| (stage, reason.to_string()));
+        progress.waiting.clear();
     }
 
     /// True once the video is given up; work on it can be skipped.
@@ -204,50 +251,21 @@ impl VideoJob {
         }
         if let Some(failure) = progress.failure.clone() {
             progress.over = true;
-            // Nothing of a failed video is needed any more; its frames are large.
-            progress.waiting.clear();
-            progress.faces.clear();
-            progress.crops_place = None;
             return Some(Err(failure));
         }
-        if progress.clips != Some(progress.next_clip)
-            || progress.batches_out > 0
-            || !progress.faces.is_empty()
-        {
+        if progress.frames != Some(progress.tracked()) || progress.faces_out > 0 {
             return None;
         }
+        let course = progress.course.take()?;
         progress.over = true;
         Some(Ok(Finished {
             timeline: std::mem::take(&mut progress.timeline),
-            ranking: progress
+            ranking: course
                 .subjects
                 .rank(SubjectRule::from_video_name(self.input.id.as_str())),
             source: std::mem::take(&mut progress.source),
-            frame_rate: progress.frame_rate,
+            frame_rate: course.frame_rate,
         }))
-    }
-
-    /// Full batches, and the last one, however small, once every face is there. Batches depend on
-    /// the video alone: with them the network's numbers are the same in every run.
-    fn batches(self: &Arc<Self>, progress: &mut Progress) -> Vec<FaceBatch> {
-        let size = self.pipeline.model.batch;
-        let all_there = progress.clips == Some(progress.next_clip);
-        let mut batches = Vec::new();
-        while progress.faces.len() >= size || (all_there && !progress.faces.is_empty()) {
-            let rest = progress.faces.split_off(size.min(progress.faces.len()));
-            let (slots, faces) = std::mem::replace(&mut progress.faces, rest).into_iter().unzip();
-            progress.batches_out += 1;
-            batches.push(FaceBatch {
-                video: Arc::clone(self),
-                slots,
-                faces,
-                place: None,
-            });
-        }
-        if let Some(batch) = batches.last_mut() {
-            batch.place = progress.crops_place.take();
-        }
-        batches
     }
 
     /// A thread that panicked has failed the video already; its state may still be read.
@@ -257,33 +275,55 @@ impl VideoJob {
 }
 
 impl Progress {
+    /// Keeps frames until their turn, unless the video has failed: the places that they hold would be
+    /// missed by those who still read.
+    fn wait_for_turn(&mut self, frames: impl Iterator<Item = (FrameIndex, DetectedFrame)>) {
+        if self.failure.is_none() {
+            self.waiting.extend(frames);
+        }
+    }
+
+    /// The frame to be tracked next and what tracks it, if both are there.
+    fn next_turn(&mut self) -> Option<(Course, DetectedFrame)> {
+        let course = self.course.take()?;
+        let Some(detected) = self.waiting.remove(&self.next) else {
+            self.course = Some(course);
+            return None;
+        };
+        self.next = self.next.next();
+        Some((course, detected))
+    }
+
+    /// Frames tracked, or in the course of it.
+    fn tracked(&self) -> u32 {
+        self.next.number() - 1
+    }
+}
+
+impl Course {
     fn track(
         &mut self,
-        detected: DetectedFrame,
+        frame: Frame,
+        detections: Option<Vec<Detection>>,
+        is_cut: bool,
         pipeline: &Pipeline,
-        detector: &Detector,
-    ) -> Result<(), TrackError> {
+    ) -> Result<TrackedFrame, TrackError> {
         let Frame {
             index,
             time_s,
             picture,
-        } = detected.frame;
-        let cut = self.shots.is_cut(&detected.signature);
-        self.timeline.push_frame(index, time_s, cut);
-        let detections = match detected.detections {
-            None if cut => detector.detect(&[&picture])?.pop(),
-            detections => detections,
-        };
-        let faces = match detections {
-            Some(detections) => self.tracker.update(index, time_s, cut, detections),
+        } = frame;
+        let found = match detections {
+            Some(detections) => self.tracker.update(index, time_s, is_cut, detections),
             None => self.tracker.carry(index, time_s),
         };
-        let places: Vec<_> = faces
+        let places: Vec<_> = found
             .iter()
             .map(|face| (face.person, face.detection.bounding_box))
             .collect();
         self.subjects.observe(&places);
-        for face in faces {
+        let mut faces = Vec::with_capacity(found.len());
+        for face in found {
             let sighting = if face.carried {
                 Sighting::Carried {
                     bounding_box: face.detection.bounding_box,
@@ -292,14 +332,36 @@ impl Progress {
             } else {
                 Sighting::Found(face.detection)
             };
-            let slot = self.timeline.push_face(face.person, sighting);
             let steady = Detection {
                 landmarks: face.landmarks_smoothed,
                 ..face.detection
             };
             let (crop, _) = align(&picture, &steady, &pipeline.alignment);
-            self.faces.push((slot, AlignedFace::new(crop)?));
+            faces.push((face.person, sighting, AlignedFace::new(crop)?));
         }
-        Ok(())
+        Ok(TrackedFrame {
+            index,
+            time_s,
+            is_cut,
+            faces,
+        })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::engine::input::{InputKind, VideoId};
+
+    /// A video of which nothing has been seen, with default settings.
+    pub fn video(id: &str) -> Arc<VideoJob> {
+        let input = PlannedInput {
+            id: VideoId::try_from(id.to_owned()).unwrap(),
+            path: id.into(),
+            kind: InputKind::Video,
+            bytes: 1,
+            shard: 0,
+        };
+        VideoJob::new(input, Arc::default(), None)
     }
 }

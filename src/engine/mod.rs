@@ -2,11 +2,13 @@
 //!
 //! The only room that starts threads.
 
+mod batcher;
 mod blend;
 mod clock;
 mod ensemble;
 mod event;
 mod finishing;
+mod forward;
 mod input;
 mod job;
 mod labelled;
@@ -24,6 +26,7 @@ mod stop;
 mod timeline;
 mod workload;
 
+pub use batcher::Waiting;
 pub use blend::{BlendError, Blended, name_contents};
 pub use ensemble::Ensemble;
 pub use event::{Event, Tally};
@@ -39,5 +42,5 @@ pub use predictions::{PredictionsError, RunReader, SubjectTable};
 pub use publication::Publication;
 pub use refinish::{RefinishError, Refinished, refinish_run};
 pub use run_folder::{Failure, RunFolder, Stage};
-pub use schedule::{Outcome, annotate, default_workers};
+pub use schedule::{Crew, Outcome, annotate};
 pub use stop::{EXIT_STOPPED, Stop};

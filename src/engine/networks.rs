@@ -182,7 +182,7 @@ pub fn load(plan: &Plan, device: Device) -> Result<Loaded, NetworksError> {
     Ok(Loaded {
         networks: Networks {
             detector,
-            affect: Ensemble::new(members),
+            affect: Ensemble::new(members, model.batch),
         },
         inference: form.to_string(),
         warnings,

@@ -1,17 +1,17 @@
-//! The threads of a run. Feeders read videos; workers detect, track, align and infer. Clips and
-//! batches of all videos share the workers, so that one long video and many short ones keep every
-//! core busy; the number of clips in memory is bounded, however long a video is.
+//! The threads of a run. Readers bring frames of videos; workers detect, track, align and infer. All
+//! videos share the workers, so that one long video and many short ones keep every core busy; the
+//! number of frames in memory is bounded, however long a video is.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select, select_biased, unbounded};
-
-use super::ensemble::Ensemble;
+use super::batcher::{Batcher, Capacity, DetectorInput, ReadFrame, Reader, Work};
 use super::event::{Event, Tally};
-use super::job::{DetectedFrame, FaceBatch, VideoJob};
+use super::forward::{Part, forward, parts};
+use super::job::{DetectedFrame, Face, VideoJob};
 use super::networks::Networks;
 use super::plan::PlannedInput;
 use super::publication::Publication;
@@ -21,7 +21,6 @@ use super::stop::Stop;
 use crate::config::Pipeline;
 use crate::face::Detector;
 use crate::face::shot::Signature;
-use crate::video::Frame;
 
 /// How often the engine looks for a stop signal.
 const STOP_CHECK: Duration = Duration::from_millis(100);
@@ -35,71 +34,66 @@ pub enum Outcome {
     Stopped(Tally),
 }
 
-/// Compute threads for a device: one a core on the CPU; on a GPU two, so that one prepares while the
-/// other's work runs.
-pub fn default_workers(device: tch::Device) -> usize {
-    if device.is_cuda() {
-        2
-    } else {
-        std::thread::available_parallelism().map_or(1, usize::from)
+/// The threads of a run.
+pub struct Crew {
+    /// How many read.
+    pub readers: usize,
+    /// The networks of each that computes.
+    pub workers: Vec<Networks>,
+}
+
+impl Crew {
+    /// Threads for a device, `workers` of which compute. By default there is one a core on the CPU, and on
+    /// a GPU two, so that one prepares while the other's work runs. On the CPU as many read, on the same
+    /// cores; on a GPU one a core reads, since that is what the cores are for.
+    pub fn new(networks: &Networks, device: tch::Device, workers: Option<usize>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = workers.unwrap_or(if device.is_cuda() { 2 } else { cores });
+        Self {
+            readers: if device.is_cuda() {
+                cores.max(workers)
+            } else {
+                workers
+            },
+            workers: (0..workers).map(|_| networks.fork()).collect(),
+        }
     }
 }
 
-/// Consecutive frames of one video on their way to detection.
-pub(super) struct Clip {
-    pub video: Arc<VideoJob>,
-    pub number: u64,
-    pub frames: Vec<Frame>,
-    pub place: Place,
-}
-
-/// The right to hold one clip in memory; given back when dropped.
-pub(super) struct Place(Sender<()>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        // Fails only when the run is over.
-        let _ = self.0.try_send(());
-    }
-}
-
-/// What feeders and workers share.
+/// What readers and workers share.
 pub(super) struct Floor<'run> {
-    pub inputs: &'run [PlannedInput],
+    inputs: &'run [PlannedInput],
     pub pipeline: Arc<Pipeline>,
     pub limit_frames: Option<u32>,
-    pub publication: &'run Publication,
-    pub stop: &'run Stop,
+    publication: &'run Publication,
+    stop: &'run Stop,
     next_input: AtomicUsize,
-    clips: Sender<Clip>,
-    batches: Sender<FaceBatch>,
+    batcher: Arc<Batcher>,
     events: Sender<Event>,
-    free_places: (Sender<()>, Receiver<()>),
-    /// Never carries anything; disconnects when the run is over.
-    over: Receiver<()>,
 }
 
-/// Annotates `inputs` with one thread for each of `workers`, publishing a table or a failure for
-/// each, and tells `on_event` what happens.
+/// Annotates `inputs`, publishing a table or a failure for each, and tells `on_event` what happens.
 pub fn annotate(
     inputs: &[PlannedInput],
     pipeline: &Pipeline,
     limit_frames: Option<u32>,
-    workers: Vec<Networks>,
+    crew: Crew,
     publication: &Publication,
     stop: &Stop,
     on_event: &mut dyn FnMut(&Event),
 ) -> Outcome {
-    let (clip_sender, clip_receiver) = unbounded();
-    let (batch_sender, batch_receiver) = unbounded();
-    let (event_sender, event_receiver) = unbounded();
-    let (over_sender, over) = bounded::<()>(0);
-    // Two clips a worker: one in work, one ready.
-    let places = 2 * workers.len().max(1);
-    let free_places = bounded(places);
-    for _ in 0..places {
-        let _ = free_places.0.send(());
-    }
+    let Crew { readers, workers } = crew;
+    let (frame_batch, face_batch) = (pipeline.detector.batch, pipeline.model.batch);
+    // Two batches a worker: one in work, one ready.
+    let batches = 2 * workers.len().max(1);
+    let capacity = Capacity {
+        frame_batch,
+        face_batch,
+        frames: batches * frame_batch,
+        crops: batches * face_batch,
+    };
+    let (batcher, readers) = Batcher::new(capacity, readers.min(inputs.len()));
+    let (event_sender, event_receiver) = mpsc::channel();
     let floor = Floor {
         inputs,
         pipeline: Arc::new(pipeline.clone()),
@@ -107,35 +101,37 @@ pub fn annotate(
         publication,
         stop,
         next_input: AtomicUsize::new(0),
-        clips: clip_sender,
-        batches: batch_sender,
+        batcher,
         events: event_sender,
-        free_places,
-        over,
     };
-    let feeders = workers.len().min(inputs.len());
     let mut tally = Tally::default();
+    let mut see = |event: Event| {
+        tally.count(&event);
+        on_event(&event);
+        tally.total()
+    };
     std::thread::scope(|scope| {
-        for _ in 0..feeders {
-            scope.spawn(|| floor.feed());
+        let floor = &floor;
+        for reader in readers {
+            scope.spawn(move || floor.read(&reader));
         }
         for networks in workers {
-            let (clips, batches) = (clip_receiver.clone(), batch_receiver.clone());
-            let floor = &floor;
-            scope.spawn(move || floor.work(&networks, &clips, &batches));
+            scope.spawn(move || floor.work(&networks));
         }
-        while tally.total() < inputs.len() as u64 && !stop.asked() {
+        let mut dealt_with = 0;
+        while dealt_with < inputs.len() as u64 && !stop.asked() {
             match event_receiver.recv_timeout(STOP_CHECK) {
-                Ok(event) => {
-                    tally.count(&event);
-                    on_event(&event);
-                }
+                Ok(event) => dealt_with = see(event),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        drop(over_sender);
+        floor.batcher.close();
     });
+    // What threads said while the run was being closed.
+    for event in event_receiver.try_iter() {
+        see(event);
+    }
     if tally.total() < inputs.len() as u64 {
         Outcome::Stopped(tally)
     } else {
@@ -145,7 +141,7 @@ pub fn annotate(
 
 impl Floor<'_> {
     /// Reads inputs until none is left.
-    fn feed(&self) {
+    fn read(&self, reader: &Reader) {
         while !self.stop.asked() {
             let Some(input) = self.inputs.get(self.next_input.fetch_add(1, Ordering::Relaxed)) else {
                 return;
@@ -153,75 +149,82 @@ impl Floor<'_> {
             match caught(|| self.publication.without_reading(input)) {
                 Ok(Some(event)) => self.tell(event),
                 // After a panic, too: reading the input anew may still work.
-                Ok(None) | Err(_) => source::feed(self, input),
+                Ok(None) | Err(_) => source::read(self, reader, input),
             }
         }
     }
 
-    /// Does what there is to do until the run is over. Faces go first: they free memory.
-    fn work(&self, networks: &Networks, clips: &Receiver<Clip>, batches: &Receiver<FaceBatch>) {
+    /// Does what there is to do until the run is over.
+    fn work(&self, networks: &Networks) {
         // On the CPU the workers are the parallelism; threads below them only wait for each other.
         tch::set_num_threads(1);
-        loop {
-            select_biased! {
-                recv(self.over) -> _ => return,
-                recv(batches) -> batch => match batch {
-                    Ok(batch) => self.infer(&networks.affect, batch),
-                    Err(_) => return,
-                },
-                recv(clips) -> clip => match clip {
-                    Ok(clip) => self.detect(&networks.detector, clip),
-                    Err(_) => return,
-                },
+        while let Some(work) = self.batcher.next() {
+            match work {
+                Work::Frames(input, frames) => self.detect(&networks.detector, input, frames),
+                Work::Faces(faces) => self.infer(networks, faces),
             }
         }
     }
 
-    fn detect(&self, detector: &Detector, clip: Clip) {
-        let Clip {
-            video,
-            number,
-            frames,
-            place,
-        } = clip;
-        if video.has_failed() {
-            return;
-        }
-        let count = frames.len();
-        self.guard(&video, Stage::Detect, || {
-            let looked_at = |frame: &Frame| self.pipeline.detector.runs_on(frame.index);
-            let pictures: Vec<_> = frames
+    fn detect(&self, detector: &Detector, input: DetectorInput, frames: Vec<ReadFrame>) {
+        let parts = parts(frames, |frame| &frame.video);
+        let found = match input {
+            Some(_) => self.forward(Stage::Detect, &parts, |frames: &[&ReadFrame]| {
+                let pictures: Vec<_> = frames.iter().map(|read| &read.frame.picture).collect();
+                let found = detector.detect(&pictures).map_err(|error| error.to_string())?;
+                Ok(found.into_iter().map(Some).collect())
+            }),
+            None => parts
                 .iter()
-                .filter(|frame| looked_at(frame))
-                .map(|frame| &frame.picture)
-                .collect();
-            let found = video.clock.time(Stage::Detect, || detector.detect(&pictures));
-            let mut found = found.map_err(|error| error.to_string())?.into_iter();
-            let detected = frames.into_iter().map(|frame| DetectedFrame {
-                signature: Signature::of(&frame.picture),
-                detections: looked_at(&frame).then(|| found.next()).flatten(),
-                frame,
+                .map(|part| Ok(part.items.iter().map(|_| None).collect()))
+                .collect(),
+        };
+        for (Part { video, items }, found) in parts.into_iter().zip(found) {
+            let count = items.len() as u64;
+            self.guard(&video, Stage::Detect, || {
+                let detected = items
+                    .into_iter()
+                    .zip(found?)
+                    .map(|(read, detections)| DetectedFrame {
+                        signature: Signature::of(&read.frame.picture),
+                        frame: read.frame,
+                        detections,
+                        place: read.place,
+                    });
+                let tracked = video.frames_detected(detected.collect(), detector, &self.batcher);
+                tracked.map_err(|error| error.to_string())
             });
-            let batches = video.clip_detected(number, detected.collect(), place, detector);
-            self.send_batches(batches.map_err(|error| error.to_string())?);
-            Ok(())
-        });
-        self.tell_frames(count);
-        self.settle(&video);
+            self.tell_frames(count);
+            self.settle(&video);
+        }
     }
 
-    fn infer(&self, affect: &Ensemble, batch: FaceBatch) {
-        let video = batch.video;
-        if video.has_failed() {
-            return;
-        }
-        self.guard(&video, Stage::Infer, || {
-            let faces: Vec<_> = batch.faces.iter().collect();
-            let affects = video.clock.time(Stage::Infer, || affect.predict(&faces));
-            video.batch_inferred(&batch.slots, affects.map_err(|error| error.to_string())?);
-            Ok(())
+    fn infer(&self, networks: &Networks, faces: Vec<Face>) {
+        let parts = parts(faces, |face| &face.video);
+        let affects = self.forward(Stage::Infer, &parts, |faces: &[&Face]| {
+            let crops: Vec<_> = faces.iter().map(|face| &face.crop).collect();
+            networks.affect.predict(&crops).map_err(|error| error.to_string())
         });
-        self.settle(&video);
+        for (Part { video, items }, affects) in parts.into_iter().zip(affects) {
+            self.guard(&video, Stage::Infer, || {
+                video.faces_inferred(items, affects?);
+                Ok(())
+            });
+            self.settle(&video);
+        }
+    }
+
+    /// A network's look at parts of a batch; what it says of each.
+    fn forward<T, R>(
+        &self,
+        stage: Stage,
+        parts: &[Part<T>],
+        network: impl Fn(&[&T]) -> Result<Vec<R>, String>,
+    ) -> Vec<Result<Vec<R>, String>> {
+        forward(stage, parts, |items: &[&T]| {
+            self.tell(Event::Pass { stage });
+            caught(|| network(items)).flatten()
+        })
     }
 
     /// Runs a piece of work so that its failure, even a panic, costs one video and not the run.
@@ -241,35 +244,19 @@ impl Floor<'_> {
         }
     }
 
-    pub(super) fn send_batches(&self, batches: Vec<FaceBatch>) {
-        for batch in batches {
-            // Fails only when the run is over.
-            let _ = self.batches.send(batch);
-        }
-    }
-
-    pub(super) fn send_clip(&self, clip: Clip) {
-        let _ = self.clips.send(clip);
-    }
-
     pub(super) fn tell(&self, event: Event) {
+        // Fails only when the run is over.
         let _ = self.events.send(event);
     }
 
-    pub(super) fn tell_frames(&self, count: usize) {
-        self.tell(Event::Frames {
-            count: count as u64,
-            clips_waiting: self.clips.len(),
-            batches_waiting: self.batches.len(),
-        });
+    pub(super) fn tell_frames(&self, count: u64) {
+        let waiting = self.batcher.waiting();
+        self.tell(Event::Frames { count, waiting });
     }
 
-    /// Waits until another clip may be held in memory; `None` when the run is over.
-    pub(super) fn place(&self) -> Option<Place> {
-        select! {
-            recv(self.free_places.1) -> free => free.ok().map(|()| Place(self.free_places.0.clone())),
-            recv(self.over) -> _ => None,
-        }
+    /// Adds a crop to those that wait for the networks.
+    pub(super) fn put_crop(&self, crop: Face) {
+        self.batcher.put_faces(vec![crop]);
     }
 }
 
@@ -282,34 +269,4 @@ pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
             .unwrap_or_default();
         format!("a bug in this program, please report it: {text}")
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::input::{InputKind, VideoId};
-    use crate::engine::job::SourceReport;
-    use crate::frame::{FrameIndex, Picture};
-    use crate::model::AlignedFace;
-
-    /// Else thousands of short folders would all be read before the first is inferred.
-    #[test]
-    fn a_folder_of_few_crops_holds_its_place_until_they_are_inferred() {
-        let (place, given_back) = bounded(1);
-        let input = PlannedInput {
-            id: VideoId::try_from("341".to_owned()).unwrap(),
-            path: "341".into(),
-            kind: InputKind::Crops,
-            bytes: 1,
-            shard: 0,
-        };
-        let video = VideoJob::new(input, Arc::default(), None);
-        let crop = AlignedFace::new(Picture::black(AlignedFace::SIDE, AlignedFace::SIDE)).unwrap();
-        let full = video.crops_read(vec![(FrameIndex::FIRST, Some(crop))], Place(place));
-        assert!(full.is_empty() && given_back.is_empty());
-        let batches = video.source_ended(0, SourceReport::default());
-        assert!(batches.len() == 1 && given_back.is_empty());
-        drop(batches);
-        assert_eq!(given_back.len(), 1);
-    }
 }

@@ -5,37 +5,38 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::batcher::{ReadFrame, Reader};
 use super::event::Event;
 use super::input::{InputKind, absence};
 use super::job::{SourceReport, VideoJob};
 use super::plan::PlannedInput;
 use super::run_folder::Stage;
-use super::schedule::{Clip, Floor, caught};
+use super::schedule::{Floor, caught};
 use crate::face::crop_folder::{CropFolder, read_crop};
 use crate::model::AlignedFace;
-use crate::video::{Frame, VideoError, VideoReader};
+use crate::video::{VideoError, VideoReader};
 
 /// Reads one input to its end, into the engine.
-pub(super) fn feed(floor: &Floor, input: &PlannedInput) {
+pub(super) fn read(floor: &Floor, reader: &Reader, input: &PlannedInput) {
     match input.kind {
-        InputKind::Video => feed_video(floor, input),
-        InputKind::Crops => feed_crops(floor, input),
+        InputKind::Video => read_video(floor, reader, input),
+        InputKind::Crops => read_crop_folder(floor, reader, input),
     }
 }
 
-fn feed_video(floor: &Floor, input: &PlannedInput) {
+fn read_video(floor: &Floor, reader: &Reader, input: &PlannedInput) {
     let opened = caught(|| open(&input.path, floor)).flatten();
     let frame_rate = opened.as_ref().ok().and_then(|reader| reader.facts().fps);
     let video = VideoJob::new(input.clone(), Arc::clone(&floor.pipeline), frame_rate);
     match opened {
         Err(reason) => video.fail(Stage::Decode, reason),
-        Ok(mut reader) => {
+        Ok(mut file) => {
             floor.tell(Event::Started {
                 id: input.id.clone(),
-                expected_frames: reader.facts().expected_frames(),
+                expected_frames: file.facts().expected_frames(),
             });
             floor.guard(&video, Stage::Decode, || {
-                read_clips(floor, &video, &mut reader).map_err(|error| error.to_string())
+                read_frames(floor, reader, &video, &mut file).map_err(|error| error.to_string())
             });
         }
     }
@@ -49,37 +50,36 @@ fn open(path: &Path, floor: &Floor) -> Result<VideoReader, String> {
     VideoReader::open(path, &floor.pipeline.video).map_err(|error| error.to_string())
 }
 
-fn read_clips(floor: &Floor, video: &Arc<VideoJob>, reader: &mut VideoReader) -> Result<(), VideoError> {
-    let mut number = 0;
-    let mut left = floor.limit_frames.unwrap_or(u32::MAX);
-    loop {
-        let Some(place) = floor.place() else {
+fn read_frames(
+    floor: &Floor,
+    reader: &Reader,
+    video: &Arc<VideoJob>,
+    file: &mut VideoReader,
+) -> Result<(), VideoError> {
+    let detector = &floor.pipeline.detector;
+    let mut frames = 0;
+    while frames < floor.limit_frames.unwrap_or(u32::MAX) {
+        let Some(place) = reader.frame_place() else {
             return Ok(());
         };
         if video.has_failed() {
             return Ok(());
         }
-        let size = floor.pipeline.detector.batch.min(left as usize);
-        let frames = video.clock.time(Stage::Decode, || read_clip(reader, size))?;
-        if frames.is_empty() {
+        let Some(frame) = video.clock.time(Stage::Decode, || file.next_frame())? else {
             break;
-        }
-        left -= frames.len() as u32;
-        floor.send_clip(Clip {
-            video: Arc::clone(video),
-            number,
-            frames,
-            place,
-        });
-        number += 1;
+        };
+        frames += 1;
+        let input = detector.input_of(frame.index, &frame.picture);
+        let video = Arc::clone(video);
+        reader.put_frame(ReadFrame { video, frame, place }, input);
     }
-    floor.send_batches(video.source_ended(number, report(reader)));
+    video.source_ended(frames, report(file));
     Ok(())
 }
 
-fn report(reader: &VideoReader) -> SourceReport {
-    let damage = reader.damage();
-    let mut facts = json!(reader.facts());
+fn report(file: &VideoReader) -> SourceReport {
+    let damage = file.damage();
+    let mut facts = json!(file.facts());
     facts["damage"] = json!(damage);
     SourceReport {
         facts,
@@ -87,18 +87,7 @@ fn report(reader: &VideoReader) -> SourceReport {
     }
 }
 
-fn read_clip(reader: &mut VideoReader, size: usize) -> Result<Vec<Frame>, VideoError> {
-    let mut frames = Vec::with_capacity(size);
-    while frames.len() < size {
-        match reader.next_frame()? {
-            Some(frame) => frames.push(frame),
-            None => break,
-        }
-    }
-    Ok(frames)
-}
-
-fn feed_crops(floor: &Floor, input: &PlannedInput) {
+fn read_crop_folder(floor: &Floor, reader: &Reader, input: &PlannedInput) {
     let video = VideoJob::new(input.clone(), Arc::clone(&floor.pipeline), None);
     match CropFolder::open(&input.path) {
         Err(error) => video.fail(Stage::Decode, error),
@@ -107,38 +96,43 @@ fn feed_crops(floor: &Floor, input: &PlannedInput) {
                 id: input.id.clone(),
                 expected_frames: Some(folder.images().len() as u64),
             });
-            floor.guard(&video, Stage::Decode, || read_crops(floor, &video, &folder));
+            floor.guard(&video, Stage::Decode, || {
+                read_crops(floor, reader, &video, &folder)
+            });
         }
     }
     floor.settle(&video);
 }
 
-fn read_crops(floor: &Floor, video: &Arc<VideoJob>, folder: &CropFolder) -> Result<(), String> {
+fn read_crops(
+    floor: &Floor,
+    reader: &Reader,
+    video: &Arc<VideoJob>,
+    folder: &CropFolder,
+) -> Result<(), String> {
     let limit = floor.limit_frames.unwrap_or(u32::MAX) as usize;
     let images: Vec<_> = folder.images().take(limit).collect();
     let mut unreadable = Vec::new();
-    for some in images.chunks(floor.pipeline.model.batch) {
-        let Some(place) = floor.place() else {
+    for &(frame, path) in &images {
+        let Some(place) = reader.crop_place() else {
             return Ok(());
         };
         if video.has_failed() {
             return Ok(());
         }
-        let mut crops = Vec::with_capacity(some.len());
-        for &(frame, path) in some {
-            let crop = video.clock.time(Stage::Decode, || read_crop(path));
-            if let Err(error) = &crop {
-                unreadable.push(error.to_string());
-            }
-            let face = crop
-                .ok()
-                .map(AlignedFace::new)
-                .transpose()
-                .map_err(|error| error.to_string())?;
-            crops.push((frame, face));
+        let crop = video.clock.time(Stage::Decode, || read_crop(path));
+        if let Err(error) = &crop {
+            unreadable.push(error.to_string());
         }
-        floor.send_batches(video.crops_read(crops, place));
-        floor.tell_frames(some.len());
+        let crop = crop
+            .ok()
+            .map(AlignedFace::new)
+            .transpose()
+            .map_err(|error| error.to_string())?;
+        if let Some(face) = video.crop_read(frame, crop, place) {
+            floor.put_crop(face);
+        }
+        floor.tell_frames(1);
     }
     let damage = unreadable.first().map(|first| {
         let (bad, all) = (unreadable.len(), images.len());
@@ -152,6 +146,6 @@ fn read_crops(floor: &Floor, video: &Arc<VideoJob>, folder: &CropFolder) -> Resu
         "unnumbered_images": folder.unnumbered(),
         "damage": { "unreadable_images": unreadable },
     });
-    floor.send_batches(video.source_ended(0, SourceReport { facts, damage }));
+    video.source_ended(0, SourceReport { facts, damage });
     Ok(())
 }

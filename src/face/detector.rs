@@ -46,9 +46,11 @@ impl Default for DetectorSettings {
 }
 
 impl DetectorSettings {
-    /// True if the detector runs on a frame for its number alone.
-    pub fn runs_on(&self, frame: FrameIndex) -> bool {
-        (frame.number() - 1).is_multiple_of(self.every.get())
+    /// Width and height to which a frame's picture is resized for the network; `None` if the detector
+    /// does not run on a frame of this number, unless a shot begins with it.
+    pub fn input_of(&self, frame: FrameIndex, picture: &Picture) -> Option<(u32, u32)> {
+        let runs = (frame.number() - 1).is_multiple_of(self.every.get());
+        runs.then(|| Resize::output_size(picture.width(), picture.height(), self.long_side))
     }
 
     /// Refuses values out of their ranges.
@@ -99,28 +101,29 @@ impl Detector {
         }
     }
 
-    /// The faces in each picture, in its pixels, most probable first. Pictures of one size are looked
-    /// at together.
+    /// The faces in each picture, in its pixels, most probable first. Pictures that are alike in the
+    /// network's input size are looked at together, [`DetectorSettings::batch`] at once.
+    ///
+    /// What is found in a picture does not depend on the others: a batch that is not full is filled
+    /// up, so that the network always looks at as many.
     ///
     /// # Errors
     /// [`FaceError::Torch`] if libtorch fails, such as for want of memory.
     pub fn detect(&self, pictures: &[&Picture]) -> Result<Vec<Vec<Detection>>, FaceError> {
-        let mut by_size = BTreeMap::<(u32, u32), Vec<usize>>::new();
+        let mut by_input = BTreeMap::<(u32, u32), Vec<usize>>::new();
         for (i, picture) in pictures.iter().enumerate() {
-            if picture.width() > 0 && picture.height() > 0 {
-                by_size
-                    .entry((picture.width(), picture.height()))
-                    .or_default()
-                    .push(i);
+            let (width, height) = (picture.width(), picture.height());
+            if width > 0 && height > 0 {
+                let input = Resize::output_size(width, height, self.settings.long_side);
+                by_input.entry(input).or_default().push(i);
             }
         }
         let mut detections = vec![Vec::new(); pictures.len()];
-        for ((width, height), places) in by_size {
-            let resize = Resize::to_long_side(width, height, self.settings.long_side);
-            let priors = priors(resize.width(), resize.height());
+        for ((width, height), places) in by_input {
+            let priors = priors(width, height);
             for places in places.chunks(self.settings.batch) {
                 let batch: Vec<&Picture> = places.iter().map(|&i| pictures[i]).collect();
-                let found = self.detect_batch(&batch, &resize, &priors)?;
+                let found = self.detect_batch(&batch, &priors)?;
                 for (&i, faces) in places.iter().zip(found) {
                     detections[i] = faces;
                 }
@@ -129,20 +132,27 @@ impl Detector {
         Ok(detections)
     }
 
-    /// The faces in each of some pictures of one size.
+    /// The faces in each of some pictures of one input size, a batch at most.
     fn detect_batch(
         &self,
         pictures: &[&Picture],
-        resize: &Resize,
         priors: &[Prior],
     ) -> Result<Vec<Vec<Detection>>, FaceError> {
-        let input = self.input(pictures, resize)?;
+        let resize = |picture: &&Picture| {
+            Resize::to_long_side(picture.width(), picture.height(), self.settings.long_side)
+        };
+        let resizes: Vec<Resize> = pictures.iter().map(resize).collect();
+        let input = self.input(pictures, &resizes)?;
         let predictions = self.network.forward(&input)?;
         let mut candidates = vec![Vec::new(); pictures.len()];
         for (place, candidate) in self.candidates(&predictions, priors)? {
+            // What was filled up shows nothing.
+            let Some((resize, candidates)) = resizes.get(place).zip(candidates.get_mut(place)) else {
+                continue;
+            };
             let candidate = scale(candidate, 1.0 / resize.factor());
             if is_finite(&candidate) {
-                candidates[place].push(candidate);
+                candidates.push(candidate);
             }
         }
         Ok(candidates
@@ -151,14 +161,20 @@ impl Detector {
             .collect())
     }
 
-    /// `[N, 3, H, W]` in channels_last on the network's device; one transfer.
-    fn input(&self, pictures: &[&Picture], resize: &Resize) -> Result<Tensor, FaceError> {
-        let (width, height) = (resize.width() as usize, resize.height() as usize);
-        let mut values = Vec::with_capacity(pictures.len() * height * width * 3);
-        for picture in pictures {
+    /// `[batch, 3, H, W]` in channels_last on the network's device; one transfer. Places without a
+    /// picture are 0.
+    fn input(&self, pictures: &[&Picture], resizes: &[Resize]) -> Result<Tensor, FaceError> {
+        let (width, height) = match resizes.first() {
+            Some(resize) => (resize.width() as usize, resize.height() as usize),
+            None => (0, 0),
+        };
+        let batch = self.settings.batch;
+        let mut values = Vec::with_capacity(batch * height * width * 3);
+        for (picture, resize) in pictures.iter().zip(resizes) {
             resize.append(picture, &mut values);
         }
-        let shape = [pictures.len() as i64, height as i64, width as i64, 3];
+        values.resize(batch * height * width * 3, 0.0);
+        let shape = [batch as i64, height as i64, width as i64, 3];
         Ok(Tensor::f_from_slice(&values)?
             .f_view(shape)?
             .f_permute([0, 3, 1, 2])?

@@ -21,10 +21,19 @@ struct Tap {
 }
 
 impl Resize {
+    /// Width and height of what [`Resize::to_long_side`] makes of pictures of `width` x `height` pixels.
+    pub fn output_size(width: u32, height: u32, long_side: u32) -> (u32, u32) {
+        let factor = factor(width, height, long_side);
+        (
+            output_size(width, factor) as u32,
+            output_size(height, factor) as u32,
+        )
+    }
+
     /// Resizes pictures of `width` x `height` pixels, both above 0, so that the longer side gets
     /// `long_side` pixels; larger or smaller.
     pub fn to_long_side(width: u32, height: u32, long_side: u32) -> Self {
-        let factor = f64::from(long_side) / f64::from(width.max(height));
+        let factor = factor(width, height, long_side);
         Self {
             factor,
             columns: taps(width, factor),
@@ -73,7 +82,6 @@ fn lerp(a: f32, b: f32, weight: f32) -> f32 {
 /// The taps along a side of `size` pixels. Positions go by `1 / factor` itself, as OpenCV's do when it
 /// is given factors; by the ratio of the rounded sizes the result could be 19 grey levels away.
 fn taps(size: u32, factor: f64) -> Vec<Tap> {
-    let output_size = (f64::from(size) * factor).round_ties_even().max(1.0) as usize;
     let last = size as usize - 1;
     let tap = |output: usize| {
         let position = ((output as f64 + 0.5) / factor - 0.5).clamp(0.0, last as f64);
@@ -84,5 +92,14 @@ fn taps(size: u32, factor: f64) -> Vec<Tap> {
             weight: (position - first) as f32,
         }
     };
-    (0..output_size).map(tap).collect()
+    (0..output_size(size, factor)).map(tap).collect()
+}
+
+fn factor(width: u32, height: u32, long_side: u32) -> f64 {
+    f64::from(long_side) / f64::from(width.max(height).max(1))
+}
+
+/// Pixels along a side of `size` pixels after resizing.
+fn output_size(size: u32, factor: f64) -> usize {
+    (f64::from(size) * factor).round_ties_even().max(1.0) as usize
 }

@@ -62,7 +62,7 @@ pub enum VideoFault {
     UnknownPixels(&'static str),
     /// Frames over [`VideoSettings::max_pixels`](super::VideoSettings::max_pixels).
     #[error(
-        "frames of {width}x{height} pixels, over the limit of {max_pixels}; raise max_pixels to accept it"
+        "frames of {width}x{height} pixels, over the limit of {max_pixels}; raise max_pixels under [video] in the pipeline file to accept it"
     )]
     TooLarge {
         /// Width in pixels.
@@ -73,10 +73,14 @@ pub enum VideoFault {
         max_pixels: u32,
     },
     /// More frames than [`VideoSettings::max_frames`](super::VideoSettings::max_frames).
-    #[error("more than {0} frames; raise max_frames to accept it, or cut it")]
+    #[error(
+        "more than {0} frames; raise max_frames under [video] in the pipeline file to accept it, or cut it"
+    )]
     TooLong(u32),
     /// No frame came for [`VideoSettings::stall_seconds`](super::VideoSettings::stall_seconds).
-    #[error("no frame came for {0} seconds; check the disk or the network mount, or raise stall_seconds")]
+    #[error(
+        "no frame came for {0} seconds; check the disk or the network mount, or raise stall_seconds under [video] in the pipeline file"
+    )]
     Stalled(u32),
     /// The operating system failed to read on.
     #[error("reading failed midway ({0}); check the disk or the network mount")]

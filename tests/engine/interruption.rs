@@ -5,7 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::workplace::{
-    Workplace, abaw, assert_tidy, ends_with, errors, files, is_unfinished, said, summary, table, tables,
+    Workplace, abaw, assert_tidy, columns, ends_with, errors, files, is_unfinished, said, summary, table,
+    tables,
 };
 
 /// Many small videos and a longer one, so that a kill falls now into computing, now into writing.
@@ -64,6 +65,10 @@ fn after_twenty_kills_the_tables_are_those_of_an_undisturbed_run() {
             tables(&run);
         }
         assert!(tables(&run) == expected, "seed {seed}: tables differ");
+        assert!(
+            columns(&run) == columns(&undisturbed),
+            "seed {seed}: bytes differ"
+        );
         assert_tidy(&run);
         assert_eq!(summary(&run)["totals"]["done"], 7);
     }

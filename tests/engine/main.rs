@@ -1,6 +1,7 @@
 //! The whole program at night: killed, stopped, without disk, on odd names, on many and on long
 //! videos.
 
+mod batches;
 mod carry;
 mod disk;
 mod interruption;

@@ -39,8 +39,33 @@ fn lines_for_machines_are_one_object_each_with_frames_and_rates() {
     assert_eq!(whole["of"], 3);
     assert_eq!(whole["frames"], 10);
     assert_eq!(whole["failed"], 1);
-    assert_eq!(whole["clips_waiting"], 0);
+    assert_eq!(whole["frames_waiting"], 0);
     assert!(whole["frames_per_second"].as_f64().unwrap() > 0.0);
+}
+
+/// Runs a command as if on a terminal and gives all that it wrote there.
+fn on_a_terminal(command: &std::process::Command, code: i32) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let quoted = words.map(|word| format!("'{}'", word.to_str().unwrap()));
+    let line = quoted.collect::<Vec<_>>().join(" ");
+    let mut script = std::process::Command::new("script");
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    let output = ends_with(code, script.env("COLUMNS", "160").env("TERM", "xterm"));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn on_a_terminal_a_bar_shows_how_far_it_is() {
+    let workplace = Workplace::new();
+    let videos = [workplace.clip("a.mkv", 400), workplace.clip("b.mkv", 400)];
+    let broken = workplace.path("broken.mkv");
+    std::fs::write(&broken, "no video").unwrap();
+    let inputs = [&broken, &videos[0], &videos[1]];
+    let seen = on_a_terminal(&workplace.annotate(&inputs, &workplace.path("run")), 3);
+    for words in ["/3 videos", " a second, ", " frames and ", " left", ", 1 failed"] {
+        assert!(seen.contains(words), "no `{words}` in {seen}");
+    }
+    assert!(seen.contains("2 of 3 videos done, 800 frames"), "{seen}");
 }
 
 #[test]

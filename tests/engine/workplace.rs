@@ -138,6 +138,20 @@ pub fn tables(run: &Path) -> Vec<(PathBuf, Contents)> {
         .collect()
 }
 
+/// The columns of all tables of a run, byte for byte as they are on the disk: everything but the Parquet
+/// metadata, whose own words are compared by [`tables`].
+pub fn columns(run: &Path) -> Vec<Vec<u8>> {
+    let tables = files(&run.join("frames")).into_iter();
+    let columns = tables.filter(|path| !is_unfinished(path)).map(|path| {
+        let mut bytes = std::fs::read(path).unwrap();
+        // The file ends in the metadata, its length and `PAR1`.
+        let length: [u8; 4] = bytes[bytes.len() - 8..][..4].try_into().unwrap();
+        bytes.truncate(bytes.len() - 8 - u32::from_le_bytes(length) as usize);
+        bytes
+    });
+    columns.collect()
+}
+
 /// All files below a folder, in order.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter();
