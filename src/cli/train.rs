@@ -56,7 +56,7 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
     progress.bar.finish_and_clear();
     match outcome? {
         Outcome::Done { test } => {
-            print_result(&arguments.out, test.as_ref());
+            print_result(&arguments.out, test.as_deref());
             Ok(ExitCode::from(EXIT_DONE))
         }
         Outcome::Stopped => {

@@ -83,7 +83,7 @@ pub enum News<'a> {
 #[derive(Debug, PartialEq)]
 pub enum Outcome {
     /// All epochs are done; the scores of the best weights on the test set, if the recipe names one.
-    Done { test: Option<Scores> },
+    Done { test: Option<Box<Scores>> },
     /// Somebody asked to stop; the checkpoint is written.
     Stopped,
 }
@@ -130,7 +130,7 @@ pub fn train(
     let card = model_card::text(recipe, &data.counts(), &run.records, test.as_ref());
     write(&out.join("card.md"), card.as_bytes())?;
     Ok(Outcome::Done {
-        test: test.map(|test| test.scores),
+        test: test.map(|test| Box::new(test.scores)),
     })
 }
 
