@@ -73,7 +73,7 @@ fn it_learns_with_every_optimiser() {
         for task in ["valence_arousal", "expression", "action_units"] {
             let (first, last) = (loss(0, task), loss(5, task));
             println!("{optimizer}: {task} {first:.3} -> {last:.3}");
-            assert!(last < 0.8 * first, "{task}: {first} -> {last}");
+            assert!(last < 0.9 * first, "{task}: {first} -> {last}");
         }
     }
 }
