@@ -6,6 +6,8 @@ use std::process::{Command, Output};
 use std::sync::LazyLock;
 
 use abaw::frame::FrameIndex;
+use abaw::model::weights::{Card, NumberFormat, Weights};
+use abaw::model::{Architecture, initial_weights};
 use abaw::table::{self, Footer, Row};
 use serde_json::Value;
 
@@ -335,10 +337,20 @@ fn the_run_says_how_it_was_made() {
 fn nobody_can_take_untrained_numbers_for_predictions() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = abaw();
+    let weights = folder.path().join("seeded.safetensors");
+    let tensors = initial_weights(&Architecture::MULTITASK, 2407_12390).unwrap();
+    let card = Card {
+        trained: false,
+        ..Card::as_published("a seed".to_owned())
+    };
+    let network = Weights::new(tensors, card).unwrap();
+    network.save(&weights, NumberFormat::F32).unwrap();
     command.arg("annotate").arg(sample("carphone.mp4"));
     command
         .args(["--device", "cpu", "--limit-frames", "3", "--out"])
-        .arg(folder.path());
+        .arg(folder.path())
+        .arg("--weights")
+        .arg(&weights);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("untrained"));

@@ -11,6 +11,7 @@ SHARDS=${SHARDS:-16}
 AT_ONCE=${AT_ONCE:-16}
 PLAN=${PLAN:---pipeline pipelines/annotate.toml --device cpu}  # more options of abaw plan: --weights, --device cuda
 TEMPLATE=${TEMPLATE:-}            # a list of frames: an MTL submission is written too
+REPORT=${REPORT:-}                # anything: a report is written too, RUN/report/index.html
 TRIES=${TRIES:-3}                 # rounds of what nodes and time limits left undone
 export ABAW=${ABAW:-$PWD/target/release/abaw}
 
@@ -33,7 +34,10 @@ finish() {
     "$ABAW" submit "$run" --challenge mtl --template "$TEMPLATE" --out "$run/submissions/mtl.txt" >"$run/submit.log" 2>&1 ||
       code=$?
   fi
-  echo "abaw: $run: $(cat "$run"/{merge,sbatch,submit}.log 2>/dev/null | grep -e ' videos done' -e 'error:' | tail -n 1)"
+  if [ -n "$REPORT" ] && [ -e "$run/run.json" ]; then
+    "$ABAW" report "$run" --out "$run/report" >"$run/report.log" 2>&1 || code=$?
+  fi
+  echo "abaw: $run: $(cat "$run"/{merge,sbatch,submit,report}.log 2>/dev/null | grep -e ' videos done' -e 'error:' | tail -n 1)"
   return "$code"
 }
 

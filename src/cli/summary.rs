@@ -1,7 +1,11 @@
 //! The end of a run in words and numbers.
 
+use std::path::Path;
+
 use abaw::engine::{RunFolder, RunSummary, Status, UNTRAINED, silence};
+use abaw::labels::{Expression, FinalAffect, ValenceArousal};
 use abaw::printable::printable;
+use abaw::table::{self, Columns};
 
 /// Videos listed one by one; of larger runs only the failed ones are.
 const LISTED: usize = 40;
@@ -17,8 +21,8 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
         .unwrap_or(0)
         .max(5);
     println!(
-        "{:width$}  {:>8}  {:>9}  {:>7}  {:>8}",
-        "video", "frames", "with face", "persons", "seconds"
+        "{:width$}  {:>8}  {:>9}  {:>7}  {:>8}  {}",
+        "video", "frames", "with face", "persons", "seconds", "the subject, mostly"
     );
     for video in &summary.videos {
         let id = printable(video.id.as_str());
@@ -26,8 +30,11 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
         match (&video.failure, video.status) {
             (Some(failure), Status::Failed) => println!("{id:width$}  failed: {}", printable(&failure.error)),
             _ if all => println!(
-                "{id:width$}  {:>8}  {:>9}  {:>7}  {seconds:>8.1}",
-                video.frames, video.frames_with_face, video.persons
+                "{id:width$}  {:>8}  {:>9}  {:>7}  {seconds:>8.1}  {}",
+                video.frames,
+                video.frames_with_face,
+                video.persons,
+                affect_of_subject(&run.table(&video.id)).unwrap_or_default()
             ),
             _ => {}
         }
@@ -53,4 +60,39 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
     if let Some(sentence) = silence(&summary.weights) {
         println!("{sentence}");
     }
+}
+
+/// The expression that most frames show, the share of frames that do, and mean valence and arousal.
+/// `None` for a table that cannot be read any more or says nothing of these.
+fn affect_of_subject(table: &Path) -> Option<String> {
+    let (rows, _) = table::read_columns(table, Columns::Final).ok()?;
+    let said: Vec<FinalAffect> = rows
+        .iter()
+        .filter(|row| row.subject)
+        .map(|row| row.result)
+        .collect();
+    let shown: Vec<Expression> = said.iter().filter_map(|affect| affect.expression).collect();
+    let frames = |expression: &Expression| shown.iter().filter(|shown| *shown == expression).count();
+    let mut words = Vec::new();
+    if let Some(most) = Expression::ALL.iter().max_by_key(|expression| frames(expression))
+        && !shown.is_empty()
+    {
+        let share = 100.0 * frames(most) as f64 / shown.len() as f64;
+        words.push(format!("{} {share:.0} %", most.name().to_lowercase()));
+    }
+    let points: Vec<ValenceArousal> = said
+        .iter()
+        .filter_map(|affect| affect.affect.valence_arousal)
+        .collect();
+    if !points.is_empty() {
+        let mean = |value: fn(&ValenceArousal) -> f32| {
+            points.iter().map(|point| f64::from(value(point))).sum::<f64>() / points.len() as f64
+        };
+        words.push(format!(
+            "valence {:+.2}, arousal {:+.2}",
+            mean(|point| point.valence),
+            mean(|point| point.arousal)
+        ));
+    }
+    (!words.is_empty()).then(|| words.join(", "))
 }

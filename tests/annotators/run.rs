@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
+use abaw::model::weights::{Card, NumberFormat, Weights};
+use abaw::model::{Architecture, initial_weights};
 use abaw::table::{self, Footer, Row};
 
 /// The run. Its videos: `two`, `turned` and `batch1/small`.
@@ -45,8 +47,19 @@ impl Run {
         run.ffmpeg(&turn, "videos/turned.mp4");
         // Without smoothing, so that intervals are many and short.
         std::fs::write(run.path("pipeline.toml"), "[detector]\nlong_side = 320\n").unwrap();
+        // Weights whose card says that they are not trained.
+        let tensors = initial_weights(&Architecture::MULTITASK, 2407_12390).unwrap();
+        let card = Card {
+            trained: false,
+            ..Card::as_published("a seed".to_owned())
+        };
+        let network = Weights::new(tensors, card).unwrap();
+        network
+            .save(&run.path("seeded.safetensors"), NumberFormat::F32)
+            .unwrap();
         let mut annotate = abaw();
         annotate.arg("annotate").arg(run.path("videos"));
+        annotate.arg("--weights").arg(run.path("seeded.safetensors"));
         annotate.arg("--pipeline").arg(run.path("pipeline.toml"));
         annotate.args(["--device", "cpu", "--out"]).arg(run.root());
         ends_with(0, &mut annotate);

@@ -338,6 +338,7 @@ fn nights(cluster: &Cluster, lab: &Lab) {
             .env("SHARDS", "2")
             .env("SCRATCH", cluster.path(""))
             .env("TEMPLATE", template)
+            .env("REPORT", "yes")
             .env("PLAN", format!("--device cpu --pipeline {}", pipeline.display()));
         let output = ends_with(code, &mut script);
         assert_eq!(said(&output), "");
@@ -372,6 +373,7 @@ fn nights(cluster: &Cluster, lab: &Lab) {
     let [first, second] = runs_there().try_into().unwrap();
     assert_nothing_unfinished(&first);
     assert_eq!(summary(&first)["videos"][0]["failure"]["stage"], "decode");
+    assert!(second.join("report/index.html").exists());
     let submission = fs::read_to_string(second.join("submissions/mtl.txt")).unwrap();
     assert_eq!(submission.lines().count(), lines.lines().count());
     let reference = |name: &str| lab.reference.join("frames").join(name);

@@ -13,14 +13,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
+use abaw::model::weights::{Card, NumberFormat, Weights};
+use abaw::model::{Architecture, initial_weights};
+
 /// A real run: two sample clips, annotated by the program, with an overlay for one of them.
 pub static RUN: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let pipeline = folder.path().join("quick.toml");
     std::fs::write(&pipeline, "[detector]\nlong_side = 320\nevery = 2\n").unwrap();
     let run = folder.path().join("run");
+    let weights = folder.path().join("seeded.safetensors");
+    save_untrained(&weights);
     let mut command = abaw(&["annotate", "--device", "cpu"]);
     command.args(["astronaut.mp4", "two_people.mp4"].map(sample));
+    command.arg("--weights").arg(weights);
     let done = command
         .arg("--pipeline")
         .arg(&pipeline)
@@ -34,6 +40,17 @@ pub static RUN: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     std::fs::copy(sample("astronaut.mp4"), run.join("overlay/astronaut.mp4")).unwrap();
     folder
 });
+
+/// Weights whose card says that they are not trained.
+fn save_untrained(path: &Path) {
+    let tensors = initial_weights(&Architecture::MULTITASK, 2407_12390).unwrap();
+    let card = Card {
+        trained: false,
+        ..Card::as_published("a seed".to_owned())
+    };
+    let network = Weights::new(tensors, card).unwrap();
+    network.save(path, NumberFormat::F32).unwrap();
+}
 
 /// The folder of [`RUN`].
 pub fn real_run() -> PathBuf {
