@@ -21,8 +21,8 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
         .unwrap_or(0)
         .max(5);
     println!(
-        "{:width$}  {:>8}  {:>9}  {:>7}  {:>8}  {}",
-        "video", "frames", "with face", "persons", "seconds", "the subject, mostly"
+        "{:width$}  {:>8}  {:>9}  {:>7}  {:>8}  the subject, mostly",
+        "video", "frames", "with face", "persons", "seconds"
     );
     for video in &summary.videos {
         let id = printable(video.id.as_str());

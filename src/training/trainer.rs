@@ -189,13 +189,16 @@ impl<'a> Run<'a> {
         let mut average = recipe.average.map(|_| copies(&learner.tensors())).transpose()?;
         if let Some(saved) = saved {
             let begins = epoch_of_phase == 0 && position.step == 0;
-            if !begins && !adam.restore(&saved.optimizer, position.optimizer_steps)? {
+            let mut whole = begins || adam.restore(&saved.optimizer, position.optimizer_steps)?;
+            if let Some(average) = &mut average {
+                whole &= copy_into(average, &saved.average)?;
+            }
+            if !whole {
                 return Err(TrainingError::Checkpoint {
                     path: out.join(CHECKPOINT),
-                    reason: "the optimiser's state is not whole".to_owned(),
+                    reason: "the optimiser's state or the average of the weights is not whole".to_owned(),
                 });
             }
-            average = average.map(|_| saved.average);
         }
         Ok(Self {
             recipe,
@@ -268,8 +271,10 @@ impl<'a> Run<'a> {
         news: &mut dyn FnMut(News),
     ) -> Result<(), TrainingError> {
         let start = Instant::now();
-        self.position.unreadable.extend(batch.unreadable.iter().cloned());
-        self.refuse_too_many_unreadable()?;
+        if !batch.unreadable.is_empty() {
+            self.position.unreadable.extend(batch.unreadable.iter().cloned());
+            self.refuse_too_many_unreadable()?;
+        }
         let (recipe, epoch) = (self.recipe, self.position.epoch + 1);
         // Fewer images have no batch statistics.
         if batch.names.len() >= 2 * recipe.replicas {
@@ -543,6 +548,17 @@ fn class_weights(recipe: &Recipe, data: &Dataset) -> Option<[f32; EXPRESSIONS]> 
 fn copies(tensors: &NamedTensors) -> Result<NamedTensors, TrainingError> {
     let copy = |(name, tensor): (&String, &Tensor)| Ok((name.clone(), tensor.f_detach_copy()?));
     tensors.iter().map(copy).collect()
+}
+
+/// Fills tensors, on the device where they are, with others of the same names; false if one is missing.
+fn copy_into(targets: &mut NamedTensors, sources: &NamedTensors) -> Result<bool, TrainingError> {
+    for (name, target) in targets {
+        match sources.get(name) {
+            Some(source) => target.f_copy_(source)?,
+            None => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
 /// The records of the first `epochs` epochs.
