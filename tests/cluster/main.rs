@@ -24,7 +24,7 @@ use workplace::{Workplace, abaw, ends_with, files, is_unfinished, said, summary}
 const SHARDS: u32 = 3;
 /// A shard holds a short and a long video: when the first has its table, the second is in work.
 const SHORT: u32 = 3;
-const LONG: u32 = 90;
+const LONG: u32 = 300;
 
 #[test]
 #[ignore = "starts a Slurm cluster; make test-cluster installs Slurm and runs it"]
@@ -268,10 +268,16 @@ fn slurmd_dies_and_attempts_overlap(cluster: &mut Cluster, lab: &Lab) {
 fn the_controller_dies(cluster: &mut Cluster, lab: &Lab) {
     let run = lab.plan(cluster, "controller");
     let job = cluster.submit(&run, SHARDS);
-    let submitted = SystemTime::now();
+    // Both nodes stand still, so that what the controller has written down last is how things are. A task begun
+    // after that would be begun twice, at which Slurm drains the node.
     let (task, process) = halt_mid_shard(cluster, &run, &job, NODES[0]);
-    cluster.kill_controller(submitted);
+    let (_, other) = halt_mid_shard(cluster, &run, &job, NODES[1]);
+    let halted = SystemTime::now();
+    // Something to write down.
+    cluster.scontrol(&["update", &format!("jobid={}", task.job), "comment=halted"]);
+    cluster.kill_controller(halted);
     signal("CONT", process);
+    signal("CONT", other);
     let log = run.join(format!("shard-{}.log", task.shard));
     // The task ends while nobody hears of it.
     await_that("the shard's end", || {
@@ -312,11 +318,14 @@ fn tasks_are_told_to_stop(cluster: &Cluster, lab: &Lab) {
     cluster.await_end(&job);
     report("both are done again", began);
     assert_eq!(cluster.merge(&run, &job), 0);
-    for task in [warned, requeued] {
+    for task in [&warned, &requeued] {
         assert_eq!(task_of(cluster, &job, &task.shard).restarts, 1);
         let log = fs::read_to_string(run.join(format!("shard-{}.log", task.shard))).unwrap();
-        assert!(log.contains("run the same command again"), "{log}");
         assert!(log.contains("attempt 1,"), "{log}");
+        // scancel may have sent TERM twice, and the second ends the program at once.
+        if task.shard == requeued.shard {
+            assert!(log.contains("run the same command again"), "{log}");
+        }
     }
     lab.assert_same(&run);
 }
