@@ -1,6 +1,6 @@
 //! The run: plan and shards, threads, resume, stop signals, what is published.
 //!
-//! The only room that starts threads.
+//! The only room that starts threads, but for `training`.
 
 mod batcher;
 mod blend;
