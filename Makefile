@@ -35,6 +35,11 @@ lint: packages libtorch ## check the format and run clippy, warnings are errors
 	cargo fmt --check
 	cargo clippy --release --all-targets -- -D warnings
 
+.PHONY: bench
+bench: build detector samples ## measure beside PyTorch, onnxruntime, OpenVINO, PyAV, OpenCV, into docs/benchmarks.md: 20 minutes, a quiet machine
+	@setup/bench-packages.sh
+	PYTHONPATH="$(CURDIR)/.deps/bench:$(CURDIR)/.deps/pytorch" python3 benches/bench.py
+
 fuzz: packages libtorch ## search for bytes that break a parser, FUZZ_SECONDS=60 for each
 	RUSTC_WRAPPER="$(CURDIR)/fuzz/instrument.sh" cargo build --release --manifest-path fuzz/Cargo.toml --target-dir target
 	@for parser in $(notdir $(basename $(wildcard fuzz/targets/*.rs))); do \

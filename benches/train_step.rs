@@ -1,4 +1,4 @@
-//! Milliseconds an image of a training step, to lay beside `tests/python/pytorch_training.py speed`:
+//! Milliseconds an image of a training step, to lay beside `benches/peers/training.py speed`:
 //! `cargo bench --bench train_step -- [REPLICAS [BATCH]]`.
 
 use std::time::Instant;

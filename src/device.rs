@@ -23,12 +23,15 @@ const CUDA_LIBRARY: &str = "libtorch_cuda.so";
 pub fn keep_freed_memory() {
     const MMAP_THRESHOLD_BYTES: i32 = 1 << 30;
     const TOP_PAD_BYTES: i32 = 64 << 20;
+    const NO_FAST_BINS: i32 = 0;
     // SAFETY: mallopt only sets parameters of the allocator.
     #[cfg(target_env = "gnu")]
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
         libc::mallopt(libc::M_TOP_PAD, TOP_PAD_BYTES);
+        // Each free of a map would merge all small chunks.
+        libc::mallopt(libc::M_MXFAST, NO_FAST_BINS);
     }
 }
 

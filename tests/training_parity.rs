@@ -1,5 +1,5 @@
 //! 200 steps of the trainer beside 200 steps of a plain PyTorch loop
-//! (`tests/python/pytorch_training.py`), same weights and batches.
+//! (`benches/peers/training.py`), same weights and batches.
 
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use abaw::engine::{RunFolder, RunSummary, Status, UNTRAINED, silence};
+use abaw::engine::{DEMO, RunFolder, RunSummary, Status, UNTRAINED, silence};
 use abaw::labels::{Expression, FinalAffect, ValenceArousal};
 use abaw::printable::printable;
 use abaw::table::{self, Columns};
@@ -55,6 +55,8 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
             println!(
                 "UNTRAINED weights: the numbers in these tables mean nothing; give real ones with --weights FILE"
             );
+        } else if weights.source == DEMO {
+            println!("weights: {DEMO}, for trying out and pre-labelling; others with --weights FILE");
         }
     }
     if let Some(sentence) = silence(&summary.weights) {

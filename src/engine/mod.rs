@@ -35,7 +35,7 @@ pub use input::{Input, InputError, InputKind, VideoId, collect};
 pub use labelled::{Evaluation, ScoredVideo, evaluate, labelled_videos};
 pub use merge::{MergeError, Pace, RunSummary, Status, Totals, VideoSummary, merge};
 pub use networks::{
-    FoundWeights, Loaded, Networks, NetworksError, UNTRAINED, find_weights, load, silence, versions,
+    DEMO, FoundWeights, Loaded, Networks, NetworksError, UNTRAINED, find_weights, load, silence, versions,
 };
 pub use plan::{Plan, PlanError, PlannedInput, RunSettings, TableState, new_since};
 pub use predictions::{PredictionsError, RunReader, SubjectTable};

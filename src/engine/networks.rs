@@ -22,7 +22,11 @@ use crate::video::libav_versions;
 /// The detector's weights as the set-up puts them, below a folder above the program.
 const DETECTOR: &str = "models/retinaface-mobilenet0.25.safetensors";
 
-/// The initialisation of a network without trained weights.
+/// The weights that annotate where none are named: for trying out (`models/README.md`). They come with the
+/// program, in the detector's folder.
+pub const DEMO: &str = "ddamfn-demo.safetensors";
+
+/// The initialisation of a network where there are no weights at all.
 const SEED: u64 = 2407_12390;
 
 /// What a record says of the networks' purposes.
@@ -111,6 +115,9 @@ pub fn find_weights(model: &mut ModelSettings) -> Result<FoundWeights, NetworksE
         Some(path) => path.clone(),
         None => above_the_program(DETECTOR).ok_or(NetworksError::NoDetector)?,
     };
+    if model.networks().is_empty() {
+        model.weights = above_the_program(&format!("models/{DEMO}"));
+    }
     let mut records = vec![record(ROLE_DETECTOR, &detector)?];
     let mut calibrations = Vec::new();
     for network in model.networks() {

@@ -116,11 +116,11 @@ impl RetinaFace {
         let first = run(&self.stages[0], input)?;
         let second = run(&self.stages[1], &first)?;
         let third = run(&self.stages[2], &second)?;
-        let coarse = leaky(&self.lateral[2].forward(&third)?)?;
-        let middle = leaky(&self.lateral[1].forward(&second)?)?;
-        let middle = leaky(&self.merge[1].forward(&add_enlarged(middle, &coarse)?)?)?;
-        let fine = leaky(&self.lateral[0].forward(&first)?)?;
-        let fine = leaky(&self.merge[0].forward(&add_enlarged(fine, &middle)?)?)?;
+        let coarse = leaky(self.lateral[2].forward(&third)?)?;
+        let middle = leaky(self.lateral[1].forward(&second)?)?;
+        let middle = leaky(self.merge[1].forward(&add_enlarged(middle, &coarse)?)?)?;
+        let fine = leaky(self.lateral[0].forward(&first)?)?;
+        let fine = leaky(self.merge[0].forward(&add_enlarged(fine, &middle)?)?)?;
         Ok([fine, middle, coarse])
     }
 
@@ -233,8 +233,8 @@ impl Context {
     /// `[N, 64, H, W]` to the same shape.
     fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
         let first = self.first.forward(input)?;
-        let second = self.second.forward(&leaky(&first.f_narrow(1, 32, 16)?)?)?;
-        let third = self.third.forward(&leaky(&second.f_narrow(1, 16, 16)?)?)?;
+        let second = self.second.forward(&leaky_copy(&first.f_narrow(1, 32, 16)?)?)?;
+        let third = self.third.forward(&leaky_copy(&second.f_narrow(1, 16, 16)?)?)?;
         Tensor::f_cat(&[first.f_narrow(1, 0, 32)?, second.f_narrow(1, 0, 16)?, third], 1)?.f_relu_()
     }
 }
@@ -242,13 +242,18 @@ impl Context {
 /// Convolutions one after the other, a leaky ReLU after each.
 fn run(layers: &[Convolution], input: &Tensor) -> Result<Tensor, TchError> {
     layers.iter().try_fold(input.shallow_clone(), |features, layer| {
-        leaky(&layer.forward(&features)?)
+        leaky(layer.forward(&features)?)
     })
 }
 
-/// Leaky ReLU. tch's own has a fixed slope of 0.01; the derivative of a leaky ReLU times its input is
-/// the leaky ReLU, and its derivative takes the slope.
-fn leaky(features: &Tensor) -> Result<Tensor, TchError> {
+/// Leaky ReLU in place. tch's own has a fixed slope of 0.01; the derivative of a leaky ReLU times its input
+/// is the leaky ReLU, and its derivative takes the slope.
+fn leaky(features: Tensor) -> Result<Tensor, TchError> {
+    features.f_leaky_relu_backward_grad_input(&features, &features, LEAKY_SLOPE, false)
+}
+
+/// The same of a part of other features, which stay as they are.
+fn leaky_copy(features: &Tensor) -> Result<Tensor, TchError> {
     features.f_leaky_relu_backward(features, LEAKY_SLOPE, false)
 }
 

@@ -4,7 +4,7 @@ use tch::nn::Path;
 use tch::{TchError, Tensor};
 
 use super::error::ModelError;
-use super::inference_form::{InferenceForm, Precision};
+use super::inference_form::InferenceForm;
 use super::layers::{ConvBnPrelu, Convolution, Mode};
 use super::mixed_depthwise::{BottleneckShape, MixedDepthwiseBottleneck};
 
@@ -12,19 +12,6 @@ use super::mixed_depthwise::{BottleneckShape, MixedDepthwiseBottleneck};
 pub(super) const FEATURE_CHANNELS: i64 = 512;
 /// Height and width of the backbone's output.
 pub(super) const FEATURE_SIDE: i64 = 7;
-
-/// With bf16, stages before this one compute in `f32`.
-///
-/// bf16 keeps three digits, and what is rounded early grows on its way. Measured with the reference
-/// weights on 24 crops: error of valence, arousal and all probabilities against double precision,
-/// root mean square and largest, and time against `f32` (batches of 16 on one core).
-///
-/// | first stage | 0 | 3 | 5 | 6 | 7 | none |
-/// |---|---|---|---|---|---|---|
-/// | mean error | 0.029 | 0.020 | 0.011 | 0.006 | 0.004 | 0.000 |
-/// | largest error | 0.26 | 0.31 | 0.11 | 0.05 | 0.03 | 0.00 |
-/// | time | 0.62 | 0.68 | 0.80 | 0.92 | 0.94 | 1 |
-const FIRST_BF16_STAGE: usize = 6;
 
 /// A stage of the backbone: `features.{i}` in a checkpoint.
 #[derive(Debug, Clone)]
@@ -45,7 +32,7 @@ impl Stage {
             Stage::Residuals(bottlenecks) => {
                 let mut x = x.shallow_clone();
                 for bottleneck in bottlenecks {
-                    x = bottleneck.forward(&x, mode)?.f_add(&x)?;
+                    x = bottleneck.forward(&x, mode)?.f_add_(&x)?;
                 }
                 Ok(x)
             }
@@ -132,13 +119,6 @@ impl Backbone {
     }
 
     pub(super) fn prepare(&mut self, form: InferenceForm) -> Result<(), TchError> {
-        for (i, stage) in self.stages.iter_mut().enumerate() {
-            let precision = match form.precision {
-                Precision::Bf16 if i < FIRST_BF16_STAGE => Precision::F32,
-                precision => precision,
-            };
-            stage.prepare(InferenceForm { precision, ..form })?;
-        }
-        Ok(())
+        self.stages.iter_mut().try_for_each(|stage| stage.prepare(form))
     }
 }

@@ -4,8 +4,10 @@
 use tch::nn::Path;
 use tch::{TchError, Tensor};
 
+use super::excitation::Excitation;
 use super::inference_form::InferenceForm;
 use super::layers::{Conv, ConvBn, Convolution, Mode};
+use super::maps;
 
 /// The bottleneck of a gate has this share of the channels ...
 const REDUCTION: i64 = 32;
@@ -18,6 +20,8 @@ pub(super) struct CoordinateGates {
     squeeze: ConvBn,
     rows: Conv,
     columns: Conv,
+    /// The three layers as one, for inference on a CPU.
+    excitation: Option<Excitation>,
 }
 
 impl CoordinateGates {
@@ -29,6 +33,7 @@ impl CoordinateGates {
             squeeze: ConvBn::named(path, "conv1", "bn1", squeeze)?,
             rows: Conv::new(&(path / "conv2"), excite)?,
             columns: Conv::new(&(path / "conv3"), excite)?,
+            excitation: None,
         })
     }
 
@@ -53,6 +58,9 @@ impl CoordinateGates {
     }
 
     pub(super) fn prepare(&mut self, form: InferenceForm) -> Result<(), TchError> {
+        if form.in_one_pass() {
+            self.excitation = self.squeeze.excitation(&self.rows, &self.columns)?;
+        }
         self.squeeze.prepare(form)?;
         self.rows.prepare(form)?;
         self.columns.prepare(form)
@@ -72,11 +80,17 @@ impl CoordinateAttention {
         })
     }
 
-    /// `[N, C, H, W]` to the same shape.
-    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+    /// Maps `[N, C, H, W]` that follow each other in their channels to the gated map of all.
+    pub(super) fn forward(&self, maps: &[Tensor], mode: Mode) -> Result<Tensor, TchError> {
+        if let Some(excitation) = &self.gates.excitation {
+            let height = maps.first().map_or(0, |map| map.size()[2]) as usize;
+            let mut gates = excitation.logits(&maps::pool(maps)?, height)?;
+            return maps::gate(maps, &gates.f_sigmoid_()?);
+        }
+        let x = Tensor::f_cat(maps, 1)?;
         let (_, _, height, width) = x.size4()?;
-        let rows = average_pool(x, [1, width])?;
-        let columns = average_pool(x, [height, 1])?;
+        let rows = average_pool(&x, [1, width])?;
+        let columns = average_pool(&x, [height, 1])?;
         let (rows, columns) = self.gates.forward(&rows, &columns, mode)?;
         x.f_mul(&columns)?.f_mul(&rows)
     }

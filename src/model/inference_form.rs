@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind};
+use tch::{Device, Kind, utils};
 
 use super::error::ModelError;
 
@@ -14,8 +14,8 @@ use super::error::ModelError;
 pub enum Precision {
     #[default]
     F32,
-    /// From the backbone's seventh stage on; what is rounded before that grows on its way through
-    /// the network. See `backbone.rs`.
+    /// Three digits: with trained weights valence, arousal and probabilities err by about 0.001, by 0.01
+    /// at most (`docs/benchmarks.md`). Weights that were never trained let what is rounded grow.
     Bf16,
     /// CUDA only.
     F16,
@@ -62,6 +62,11 @@ impl InferenceForm {
             folded: true,
             channels_last: true,
         }
+    }
+
+    /// Whether element-wise work is done by [`maps`](super::maps), which needs a CPU and channels last.
+    pub(super) fn in_one_pass(self) -> bool {
+        self.device == Device::Cpu && self.folded && self.channels_last && utils::has_mkldnn()
     }
 
     /// Refuses a precision that the device cannot compute in.

@@ -9,7 +9,9 @@ use std::ops::Deref;
 use tch::nn::Path;
 use tch::{Device, Kind, TchError, Tensor, utils};
 
+use super::excitation::Excitation;
 use super::inference_form::InferenceForm;
+use super::maps;
 
 /// Momentum and epsilon of every batch normalisation: PyTorch's defaults, which DDAMFN uses.
 const MOMENTUM: f64 = 0.1;
@@ -71,7 +73,7 @@ impl Deref for Parameter {
 }
 
 /// The same `[N, C, H, W]` tensor with its channels innermost in memory.
-fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
+pub(super) fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
     tensor
         .f_permute([0, 2, 3, 1])?
         .f_contiguous()?
@@ -264,6 +266,27 @@ impl ConvBn {
         self.norm.as_mut().map_or(Ok(()), |norm| norm.prepare(form))
     }
 
+    /// This layer, folded, and two convolutions after it as one; `None` if any lacks a bias.
+    pub(super) fn excitation(&self, rows: &Conv, columns: &Conv) -> Result<Option<Excitation>, TchError> {
+        let mut folded = self.clone();
+        folded.fold()?;
+        let parts = |conv: &Conv| {
+            conv.bias
+                .as_ref()
+                .map(|bias| (conv.weight.shallow_clone(), bias.shallow_clone()))
+        };
+        let (Some(squeeze), Some(rows), Some(columns)) = (parts(&folded.conv), parts(rows), parts(columns))
+        else {
+            return Ok(None);
+        };
+        Excitation::new(
+            (&squeeze.0, &squeeze.1),
+            (&rows.0, &rows.1),
+            (&columns.0, &columns.1),
+        )
+        .map(Some)
+    }
+
     /// `gain * (conv(x) + bias - mean) + shift` is a convolution with weights `gain * w` and bias
     /// `gain * (bias - mean) + shift`, where `gain = weight / sqrt(var + eps)`. Computed in double,
     /// so that folding costs no more than one rounding.
@@ -292,6 +315,7 @@ impl ConvBn {
 pub(super) struct ConvBnPrelu {
     linear: ConvBn,
     slope: Parameter,
+    one_pass: bool,
 }
 
 impl ConvBnPrelu {
@@ -299,6 +323,7 @@ impl ConvBnPrelu {
         Ok(Self {
             linear: ConvBn::new(path, shape)?,
             slope: Parameter::trainable(&(path / "prelu"), "weight", &[shape.outputs])?,
+            one_pass: false,
         })
     }
 
@@ -306,11 +331,26 @@ impl ConvBnPrelu {
         let x = self.linear.forward(x, mode)?;
         match mode {
             Mode::Training => prelu_to_train(&x, &self.slope),
+            Mode::Inference if self.one_pass => maps::prelu(x, &self.slope),
             Mode::Inference => x.f_prelu(&self.slope),
         }
     }
 
+    /// The output cut into shares of so many channels.
+    pub(super) fn forward_apart(
+        &self,
+        x: &Tensor,
+        shares: &[i64],
+        mode: Mode,
+    ) -> Result<Vec<Tensor>, TchError> {
+        match mode == Mode::Inference && self.one_pass {
+            true => maps::prelu_apart(&self.linear.forward(x, mode)?, &self.slope, shares),
+            false => self.forward(x, mode)?.f_split_with_sizes(shares, 1),
+        }
+    }
+
     pub(super) fn prepare(&mut self, form: InferenceForm) -> Result<(), TchError> {
+        self.one_pass = form.in_one_pass();
         self.linear.prepare(form)?;
         self.slope.prepare(form)
     }

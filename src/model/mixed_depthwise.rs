@@ -46,12 +46,15 @@ impl MixedDepthwise {
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let shares: Vec<i64> = self.kernels.iter().map(|&(_, channels)| channels).collect();
-        let shares = x.f_split_with_sizes(shares, 1)?;
+    /// The number of channels of each kernel.
+    fn shares(&self) -> Vec<i64> {
+        self.kernels.iter().map(|&(_, channels)| channels).collect()
+    }
+
+    /// From a map for each kernel to another.
+    fn forward(&self, shares: &[Tensor]) -> Result<Vec<Tensor>, TchError> {
         let convolve = |(conv, share): (&Conv, &Tensor)| conv.forward(share);
-        let maps: Result<Vec<Tensor>, _> = self.convolutions.iter().zip(&shares).map(convolve).collect();
-        Tensor::f_cat(&maps?, 1)
+        self.convolutions.iter().zip(shares).map(convolve).collect()
     }
 
     fn prepare(&mut self, form: InferenceForm) -> Result<(), TchError> {
@@ -85,9 +88,9 @@ impl MixedDepthwiseBottleneck {
     }
 
     pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        let x = self.expand.forward(x, mode)?;
-        let x = self.depthwise.forward(&x)?;
-        let x = self.attention.forward(&x, mode)?;
+        let shares = self.expand.forward_apart(x, &self.depthwise.shares(), mode)?;
+        let maps = self.depthwise.forward(&shares)?;
+        let x = self.attention.forward(&maps, mode)?;
         self.project.forward(&x, mode)
     }
 
