@@ -484,3 +484,18 @@ fn golden_checkpoints_give_the_golden_numbers() {
         }
     }
 }
+
+#[test]
+fn a_listing_that_nobody_reads_on_ends_quietly() {
+    let weights = root().join("models/ddamfn-demo.safetensors");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let child = Command::new(env!("CARGO_BIN_EXE_abaw"))
+        .args(["weights", "show", name(&weights)])
+        .stdout(writer)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

@@ -68,9 +68,19 @@ enum Command {
     Doctor(doctor::Arguments),
 }
 
+/// A command whose work is what it prints ends quietly when nobody reads on, as in `abaw weights show FILE |
+/// head`. Others go on: a night's work is not lost for a pager.
+fn end_with_the_reader() {
+    // SAFETY: puts a signal's disposition back to what it is in other programs; no handler is involved.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
 /// Reads the command line, does what it says, and gives the exit code.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Command::Weights(_) | Command::Evaluate(_) | Command::Doctor(_) = arguments.command {
+        end_with_the_reader();
+    }
     let console = Console::new(arguments.log_format);
     let result = match arguments.command {
         Command::Annotate(arguments) => annotate::run(arguments, &console),
