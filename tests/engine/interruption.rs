@@ -215,7 +215,7 @@ fn a_run_with_other_settings_or_weights_is_refused_and_says_what_changed() {
     );
     let named = errors(&output)[0].clone();
     assert!(
-        named.contains("weights (affect: seed") && named.contains("-> w.safetensors)"),
+        named.contains("weights (affect: ddamfn-demo.safetensors") && named.contains("-> w.safetensors)"),
         "{named}"
     );
     assert_eq!(std::fs::read(run.join("frames/a.parquet")).unwrap(), before);
