@@ -333,6 +333,7 @@ def prepare(stages):
         subprocess.run(peer("clips.py", ROOT / "sample_data", FOLDER), check=True)
         subprocess.run(["cp", ROOT / "sample_data/carphone.mp4", FOLDER], check=True)
         subprocess.run([stages, "pictures", ROOT / "sample_data/astronaut.mp4", FOLDER / "pictures.rgb"], check=True)
+        os.truncate(FOLDER / "pictures.rgb", 16 * 640 * 480 * 3)
         subprocess.run([stages, "crops", ROOT / "sample_data/two_people.mp4", DETECTOR, FOLDER / "crops.rgb"], check=True)
     out = Path(tempfile.mkdtemp(dir=FOLDER)) / "run"
     run([ABAW, "annotate", FOLDER / "long.mp4", "--limit-frames", 1000, "--out", out, "--device", "cpu", "--weights", AFFECT])
