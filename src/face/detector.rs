@@ -19,7 +19,7 @@ use crate::frame::{FrameIndex, Picture};
 #[serde(deny_unknown_fields, default)]
 pub struct DetectorSettings {
     /// Pixels along the longer side of what the network sees, at least 32; smaller pictures are enlarged
-    /// to it. Faces under about 13 of these pixels are missed; the cost grows with the square.
+    /// to it. Faces under about 20 of these pixels are found by luck; the cost grows with the square.
     pub long_side: u32,
     /// Faces must be more probable than this, in [0, 1).
     pub confidence: f32,

@@ -18,9 +18,9 @@ use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, ValenceArousal};
 /// that is one of many calls `tch::set_num_threads(1)` first.
 ///
 /// A face's prediction is the same, bit for bit, wherever it stands in its batch. Between batches
-/// of different sizes it differs by rounding: with the reference weights, 5 faces against 16, by up
-/// to 5e-7 in `f32` and 0.003 in bf16, and one face against 16, by up to 2e-5 and 0.04. Who fills
-/// up the last batch makes predictions independent of batching.
+/// of different sizes it differs by rounding: 5 faces or one against 16 by less than 1e-4 in `f32`
+/// and 0.02 in bf16 (`tests/model.rs`, with the weights that come along). Who fills up the last batch
+/// makes predictions independent of batching.
 #[derive(Debug, Clone)]
 pub struct Predictor {
     network: Ddamfn,
