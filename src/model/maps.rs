@@ -79,6 +79,12 @@ pub(super) fn gate(maps: &[Tensor], gates: &Tensor) -> Result<Tensor, TchError> 
     }
 }
 
+#[inline(always)]
+fn prelu_of_number<T: Number>(x: T, slope: T) -> T {
+    let x = x.value();
+    T::of(if x > 0.0 { x } else { x * slope.value() })
+}
+
 fn prelu_of<T: Number>(mut map: Tensor, slope: &Tensor) -> Result<Tensor, TchError> {
     let channels = map.size4()?.1 as usize;
     let slopes = values::<T>(slope)?;
@@ -88,8 +94,7 @@ fn prelu_of<T: Number>(mut map: Tensor, slope: &Tensor) -> Result<Tensor, TchErr
         || {
             for pixel in map_values.chunks_exact_mut(channels) {
                 for (value, slope) in pixel.iter_mut().zip(slopes) {
-                    let x = value.value();
-                    *value = T::of(if x > 0.0 { x } else { x * slope.value() });
+                    *value = prelu_of_number(*value, *slope);
                 }
             }
         },
@@ -117,8 +122,7 @@ fn prelu_apart_of<T: Number>(map: &Tensor, slope: &Tensor, shares: &[i64]) -> Re
                 for (pixel, place) in pixels.chunks_exact(channels).zip(places) {
                     let pixel = &pixel[first..][..share];
                     for ((value, pixel), slope) in place.iter_mut().zip(pixel).zip(slopes) {
-                        let x = pixel.value();
-                        *value = T::of(if x > 0.0 { x } else { x * slope.value() });
+                        *value = prelu_of_number(*pixel, *slope);
                     }
                 }
             },
