@@ -1,9 +1,9 @@
 //! Milliseconds an image of a training step, to lay beside `benches/peers/training.py speed`:
-//! `cargo bench --bench train_step -- [REPLICAS [BATCH]]`.
+//! `cargo bench --bench train_step -- [REPLICAS [BATCH]] [bf16]`.
 
 use std::time::Instant;
 
-use abaw::model::{Architecture, initial_weights};
+use abaw::model::{Architecture, Precision, initial_weights};
 use abaw::training::{
     Adam, Batch, Labels, Layers, Learner, LossSettings, OptimizerSettings, Phase, Schedule,
 };
@@ -16,11 +16,15 @@ fn main() {
         .collect();
     let replicas = numbers.first().copied().unwrap_or(1);
     let batch = numbers.get(1).copied().unwrap_or(32) as i64;
+    let precision = match std::env::args().any(|argument| argument == "bf16") {
+        true => Precision::Bf16,
+        false => Precision::F32,
+    };
     tch::set_num_threads(1);
 
     let architecture = Architecture::MULTITASK;
     let weights = initial_weights(&architecture, 1).unwrap();
-    let mut learner = Learner::new(&architecture, &weights, replicas, Device::Cpu).unwrap();
+    let mut learner = Learner::new(&architecture, &weights, replicas, precision, Device::Cpu).unwrap();
     let phase = Phase {
         layers: Layers::All,
         epochs: 1,
@@ -63,7 +67,7 @@ fn main() {
         times[times.len() / 2] / batch as f64 * 1e3
     };
     println!(
-        "abaw, {replicas} replicas of one thread, batch {batch}: {:.1} ms an image, {:.1} ms of processor",
+        "abaw, {precision}, {replicas} replicas of one thread, batch {batch}: {:.1} ms an image, {:.1} ms of processor",
         median(|time| time.0),
         median(|time| time.1)
     );

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use abaw::model::{Architecture, NamedTensors};
+use abaw::model::{Architecture, NamedTensors, Precision};
 use abaw::training::{
     Adam, Batch, Labels, Layers, Learner, LossSettings, OptimizerSettings, Phase, Schedule,
 };
@@ -73,7 +73,7 @@ fn curve(golden: &Path, steps: usize) -> Vec<f64> {
     let crops = Tensor::cat(&[&cases["train.crops_rgb_u8"], &cases["eval.crops_rgb_u8"]], 0);
     let architecture = Architecture::MULTITASK;
     let weights = read("ddamfn_multitask.safetensors");
-    let mut learner = Learner::new(&architecture, &weights, 1, Device::Cpu).unwrap();
+    let mut learner = Learner::new(&architecture, &weights, 1, Precision::F32, Device::Cpu).unwrap();
     let phase = Phase {
         layers: Layers::All,
         epochs: 1,

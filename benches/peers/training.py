@@ -2,7 +2,7 @@
 """A plain PyTorch training loop of DDAMFN, to compare the Rust trainer with.
 
     training.py curves GOLDEN OUT.json   total loss of 200 steps, two runs that differ in threads alone
-    training.py speed [THREADS [BATCH]]  milliseconds an image of a training step, NCHW and channels last
+    training.py speed [THREADS [BATCH]]  milliseconds an image of a training step, NCHW, channels last, bf16
 
 Written from the facts about the network (arXiv 2407.12390), not from its authors' code. Needs PyTorch 2.13.0:
 `make libtorch CUDA=1` fetches it; PYTHONPATH=~/.cache/abaw/libtorch-2.13.0-cuda and what `import torch` asks for.
@@ -80,7 +80,12 @@ def curves(golden, out):
 
 def speed(threads=1, batch=32):
     torch.set_num_threads(threads)
-    for name, layout in (("NCHW", torch.contiguous_format), ("channels last", torch.channels_last)):
+    kinds = (
+        ("NCHW", torch.contiguous_format, False),
+        ("channels last", torch.channels_last, False),
+        ("channels last, bf16", torch.channels_last, True),
+    )
+    for name, layout, bf16 in kinds:
         torch.manual_seed(1)
         network = Ddamfn(8).train().to(memory_format=layout)
         adam = torch.optim.Adam(network.parameters(), lr=1e-4)
@@ -90,7 +95,10 @@ def speed(threads=1, batch=32):
         times = []
         for _ in range(6):
             wall, cpu = time.perf_counter(), time.process_time()
-            loss = total_loss(network(images), va, expression, units)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                outputs, maps = network(images)
+            wide = [output.float() for output in outputs], [attention.float() for attention in maps]
+            loss = total_loss(wide, va, expression, units)
             adam.zero_grad()
             loss.backward()
             adam.step()

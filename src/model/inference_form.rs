@@ -23,7 +23,7 @@ pub enum Precision {
 
 impl Precision {
     /// The tensors' kind.
-    pub(super) fn kind(self) -> Kind {
+    pub fn kind(self) -> Kind {
         match self {
             Precision::F32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,

@@ -136,6 +136,12 @@ impl Convolution {
     pub(super) fn with_bias(self) -> Self {
         Self { bias: true, ..self }
     }
+
+    /// oneDNN has no vector code for the gradient of these kernels in `bf16` (`docs/benchmarks.md`).
+    fn learns_faster_in_f32(self) -> bool {
+        let [height, width] = self.kernel;
+        self.groups > 1 && (height.max(width) > 3 || self.stride > 1)
+    }
 }
 
 /// A convolution.
@@ -164,10 +170,22 @@ impl Conv {
         })
     }
 
-    /// `[N, inputs, H, W]` of any floating kind to `[N, outputs, H', W']` of the weights' kind.
+    /// `[N, inputs, H, W]` of any floating kind to `[N, outputs, H', W']` of the weights' kind; of
+    /// `bf16` where the map is and the weights are `f32`: so they learn in mixed precision.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let x = x.f_to_kind(self.weight.kind())?;
         let (weight, bias) = (&self.weight, self.bias.as_deref());
+        if (x.kind(), weight.kind()) != (Kind::BFloat16, Kind::Float) {
+            return self.convolve(&x.f_to_kind(weight.kind())?, weight, bias);
+        }
+        if x.device() == Device::Cpu && self.shape.learns_faster_in_f32() {
+            let wide = self.convolve(&x.f_to_kind(Kind::Float)?, weight, bias)?;
+            return wide.f_to_kind(Kind::BFloat16);
+        }
+        let bias = bias.map(|bias| bias.f_to_kind(Kind::BFloat16)).transpose()?;
+        self.convolve(x, &weight.f_to_kind(Kind::BFloat16)?, bias.as_ref())
+    }
+
+    fn convolve(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, TchError> {
         let Convolution { groups, .. } = self.shape;
         let (stride, padding, dilation) = ([self.shape.stride; 2], [self.shape.padding; 2], [1, 1]);
         match self.onednn {
@@ -359,7 +377,8 @@ impl ConvBnPrelu {
 /// PReLU as the blend `relu(x) + slope * (x - relu(x))`. Its backward pass runs through kernels that use
 /// vector instructions, which that of `prelu` does not: it takes half the time (`docs/benchmarks.md`).
 fn prelu_to_train(x: &Tensor, slope: &Tensor) -> Result<Tensor, TchError> {
-    x.f_relu()?.f_lerp_tensor(x, &slope.f_view([1, -1, 1, 1])?)
+    let slope = slope.f_view([1, -1, 1, 1])?.f_to_kind(x.kind())?;
+    x.f_relu()?.f_lerp_tensor(x, &slope)
 }
 
 /// A fully connected layer with bias.

@@ -1,7 +1,7 @@
 //! The losses of the multitask network (arXiv 2407.12390), each over the labels that are valid.
 
 use serde::{Deserialize, Serialize};
-use tch::{Reduction, TchError, Tensor};
+use tch::{Kind, Reduction, TchError, Tensor};
 
 use crate::labels::{INVALID_CLASS, INVALID_VALENCE_AROUSAL};
 use crate::model::{ATTENTION_HEADS, Outputs};
@@ -143,7 +143,11 @@ pub fn ccc(predicted: &Tensor, labels: &Tensor) -> Result<Tensor, TchError> {
 
 /// `1 / (mean squared difference of the attention heads' maps + eps)`: pushes the heads apart.
 pub fn attention_loss([first, second]: &[Tensor; ATTENTION_HEADS]) -> Result<Tensor, TchError> {
-    let difference = first.f_mse_loss(second, Reduction::Mean)?;
+    let wide = |map: &Tensor| match map.kind() {
+        Kind::BFloat16 => map.f_to_kind(Kind::Float),
+        _ => Ok(map.shallow_clone()),
+    };
+    let difference = wide(first)?.f_mse_loss(&wide(second)?, Reduction::Mean)?;
     difference.f_add_scalar(f64::EPSILON)?.f_reciprocal()
 }
 
@@ -197,7 +201,7 @@ fn action_unit_loss(
 
 #[cfg(test)]
 mod tests {
-    use tch::{Device, Kind};
+    use tch::Device;
 
     use super::*;
     use crate::model::HeadOutputs;

@@ -9,7 +9,7 @@ use super::loss::{ActionUnitMask, LossWeights};
 use super::optimizer::OptimizerSettings;
 use super::schedule::Schedule;
 use crate::face::template::TemplateSet;
-use crate::model::{Architecture, Emotions, Tasks};
+use crate::model::{Architecture, Emotions, Precision, Tasks};
 
 /// A training run. What a recipe leaves out has the default given here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,10 @@ pub struct Recipe {
     /// the machine. With 1 a step uses all cores within libtorch.
     #[serde(default = "one_part")]
     pub replicas: usize,
+    /// The number format of the maps in a training step: `f32`, or `bf16`, faster where the processor
+    /// has instructions for it. Weights, their gradients, losses and evaluation are `f32` either way.
+    #[serde(default)]
+    pub precision: Precision,
     /// Minutes between two checkpoints.
     #[serde(default = "ten_minutes")]
     pub checkpoint_minutes: f64,
@@ -220,6 +224,10 @@ impl Recipe {
         demand(
             self.batch >= 2 * self.replicas,
             "batch must be at least 2 images a replica, or there are no batch statistics",
+        )?;
+        demand(
+            self.precision != Precision::F16,
+            "precision must be \"f32\" or \"bf16\": gradients underflow in f16",
         )?;
         demand(
             self.checkpoint_minutes > 0.0,

@@ -13,7 +13,7 @@ use super::loss::{ActionUnitMask, Labels, LossWeights, Losses};
 use super::optimizer::{Adam, climb, climb_down};
 use super::recipe::{Layers, LossSettings, Phase};
 use crate::labels::EXPRESSIONS;
-use crate::model::{Architecture, Ddamfn, Mode, NamedTensors, Normalisation};
+use crate::model::{Architecture, Ddamfn, Mode, NamedTensors, Normalisation, Precision};
 
 /// The losses of a step, or their mean over steps. A task without a valid label is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -42,6 +42,8 @@ pub struct Learner {
     replicas: Vec<Replica>,
     /// One thread a replica where there are several.
     pool: Option<ThreadPool>,
+    /// Of the maps; weights, gradients and losses are `f32`.
+    precision: Precision,
     device: Device,
 }
 
@@ -63,7 +65,7 @@ struct Computed {
 }
 
 impl Learner {
-    /// The network of `tensors` on a device.
+    /// The network of `tensors` on a device, its maps computed in `precision`.
     ///
     /// # Errors
     /// Tensors that do not fit, libtorch's, or threads that cannot be started.
@@ -71,6 +73,7 @@ impl Learner {
         architecture: &Architecture,
         tensors: &NamedTensors,
         replicas: usize,
+        precision: Precision,
         device: Device,
     ) -> Result<Self, TrainingError> {
         let replica = |_| Replica::new(architecture, tensors, device);
@@ -87,6 +90,7 @@ impl Learner {
         Ok(Self {
             replicas: (0..replicas).map(replica).collect::<Result<_, _>>()?,
             pool,
+            precision,
             device,
         })
     }
@@ -178,7 +182,7 @@ impl Learner {
 
     /// The batch as the network's input, a part for each replica.
     fn parts(&self, batch: &Batch) -> Result<Vec<(Tensor, Labels)>, TchError> {
-        let crops = normalise(&batch.crops.f_to_device(self.device)?)?;
+        let crops = normalise(&batch.crops.f_to_device(self.device)?)?.f_to_kind(self.precision.kind())?;
         let labels = &batch.labels;
         let count = self.replicas.len() as i64;
         let images = crops.size()[0];
@@ -416,5 +420,100 @@ fn torch(error: crate::model::ModelError) -> TchError {
     match error {
         crate::model::ModelError::Torch(error) => error,
         other => TchError::Torch(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::face::crop_folder::read_crop;
+    use crate::model::weights::Weights;
+
+    /// Of two faces, each as it is and mirrored, in four lights: 16 images with labels of all sorts.
+    fn batch() -> Batch {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/crops");
+        let images: Vec<Tensor> = ["shrunk.png", "enlarged.png"]
+            .iter()
+            .flat_map(|name| {
+                let crop = read_crop(&golden.join(name)).unwrap();
+                let crop = Tensor::from_slice(crop.rgb()).view([112, 112, 3]);
+                let mirrored = crop.flip([1]);
+                [1.0, 0.85, 0.7, 0.55]
+                    .into_iter()
+                    .flat_map(move |light| [&crop, &mirrored].map(|crop| (crop * light).to_kind(Kind::Uint8)))
+            })
+            .collect();
+        let steps = Tensor::arange(16, (Kind::Float, Device::Cpu));
+        let units = Tensor::arange(16 * 12, (Kind::Int64, Device::Cpu)) * 7;
+        Batch {
+            step: 0,
+            crops: Tensor::stack(&images, 0),
+            labels: Labels {
+                valence_arousal: Tensor::stack(&[&steps / 8.0 - 1.0, 0.5 - &steps / 16.0], 1),
+                expression: Tensor::arange(16, (Kind::Int64, Device::Cpu)).remainder(8),
+                action_units: (units.remainder(5) / 3)
+                    .view([16, 12])
+                    .to_kind(Kind::Float)
+                    .floor(),
+            },
+            names: vec![String::new(); 16],
+            unreadable: Vec::new(),
+        }
+    }
+
+    /// In mixed precision a trained network has the losses, and its gradient the direction and length,
+    /// that it has in `f32`.
+    #[test]
+    fn bf16_points_where_f32_does() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/ddamfn-demo.safetensors");
+        let weights = Weights::load(&file).unwrap();
+        let rules = Rules {
+            weights: LossWeights::default(),
+            mask: ActionUnitMask::Rows,
+            class_weights: None,
+            layers: Layers::All,
+        };
+        let [wide, narrow] = [Precision::F32, Precision::Bf16].map(|precision| {
+            let mut learner = Learner::new(
+                weights.architecture(),
+                weights.tensors(),
+                2,
+                precision,
+                Device::Cpu,
+            )
+            .unwrap();
+            learner.begin(Layers::All);
+            let parts = learner.parts(&batch()).unwrap();
+            let computed = learner.compute(&parts, &rules).unwrap();
+            let flat: Vec<Tensor> = computed
+                .gradients
+                .iter()
+                .flatten()
+                .map(|gradient| gradient.flatten(0, -1))
+                .collect();
+            assert!(flat.iter().all(|gradient| gradient.kind() == Kind::Float));
+            (computed.losses.total, Tensor::cat(&flat, 0).to_kind(Kind::Double))
+        });
+        let dot = |a: &Tensor, b: &Tensor| a.dot(b).double_value(&[]);
+        let length = |gradient: &Tensor| dot(gradient, gradient).sqrt();
+        let cosine = dot(&wide.1, &narrow.1) / (length(&wide.1) * length(&narrow.1));
+        let ratio = length(&narrow.1) / length(&wide.1);
+        println!(
+            "losses {} {}, cosine {cosine}, ratio of lengths {ratio}",
+            wide.0, narrow.0
+        );
+        assert!(wide.0 != narrow.0, "both were computed in f32");
+        assert!(
+            (wide.0 - narrow.0).abs() < 0.02 * wide.0,
+            "{} {}",
+            wide.0,
+            narrow.0
+        );
+        assert!(
+            cosine > 0.95 && (ratio - 1.0).abs() < 0.05,
+            "cosine {cosine}, ratio {ratio}"
+        );
     }
 }

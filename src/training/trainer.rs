@@ -182,7 +182,7 @@ impl<'a> Run<'a> {
                 .collect(),
             None => first_tensors(recipe, &architecture)?,
         };
-        let learner = Learner::new(&architecture, &tensors, recipe.replicas, device)?;
+        let learner = Learner::new(&architecture, &tensors, recipe.replicas, recipe.precision, device)?;
         let (phase, epoch_of_phase) = place(recipe, position.epoch);
         let trained = learner.begin(recipe.phase[phase].layers);
         let mut adam = Adam::new(&trained, &recipe.phase[phase].optimizer)?;

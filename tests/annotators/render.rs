@@ -201,6 +201,8 @@ fn boxes_are_where_the_table_says_and_the_rest_is_as_it_was() {
             let wanted = colours[usize::from(row.person.unwrap().0)];
             for x in [x1, x2] {
                 let x = (x + 0.5).round() as u32;
+                // A film has a colour for every other column, so a line two pixels wide may share its own
+                // with what is beside it. The other person's colour is 133 away.
                 let nearest = (x - 1..=x + 1)
                     .map(|x| apart(drawn[at].picture.pixel(x, middle), wanted))
                     .min();

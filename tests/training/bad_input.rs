@@ -115,6 +115,7 @@ fn recipes_that_mean_nothing_are_refused() {
         ("bacth = 8", "unknown field"),
         ("tasks = []", "tasks must name at least one"),
         ("layers = \"some\"", "unknown variant"),
+        ("precision = \"f16\"", "gradients underflow in f16"),
         (
             "train = { labels = \"absent.txt\", images = \"crops\" }",
             "absent.txt",

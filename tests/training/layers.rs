@@ -50,14 +50,15 @@ fn one_task_alone_gives_a_network_of_one_task_that_annotates() {
 
 /// 24 images are learnt by heart: without augmentation every loss falls, and the scores tell.
 #[test]
-fn it_learns_with_every_optimiser() {
-    for optimizer in [
+fn it_learns_with_every_optimiser_and_in_mixed_precision() {
+    for setting in [
+        "precision = \"bf16\"",
         "optimizer = { name = \"adamw\", learning_rate = 2e-3, weight_decay = 0.01 }",
         "optimizer = { name = \"sam\", learning_rate = 2e-3, rho = 0.05 }",
     ] {
         let set = SmallDataSet::new();
         set.recipe(&[
-            optimizer,
+            setting,
             "epochs = 6",
             "average = 0.0",
             "[augmentation]=",
@@ -72,10 +73,23 @@ fn it_learns_with_every_optimiser() {
         let loss = |epoch: usize, task: &str| epochs[epoch]["losses"][task].as_f64().unwrap();
         for task in ["valence_arousal", "expression", "action_units"] {
             let (first, last) = (loss(0, task), loss(5, task));
-            println!("{optimizer}: {task} {first:.3} -> {last:.3}");
+            println!("{setting}: {task} {first:.3} -> {last:.3}");
             assert!(last < 0.9 * first, "{task}: {first} -> {last}");
         }
     }
+}
+
+/// Mixed precision: other weights, and the same bytes again.
+#[test]
+fn maps_of_bf16_give_other_weights_but_always_the_same() {
+    let set = SmallDataSet::new();
+    let trained = |precision: &str, out: &str| {
+        set.recipe(&["epochs = 1", &format!("precision = \"{precision}\"")]);
+        set.trained(out)
+    };
+    let (f32, bf16) = (trained("f32", "f32"), trained("bf16", "bf16"));
+    assert!(f32.weights != bf16.weights);
+    assert!(trained("bf16", "again") == bf16);
 }
 
 /// Images in a `.tar` file, with their labels in folders of one task each: the same weights.
