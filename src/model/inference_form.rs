@@ -14,8 +14,8 @@ use super::error::ModelError;
 pub enum Precision {
     #[default]
     F32,
-    /// Three digits: with trained weights valence, arousal and probabilities err by 0.003, rarely by
-    /// more than 0.02 (`docs/benchmarks.md`). Weights that were never trained let what is rounded grow.
+    /// Three digits: with the weights of `models/` valence, arousal and probabilities err by 0.001, hardly
+    /// ever by more than 0.02 (`docs/benchmarks.md`). Weights that were never trained let what is rounded grow.
     Bf16,
     /// CUDA only.
     F16,

@@ -292,7 +292,12 @@ mod tests {
     #[test]
     fn every_recipe_for_training_can_be_used() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
-        for name in ["train-end-to-end.toml", "train-heads.toml", "train-default.toml"] {
+        for name in [
+            "train-end-to-end.toml",
+            "train-heads.toml",
+            "train-default.toml",
+            "train-default-second.toml",
+        ] {
             let recipe = Recipe::read(&folder.join(name)).unwrap();
             assert!(recipe.data.train.labels.starts_with(&folder), "{name}");
         }
