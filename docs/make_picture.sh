@@ -8,7 +8,6 @@ trap 'rm -rf "$work"' EXIT
 abaw=target/release/abaw
 run=runs/picture
 $abaw annotate sample_data/astronaut.mp4 --out $run --pipeline pipelines/annotate.toml
-$abaw render $run astronaut --out $run/overlay/astronaut.mp4
 $abaw report $run --out $run/report
 cat >"$work/plan.json" <<PLAN
 [{"page": "$run/report/videos/astronaut.html", "width": 1180, "picture": "$work/page.png",
