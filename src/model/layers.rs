@@ -137,7 +137,7 @@ impl Convolution {
         Self { bias: true, ..self }
     }
 
-    /// oneDNN has no vector code for the gradient of these kernels in `bf16` (`docs/benchmarks.md`).
+    /// oneDNN is slow at the gradient of these kernels in `bf16` (`docs/benchmarks.md`).
     fn learns_faster_in_f32(self) -> bool {
         let [height, width] = self.kernel;
         self.groups > 1 && (height.max(width) > 3 || self.stride > 1)
