@@ -219,7 +219,9 @@ fn open_encoder(codec: ffmpeg::Codec, form: FilmForm) -> Result<encoder::video::
         }
         _ => encoder.set_colorspace(color::Space::SMPTE170M),
     }
-    encoder.set_flags(Flags::GLOBAL_HEADER);
+    // Setting flags takes away the encoder's own default, CLOSED_GOP, without which a browser cannot go to most
+    // moments of the film.
+    encoder.set_flags(Flags::GLOBAL_HEADER | Flags::CLOSED_GOP);
     let threads = form.threads.max(1).to_string();
     let options: Dictionary = [
         ("preset", "veryfast"),

@@ -114,6 +114,28 @@ fn a_film_begins_with_its_index() {
     assert!(box_at(b"moov") < box_at(b"mdat"));
 }
 
+/// No frame after a key frame is shown before it: such frames need what came earlier, and a browser that
+/// goes to a moment of the film gives up at them.
+#[test]
+fn every_key_frame_is_a_fresh_start() {
+    let (_folder, film) = render("two", &[]);
+    let probed = probe(&film);
+    let packets = probed["packets"].as_array().unwrap().iter();
+    let time = |packet: &Value| packet["pts_time"].as_str().unwrap().parse::<f64>().unwrap();
+    let (mut key_frames, mut start) = (0, 0.0);
+    for packet in packets.filter(|packet| packet["codec_type"] == "video") {
+        if packet["flags"].as_str().unwrap().starts_with('K') {
+            (key_frames, start) = (key_frames + 1, time(packet));
+        }
+        assert!(
+            time(packet) >= start,
+            "{} after the key frame at {start}",
+            time(packet)
+        );
+    }
+    assert!(key_frames > 1, "{key_frames}");
+}
+
 #[test]
 fn small_odd_videos_of_uneven_rate_are_enlarged_and_keep_their_times_and_sound() {
     let (_folder, film) = render("batch1/small", &[]);
