@@ -7,10 +7,10 @@ use std::process::Command;
 use std::time::Instant;
 
 use abaw::config::Pipeline;
-use abaw::engine::{Input, InputKind, Plan, RunFolder, RunSettings, VideoId};
 use abaw::face::PersonId;
 use abaw::frame::FrameIndex;
 use abaw::labels::{Affect, FinalAffect, ValenceArousal};
+use abaw::run::{Input, InputKind, Plan, RunFolder, RunSettings, VideoId};
 use abaw::table::{self, Counts, Footer, Row, Sighting};
 use serde_json::json;
 

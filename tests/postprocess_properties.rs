@@ -1,8 +1,7 @@
 //! The whole step: what must hold for any series.
 
 use abaw::frame::FrameIndex;
-use abaw::labels::FinalAffect;
-use abaw::labels::{Affect, Expression, ValenceArousal};
+use abaw::labels::{Affect, Expression, FinalAffect, ValenceArousal};
 use abaw::postprocess::{Kernel, PerTask, Postprocess, Series, Window};
 use proptest::prelude::*;
 

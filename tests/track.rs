@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use abaw::face::PersonId;
 use abaw::face::track::{TrackedFace, Tracker, TrackerSettings};
-use abaw::face::{BoundingBox, Detection, Landmarks, Point};
+use abaw::face::{BoundingBox, Detection, Landmarks, PersonId, Point};
 use abaw::frame::FrameIndex;
 use proptest::prelude::*;
 

@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 
-use abaw::face::PersonId;
 use abaw::face::track::{TrackedFace, Tracker, TrackerSettings};
-use abaw::face::{BoundingBox, Detection, Landmarks, Point};
+use abaw::face::{BoundingBox, Detection, Landmarks, PersonId, Point};
 use abaw::frame::FrameIndex;
 
 const FRAME_RATE: f64 = 25.0;

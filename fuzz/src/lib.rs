@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use abaw::affwild2::{self, Challenge, FrameList, IfMissing, ImageName, Labels, VideoList, VideoPredictions};
 use abaw::config::{self, Pipeline};
-use abaw::engine::{Failure, Plan, RunFolder, RunSummary};
 use abaw::model::weights::Summary;
 use abaw::postprocess::{PostprocessError, Window};
+use abaw::run::{Failure, Plan, RunFolder, RunSummary};
 use abaw::table::{self, Footer};
 use abaw::tuning::Calibration;
 use tempfile::TempDir;

@@ -5,9 +5,8 @@ use std::path::Path;
 use super::challenge::Header;
 use super::error::{Error, Mismatch};
 use super::image_name::{ImageName, VideoId, VideoNames};
-use super::label_folder;
 use super::lines::{Line, Lines, read_file};
-use super::{Challenge, FrameLabel};
+use super::{Challenge, FrameLabel, label_folder};
 use crate::frame::FrameIndex;
 
 /// The challenges with published labels.

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use abaw::device::{self, DeviceChoice};
-use abaw::engine::{
-    self, Crew, EXIT_STOPPED, MergeError, Outcome, Pace, Plan, PlannedInput, Publication, RunFolder, Stop,
-};
+use abaw::engine::{self, Crew, Outcome, Publication};
+use abaw::run::{self, MergeError, Pace, Plan, PlannedInput, RunFolder};
+use abaw::stop::{EXIT_STOPPED, Stop};
 use clap::Args;
 
 use super::console::Console;
@@ -63,7 +63,7 @@ fn run_whole(arguments: &Arguments, console: &Console, stop: &Stop) -> CommandRe
     if let Outcome::Stopped(_) = outcome {
         return Ok(ExitCode::from(EXIT_STOPPED as u8));
     }
-    match engine::merge(&run, Some(pace)) {
+    match run::merge(&run, Some(pace)) {
         Ok(merged) => {
             summary::print(&run, &merged);
             Ok(exit_code(outcome))

@@ -4,8 +4,9 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use abaw::engine::{Event, Stage, Stop, Waiting};
 use abaw::printable::printable;
+use abaw::run::{Event, Stage, Waiting};
+use abaw::stop::Stop;
 use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::{Level, Subscriber};

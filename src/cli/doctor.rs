@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use abaw::config::ModelSettings;
 use abaw::device::{LibtorchVersion, Probe};
-use abaw::{engine, video};
+use abaw::{run, video};
 use clap::Args;
 
 use super::{CommandResult, EXIT_DONE, EXIT_USAGE};
@@ -34,7 +34,7 @@ pub fn run(_: Arguments) -> CommandResult {
     println!("CUDA       {cuda}");
     println!("libav      {}", video::libav_versions());
     println!("cores      {}, {bf16} bf16 instructions", probe.cores);
-    match engine::find_weights(&mut ModelSettings::default()) {
+    match run::find_weights(&mut ModelSettings::default()) {
         Ok(found) => {
             for record in found.records {
                 let sha256 = record

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use abaw::affwild2::Labels;
-use abaw::engine::{self, Evaluation, RunFolder, RunReader};
+use abaw::finalise::{self, Evaluation, RunReader};
 use abaw::labels::{ActionUnit, Expression};
 use abaw::metrics::{Interval, Intervals, Scores, Tally, TaskTallies, intervals, worst_first};
+use abaw::run::RunFolder;
 use clap::Args;
 
 use super::{CommandResult, EXIT_DONE};
@@ -46,7 +47,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> CommandResult {
     let run = RunReader::open(RunFolder::new(&arguments.run))?;
     let labels = Labels::read(&arguments.labels)?;
-    let evaluation = engine::evaluate(&run, &labels)?;
+    let evaluation = finalise::evaluate(&run, &labels)?;
     if evaluation.videos.is_empty() {
         return Err(format!(
             "{}: the run has none of the {} labelled videos, {} first",
@@ -106,7 +107,7 @@ fn print(evaluation: &Evaluation, strict: bool) {
         number(Some(headline.p)),
         range(interval.p)
     );
-    let sum = |count: fn(&engine::ScoredVideo) -> u64| evaluation.videos.iter().map(count).sum::<u64>();
+    let sum = |count: fn(&finalise::ScoredVideo) -> u64| evaluation.videos.iter().map(count).sum::<u64>();
     println!(
         "{} videos, {} labelled frames, {} of them filled from other frames, {} neutral",
         evaluation.videos.len(),

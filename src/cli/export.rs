@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use abaw::engine::{PlannedInput, PredictionsError, RunFolder, RunReader};
 use abaw::export::{self, AnnotatedVideo, Format, IntervalRules};
+use abaw::finalise::{PredictionsError, RunReader};
 use abaw::postprocess::Window;
+use abaw::run::{PlannedInput, RunFolder};
 use clap::Args;
 
 use super::{CommandResult, EXIT_DONE, EXIT_SOME_FAILED};

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use abaw::affwild2::write_video_labels;
-use abaw::engine::{RunFolder, RunReader};
 use abaw::export::{self, Format, Found};
+use abaw::finalise::RunReader;
+use abaw::run::RunFolder;
 use clap::Args;
 
 use super::export::annotated;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use abaw::engine::{RunFolder, merge};
+use abaw::run::{RunFolder, merge};
 use clap::Args;
 
 use super::{CommandResult, EXIT_DONE, EXIT_SOME_FAILED, summary};

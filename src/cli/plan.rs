@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use abaw::config::Pipeline;
 use abaw::device::{DeviceChoice, DeviceError};
-use abaw::engine::{self, Input, InputKind, Plan, RunFolder, RunSettings};
+use abaw::finalise;
 use abaw::model::{InferenceForm, Precision};
 use abaw::postprocess::{PostprocessSettings, Preset};
+use abaw::run::{self, Input, InputKind, Plan, RunFolder, RunSettings};
 use abaw::tuning::Calibration;
 use clap::Args;
 
@@ -78,7 +79,7 @@ pub fn run(arguments: Arguments) -> CommandResult {
     let earlier: Vec<Plan> = earlier.collect::<Result<_, _>>()?;
     let inputs = collect(work)?;
     let all = inputs.len();
-    let inputs = engine::new_since(inputs, &earlier);
+    let inputs = run::new_since(inputs, &earlier);
     if inputs.is_empty() {
         println!("nothing new: earlier runs have all {all} inputs; no plan was made");
         return Ok(ExitCode::from(EXIT_DONE));
@@ -118,7 +119,7 @@ pub fn collect(work: &WorkArguments) -> Result<Vec<Input>, Box<dyn Error>> {
     } else {
         InputKind::Video
     };
-    Ok(engine::collect(&work.inputs, kind)?)
+    Ok(run::collect(&work.inputs, kind)?)
 }
 
 /// Makes the plan of a run from the command line, touching nothing.
@@ -145,8 +146,8 @@ pub fn make(
     }
     pipeline.video.strict |= work.strict_video;
     InferenceForm::fast(device, pipeline.model.precision).check()?;
-    let found = engine::find_weights(&mut pipeline.model)?;
-    engine::name_contents(&mut pipeline.postprocess.blend)?;
+    let found = run::find_weights(&mut pipeline.model)?;
+    finalise::name_contents(&mut pipeline.postprocess.blend)?;
     let calibration = match &work.calibration {
         Some(path) => Some(read_calibration(path, &pipeline.postprocess)?),
         None => found.calibration,

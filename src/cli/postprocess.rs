@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use abaw::config::Pipeline;
-use abaw::engine::{EXIT_STOPPED, Plan, RunFolder, Stop, UNTRAINED, name_contents, refinish_run};
+use abaw::finalise::{name_contents, refinish_run};
+use abaw::run::{Plan, RunFolder, UNTRAINED};
+use abaw::stop::{EXIT_STOPPED, Stop};
 use clap::Args;
 
 use super::console::Console;

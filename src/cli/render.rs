@@ -4,8 +4,10 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use abaw::engine::{EXIT_STOPPED, InputKind, RunFolder, RunReader, Stop, UNTRAINED};
+use abaw::finalise::RunReader;
 use abaw::render::{self, Annotated, RenderError, View};
+use abaw::run::{InputKind, RunFolder, UNTRAINED};
+use abaw::stop::{EXIT_STOPPED, Stop};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -116,7 +118,7 @@ pub fn run(arguments: Arguments) -> CommandResult {
 }
 
 /// That the file is there and as large as it was when it was annotated.
-fn check_unchanged(input: &abaw::engine::PlannedInput, bytes: u64) -> Result<(), String> {
+fn check_unchanged(input: &abaw::run::PlannedInput, bytes: u64) -> Result<(), String> {
     match std::fs::metadata(&input.path) {
         Err(error) => Err(format!(
             "{}: {}: {error}; put the video back where it was annotated",

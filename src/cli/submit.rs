@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use abaw::affwild2::{Challenge, FrameList, IfMissing, VideoList, write_submission, write_video_files};
-use abaw::engine::{RunFolder, RunReader};
+use abaw::finalise::RunReader;
+use abaw::run::RunFolder;
 use clap::Args;
 
 use super::{CommandResult, EXIT_DONE};

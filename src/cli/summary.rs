@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use abaw::engine::{DEMO, RunFolder, RunSummary, Status, UNTRAINED, silence};
 use abaw::labels::{Expression, FinalAffect, ValenceArousal};
 use abaw::printable::printable;
+use abaw::run::{DEMO, RunFolder, RunSummary, Status, UNTRAINED, silence};
 use abaw::table::{self, Columns};
 
 /// Videos listed one by one; of larger runs only the failed ones are.

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use abaw::device::DeviceChoice;
-use abaw::engine::{EXIT_STOPPED, Stop};
 use abaw::labels::{ActionUnit, Expression};
 use abaw::metrics::Scores;
+use abaw::stop::{EXIT_STOPPED, Stop};
 use abaw::training::{EpochRecord, News, Outcome, Recipe, train};
 use clap::Args;
 use indicatif::ProgressBar;

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use abaw::affwild2::Labels;
-use abaw::engine::{self, RunFolder, RunReader};
+use abaw::finalise::{self, RunReader};
 use abaw::publish::publish;
+use abaw::run::RunFolder;
 use abaw::tuning::{Calibration, Gain, TuningSettings, tune};
 use clap::Args;
 
@@ -37,7 +38,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> CommandResult {
     let run = RunReader::open(RunFolder::new(&arguments.run))?;
     let labels = Labels::read(&arguments.labels)?;
-    let (videos, absent) = engine::labelled_videos(&run, &labels)?;
+    let (videos, absent) = finalise::labelled_videos(&run, &labels)?;
     if !absent.is_empty() {
         tracing::warn!(
             "{} of {} labelled videos have no table in the run: {} first",

@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::job::{Face, VideoJob};
+use crate::run::Waiting;
 use crate::video::Frame;
 
 /// How long a frame or a face waits for others before it goes in a batch that is not full. Only so
@@ -44,13 +45,6 @@ pub enum Work {
     Frames(DetectorInput, Vec<ReadFrame>),
     /// Faces to be looked at together.
     Faces(Vec<Face>),
-}
-
-/// How much waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Waiting {
-    pub frames: usize,
-    pub faces: usize,
 }
 
 /// What readers bring and workers take.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::job::VideoJob;
-use super::run_folder::Stage;
+use crate::run::Stage;
 
 /// What a batch has of one video.
 pub struct Part<T> {

@@ -5,9 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::batcher::{Batcher, Place};
-use super::clock::StageClock;
-use super::plan::PlannedInput;
-use super::run_folder::Stage;
 use super::timeline::{FaceSlot, Timeline};
 use crate::config::Pipeline;
 use crate::face::shot::{ShotDetector, Signature};
@@ -17,6 +14,7 @@ use crate::face::{Detection, Detector, FaceError, PersonId, align};
 use crate::frame::FrameIndex;
 use crate::labels::Affect;
 use crate::model::{AlignedFace, ModelError};
+use crate::run::{PlannedInput, Stage, StageClock};
 use crate::table::Sighting;
 use crate::video::Frame;
 
@@ -351,7 +349,7 @@ impl Course {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::engine::input::{InputKind, VideoId};
+    use crate::run::{InputKind, VideoId};
 
     /// A video of which nothing has been seen, with default settings.
     pub fn video(id: &str) -> Arc<VideoJob> {

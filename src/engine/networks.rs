@@ -1,40 +1,18 @@
 //! The networks of a run: which weights, read once, forked for each worker.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use tch::Device;
 
 use super::ensemble::Ensemble;
-use super::input::InputKind;
-use super::plan::Plan;
-use crate::config::ModelSettings;
 use crate::device::LibtorchVersion;
 use crate::face::template::TemplateSet;
 use crate::face::{Detector, FaceError};
-use crate::model::weights::{Weights, WeightsError, sha256};
+use crate::model::weights::{Weights, WeightsError};
 use crate::model::{Architecture, InferenceForm, ModelError, Predictor, initial_weights};
-use crate::postprocess::{PerTask, Preset};
-use crate::table::WeightsRecord;
-use crate::tuning::Calibration;
+use crate::postprocess::PerTask;
+use crate::run::{FindWeightsError, InputKind, Plan, SEED, check_unchanged, warnings};
 use crate::video::libav_versions;
-
-/// The detector's weights as the set-up puts them, below a folder above the program.
-const DETECTOR: &str = "models/retinaface-mobilenet0.25.safetensors";
-
-/// The weights that annotate where none are named: for trying out (`models/README.md`). They come with the
-/// program, in the detector's folder.
-pub const DEMO: &str = "ddamfn-demo.safetensors";
-
-/// The initialisation of a network where there are no weights at all.
-const SEED: u64 = 2407_12390;
-
-/// What a record says of the networks' purposes.
-const ROLE_DETECTOR: &str = "detector";
-const ROLE_AFFECT: &str = "affect";
-const TRAINED: &str = "trained";
-/// Numbers of such weights mean nothing.
-pub const UNTRAINED: &str = "untrained";
 
 /// The networks of one worker.
 pub struct Networks {
@@ -64,26 +42,14 @@ pub struct Loaded {
 /// The networks of a run cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworksError {
-    #[error(
-        "the face detector's weights are missing: run `make detector`, or name them as detector_weights under [model] in the pipeline file"
-    )]
-    NoDetector,
-    #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: std::io::Error },
-    #[error("{} has changed since the run was planned (sha256 {found}, planned {planned}); plan anew or put the file back", path.display())]
-    Changed {
-        path: PathBuf,
-        planned: String,
-        found: String,
-    },
+    #[error(transparent)]
+    Find(#[from] FindWeightsError),
     #[error(transparent)]
     Face(#[from] FaceError),
     #[error(transparent)]
     Weights(#[from] WeightsError),
     #[error("affect weights: {0}")]
     Model(#[from] ModelError),
-    #[error("{}: the calibration that these weights carry cannot be used: {reason}", path.display())]
-    Calibration { path: PathBuf, reason: String },
 }
 
 /// Versions of what shapes the numbers, by name.
@@ -98,63 +64,6 @@ pub fn versions() -> BTreeMap<String, String> {
     .into()
 }
 
-/// What a plan has to know of a run's networks.
-pub struct FoundWeights {
-    /// The detector first, then each network that annotates, in the order of the settings.
-    pub records: Vec<WeightsRecord>,
-    /// Thresholds and smoothing that the weights carry.
-    pub calibration: Option<Preset>,
-}
-
-/// Names the weights of a run, and completes the settings with their places.
-///
-/// # Errors
-/// [`NetworksError`] if a file is missing, holds no such network or a calibration that means nothing.
-pub fn find_weights(model: &mut ModelSettings) -> Result<FoundWeights, NetworksError> {
-    let detector = match &model.detector_weights {
-        Some(path) => path.clone(),
-        None => above_the_program(DETECTOR).ok_or(NetworksError::NoDetector)?,
-    };
-    if model.networks().is_empty() {
-        model.weights = above_the_program(&format!("models/{DEMO}"));
-    }
-    let mut records = vec![record(ROLE_DETECTOR, &detector)?];
-    let mut calibrations = Vec::new();
-    for network in model.networks() {
-        let weights = Weights::load(&network.weights)?;
-        let mut silent = weights.architecture().silent_tasks();
-        for task in without_say(&network.say()) {
-            if !silent.contains(&task) {
-                silent.push(task);
-            }
-        }
-        records.push(WeightsRecord {
-            weights: if weights.card.trained { TRAINED } else { UNTRAINED }.to_owned(),
-            silent_tasks: silent.into_iter().map(str::to_owned).collect(),
-            ..record(ROLE_AFFECT, &network.weights)?
-        });
-        calibrations.push((calibration(&network.weights, &weights)?, network.say()));
-    }
-    if records.len() == 1 {
-        records.push(WeightsRecord {
-            role: ROLE_AFFECT.to_owned(),
-            weights: UNTRAINED.to_owned(),
-            source: format!("seed {SEED}"),
-            sha256: None,
-            silent_tasks: Vec::new(),
-        });
-    }
-    model.detector_weights = Some(absolute(&detector));
-    model.weights = model.weights.as_deref().map(absolute);
-    for member in &mut model.member {
-        member.weights = absolute(&member.weights);
-    }
-    Ok(FoundWeights {
-        records,
-        calibration: joint_calibration(&calibrations),
-    })
-}
-
 /// Reads the weights that a plan names and puts the networks on a device.
 ///
 /// # Errors
@@ -165,7 +74,7 @@ pub fn load(plan: &Plan, device: Device) -> Result<Loaded, NetworksError> {
     let detector_path = model
         .detector_weights
         .as_deref()
-        .ok_or(NetworksError::NoDetector)?;
+        .ok_or(FindWeightsError::NoDetector)?;
     let mut planned = plan.weights.iter();
     check_unchanged(planned.next(), detector_path)?;
     let detector = Detector::load(detector_path, device, &pipeline.detector)?;
@@ -196,82 +105,6 @@ pub fn load(plan: &Plan, device: Device) -> Result<Loaded, NetworksError> {
     })
 }
 
-/// The tasks in which a network has no say, in words.
-fn without_say(say: &PerTask<f64>) -> impl Iterator<Item = &'static str> {
-    [
-        ("valence and arousal", say.valence_arousal),
-        ("expressions", say.expression),
-        ("action units", say.action_units),
-    ]
-    .into_iter()
-    .filter_map(|(task, weight)| (weight == 0.0).then_some(task))
-}
-
-/// Thresholds and smoothing that weights carry in their card.
-fn calibration(path: &Path, weights: &Weights) -> Result<Option<Preset>, NetworksError> {
-    let text = weights.card.calibration.as_deref();
-    text.map(Calibration::preset_of)
-        .transpose()
-        .map_err(|error| NetworksError::Calibration {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })
-}
-
-/// A calibration holds for the outputs it was found on: that of a network counts in the tasks in
-/// which no other network has a say.
-fn joint_calibration(calibrations: &[(Option<Preset>, PerTask<f64>)]) -> Option<Preset> {
-    let alone_in = |task: fn(&PerTask<f64>) -> f64| {
-        let mut speakers = calibrations.iter().filter(|(_, say)| task(say) > 0.0);
-        speakers
-            .next()
-            .filter(|_| speakers.next().is_none())
-            .and_then(|(preset, _)| preset.as_ref())
-    };
-    let action_units = alone_in(|say| say.action_units);
-    let preset = Preset {
-        smoothing: PerTask {
-            valence_arousal: alone_in(|say| say.valence_arousal)
-                .and_then(|preset| preset.smoothing.valence_arousal),
-            expression: alone_in(|say| say.expression).and_then(|preset| preset.smoothing.expression),
-            action_units: action_units.and_then(|preset| preset.smoothing.action_units),
-        },
-        thresholds: action_units.and_then(|preset| preset.thresholds),
-    };
-    (preset != Preset::default()).then_some(preset)
-}
-
-/// What a person should know of weights before trusting the numbers.
-fn warnings(records: &[WeightsRecord]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if records.iter().any(|record| record.weights == UNTRAINED) {
-        warnings.push(
-            "untrained weights: the numbers of this run mean nothing; give real ones with --weights FILE"
-                .to_owned(),
-        );
-    }
-    warnings.extend(silence(records));
-    warnings
-}
-
-/// The sentence that names the tasks of which none of a run's networks says anything.
-pub fn silence(records: &[WeightsRecord]) -> Option<String> {
-    let networks: Vec<_> = records
-        .iter()
-        .filter(|record| record.role == ROLE_AFFECT)
-        .collect();
-    let mut silent = networks.first()?.silent_tasks.clone();
-    silent.retain(|task| networks.iter().all(|network| network.silent_tasks.contains(task)));
-    let sources: Vec<&str> = networks.iter().map(|network| network.source.as_str()).collect();
-    (!silent.is_empty()).then(|| {
-        format!(
-            "{} says nothing of {}: null in the tables",
-            sources.join(" with "),
-            silent.join(" and ")
-        )
-    })
-}
-
 /// The warning that a run aligns faces to other templates than its weights were trained with. Crops
 /// come aligned, to what is not known.
 fn other_alignment(plan: &Plan, trained: TemplateSet) -> Option<String> {
@@ -283,50 +116,4 @@ fn other_alignment(plan: &Plan, trained: TemplateSet) -> Option<String> {
              say templates = \"{trained}\" under [alignment] in the pipeline file"
         )
     })
-}
-
-/// The record of a file of trained weights.
-fn record(role: &str, path: &Path) -> Result<WeightsRecord, NetworksError> {
-    let sum = sha256(path).map_err(|source| NetworksError::File {
-        path: path.to_owned(),
-        source,
-    })?;
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    Ok(WeightsRecord {
-        role: role.to_owned(),
-        weights: TRAINED.to_owned(),
-        source: name.to_string_lossy().into_owned(),
-        sha256: Some(sum),
-        silent_tasks: Vec::new(),
-    })
-}
-
-/// Refuses a file that is not the one whose record was planned with.
-fn check_unchanged(planned: Option<&WeightsRecord>, path: &Path) -> Result<(), NetworksError> {
-    let found = sha256(path).map_err(|source| NetworksError::File {
-        path: path.to_owned(),
-        source,
-    })?;
-    match planned.and_then(|record| record.sha256.clone()) {
-        Some(planned) if planned != found => Err(NetworksError::Changed {
-            path: path.to_owned(),
-            planned,
-            found,
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// The file below the nearest folder above the program that has it: in a checkout that is the
-/// checkout, in an installation its root.
-fn above_the_program(name: &str) -> Option<PathBuf> {
-    let program = std::env::current_exe().ok()?;
-    program
-        .ancestors()
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file())
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -1,16 +1,12 @@
 //! What leaves the engine: a table, or a failure, for each video.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::event::Event;
-use super::finishing::Finishing;
 use super::job::{Finished, VideoJob};
-use super::plan::{Plan, PlannedInput, TableState};
-use super::refinish::refinish;
-use super::run_folder::{Failure, RunFolder, Stage};
+use crate::finalise::{Finishing, refinish};
+use crate::run::{Event, Failure, Plan, PlannedInput, RunFolder, Stage, TableState};
 use crate::table::{self, Counts, Footer, Row};
 
 /// Where a run publishes, and what every table of it says of its making.

@@ -9,18 +9,16 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use super::batcher::{Batcher, Capacity, DetectorInput, ReadFrame, Reader, Work};
-use super::event::{Event, Tally};
 use super::forward::{Part, forward, parts};
 use super::job::{DetectedFrame, Face, VideoJob};
 use super::networks::Networks;
-use super::plan::PlannedInput;
 use super::publication::Publication;
-use super::run_folder::Stage;
 use super::source;
-use super::stop::Stop;
 use crate::config::Pipeline;
 use crate::face::Detector;
 use crate::face::shot::Signature;
+use crate::run::{Event, PlannedInput, Stage, Tally};
+use crate::stop::Stop;
 
 /// How often the engine looks for a stop signal.
 const STOP_CHECK: Duration = Duration::from_millis(100);

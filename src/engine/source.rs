@@ -6,14 +6,11 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::batcher::{ReadFrame, Reader};
-use super::event::Event;
-use super::input::{InputKind, absence};
 use super::job::{SourceReport, VideoJob};
-use super::plan::PlannedInput;
-use super::run_folder::Stage;
 use super::schedule::{Floor, caught};
 use crate::face::crop_folder::{CropFolder, read_crop};
 use crate::model::AlignedFace;
+use crate::run::{Event, InputKind, PlannedInput, Stage, absence};
 use crate::video::{VideoError, VideoReader};
 
 /// Reads one input to its end, into the engine.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::engine::PredictionsError;
+use crate::finalise::PredictionsError;
 
 /// A report cannot be written.
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,9 @@
 //! What the overview says of a video, and of all together.
 
-use crate::engine::{Status, VideoSummary};
 use crate::labels::{ACTION_UNITS, EXPRESSIONS};
 use crate::metrics::Scores;
 use crate::report::folder::slug;
+use crate::run::{Status, VideoSummary};
 use crate::table::{Footer, Row};
 
 /// Cells a side of the valence and arousal plane.

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::ReportError;
 use crate::config::hexadecimal;
-use crate::engine::{RunFolder, VideoId};
 use crate::publish::publish;
+use crate::run::{RunFolder, VideoId};
 
 /// Marks a folder as a report, from before its first page is written.
 const MARK: &str = ".abaw-report";

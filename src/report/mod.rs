@@ -36,9 +36,8 @@ use jiff::Timestamp;
 use rayon::prelude::*;
 
 use crate::affwild2::Labels;
-use crate::engine::{
-    Event, Failure, PlannedInput, PredictionsError, RunFolder, RunReader, RunSummary, Stage, Status,
-};
+use crate::finalise::{PredictionsError, RunReader};
+use crate::run::{Event, Failure, PlannedInput, RunFolder, RunSummary, Stage, Status};
 use crate::tuning::ThresholdCounts;
 use facts::{VideoEntry, VideoFacts};
 use folder::ReportFolder;
@@ -67,7 +66,7 @@ pub struct Written {
 /// core. With labels it shows predictions over them, and scores.
 ///
 /// # Errors
-/// A run that is not finished; labels that [`engine::evaluate`](crate::engine::evaluate) cannot score it on; a
+/// A run that is not finished; labels that [`finalise::evaluate`](crate::finalise::evaluate) cannot score it on; a
 /// folder that holds other things; what cannot be written. A table or a video that cannot be read costs only its
 /// own page.
 pub fn write(

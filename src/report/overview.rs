@@ -7,8 +7,9 @@ use super::facts::{AffectSums, CELLS, VideoEntry};
 use super::format::{count, duration, percent, score, signed};
 use super::score_page::ScorePage;
 use super::weights::WeightsCard;
-use crate::engine::{RunReader, RunSummary, Stage, silence};
+use crate::finalise::RunReader;
 use crate::labels::{ActionUnit, EXPRESSIONS, Expression};
+use crate::run::{RunSummary, Stage, silence};
 
 /// The page.
 #[derive(Template)]
@@ -115,7 +116,7 @@ impl<'a> Overview<'a> {
         let postprocess = run
             .plan()
             .postprocess()
-            .map_err(crate::engine::PredictionsError::from)?;
+            .map_err(crate::finalise::PredictionsError::from)?;
         let versions = summary.versions.iter();
         Ok(Self {
             title: name

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use super::ReportError;
 use crate::affwild2::{FrameLabel, LabelRow, Labels};
-use crate::engine::{self, Evaluation, RunReader, VideoId};
+use crate::finalise::{self, Evaluation, RunReader};
 use crate::frame::FrameIndex;
 use crate::metrics::{Scores, Tally};
+use crate::run::VideoId;
 
 /// Labels, sorted by the videos of a run, and the run's scores on them.
 pub struct LabelledRun<'a> {
@@ -24,12 +25,12 @@ pub struct VideoLabels<'a> {
 }
 
 impl<'a> LabelledRun<'a> {
-    /// Scores the run as [`engine::evaluate`] does.
+    /// Scores the run as [`finalise::evaluate`] does.
     ///
     /// # Errors
     /// A table that cannot be read; labels of which the run has no video at all.
     pub fn new(run: &RunReader, labels: &'a Labels) -> Result<Self, ReportError> {
-        let evaluation = engine::evaluate(run, labels)?;
+        let evaluation = finalise::evaluate(run, labels)?;
         if evaluation.videos.is_empty() {
             return Err(ReportError::OtherLabels {
                 first: evaluation.unknown.first().cloned().unwrap_or_default(),

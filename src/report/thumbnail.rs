@@ -11,10 +11,10 @@ use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
 use super::ReportError;
 use super::moment::Moment;
-use crate::engine::{InputKind, Plan, PlannedInput};
 use crate::face::BoundingBox;
 use crate::face::crop_folder::{CropFolder, read_crop};
 use crate::frame::{FrameIndex, Picture};
+use crate::run::{InputKind, Plan, PlannedInput};
 use crate::video::{Stills, VideoReader};
 
 /// Pixels a side.

@@ -10,10 +10,11 @@ use super::ReportError;
 use super::moment::Moment;
 use super::scores::LabelledRun;
 use crate::affwild2::FrameLabel;
-use crate::engine::{RunReader, VideoId};
 use crate::face::PersonId;
+use crate::finalise::RunReader;
 use crate::frame::FrameIndex;
 use crate::labels::{ACTION_UNITS, ActionUnit, Expression};
+use crate::run::VideoId;
 use crate::table::{Footer, Row};
 use crate::tuning::ThresholdCounts;
 

@@ -8,7 +8,7 @@ use super::facts::VideoEntry;
 use super::folder::slug;
 use super::format::{count, duration, percent, score};
 use super::track::Tracks;
-use crate::engine::{RunSummary, Status, VideoSummary};
+use crate::run::{RunSummary, Status, VideoSummary};
 use crate::table::Footer;
 
 /// The page.

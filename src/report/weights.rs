@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::engine::{Plan, UNTRAINED};
 use crate::model::weights::Summary;
+use crate::run::{Plan, UNTRAINED};
 use crate::table::WeightsRecord;
 
 /// A network's weights as the run records them, and their card.

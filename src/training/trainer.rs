@@ -8,16 +8,15 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor, no_grad};
 
 use super::checkpoint::{self, Position, Tensors};
-use super::curves;
 use super::dataset::Dataset;
 use super::error::TrainingError;
 use super::evaluation::{Evaluation, evaluate};
 use super::loader::{Batch, Epoch};
-use super::model_card;
 use super::optimizer::Adam;
 use super::recipe::{Phase, Recipe};
 use super::sampler::Sampler;
 use super::step::{Learner, LossValues};
+use super::{curves, model_card};
 use crate::labels::EXPRESSIONS;
 use crate::metrics::Scores;
 use crate::model::weights::{Card, NumberFormat, Weights};

@@ -3,7 +3,8 @@
 use ffmpeg_next as ffmpeg;
 
 use ffmpeg::format::Pixel;
-use ffmpeg::software::scaling::{self, context::Definition};
+use ffmpeg::software::scaling::context::Definition;
+use ffmpeg::software::scaling::{self};
 use ffmpeg::{Error, ffi, frame};
 
 use super::orientation::Orientation;

@@ -11,12 +11,11 @@ use ffmpeg::format::context::{Input, StreamIo};
 use ffmpeg::format::stream::Disposition;
 use ffmpeg::{Dictionary, Error, Packet, Stream, codec, decoder, media};
 
-use super::containers;
 use super::error::libav_text;
 use super::orientation::Orientation;
 use super::truncation::Truncation;
 use super::watch::{Watch, Watched};
-use super::{StreamFacts, VideoFault, VideoSettings};
+use super::{StreamFacts, VideoFault, VideoSettings, containers};
 
 /// An opened video file, the video stream chosen in it and a decoder for it.
 pub struct Source {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Instant, SystemTime};
 
-use abaw::engine::Plan;
+use abaw::run::Plan;
 use abaw::table;
 use serde_json::Value;
 

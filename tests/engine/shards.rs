@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use abaw::engine::Plan;
+use abaw::run::Plan;
 
 use super::workplace::{Workplace, abaw, ends_with, errors, files, said, summary, tables};
 

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use abaw::engine::{Failure, InputKind, Stage, VideoId, merge};
 use abaw::frame::FrameIndex;
 use abaw::labels::FinalAffect;
+use abaw::run::{Failure, InputKind, Stage, VideoId, merge};
 use abaw::table::{Row, Sighting};
 use serde_json::json;
 

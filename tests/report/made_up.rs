@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use abaw::config::Pipeline;
-use abaw::engine::{Input, InputKind, Plan, RunFolder, RunSettings, VideoId, merge};
 use abaw::face::{BoundingBox, Detection, Landmarks, PersonId};
 use abaw::frame::FrameIndex;
 use abaw::labels::{Affect, Expression, FinalAffect, ValenceArousal};
+use abaw::run::{Input, InputKind, Plan, RunFolder, RunSettings, VideoId, merge};
 use abaw::table::{self, Counts, Footer, Row, Sighting};
 use serde_json::json;
 

@@ -9,9 +9,8 @@ use std::rc::Rc;
 
 use tch::Kind;
 
-use super::WeightsError;
-use super::safetensors;
 use super::torch::{Pickle, StoredTensor, TorchFile, Value};
+use super::{WeightsError, safetensors};
 use crate::model::NamedTensors;
 
 /// The network's first layer: the names around it show which dictionary holds the network, and under which prefix.

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::folder::RunFolder;
 use super::input::{Input, InputKind, VideoId};
-use super::run_folder::RunFolder;
-use super::workload;
+use super::shards;
 use crate::config::{Pipeline, hash};
 use crate::postprocess::{Postprocess, PostprocessError, PostprocessSettings, Preset};
 use crate::publish::publish_json;
@@ -125,7 +125,7 @@ impl Plan {
     ) -> Result<Self, serde_json::Error> {
         let shard_of = match shards {
             0 | 1 => vec![0; inputs.len()],
-            several => balanced(&workload::expected(&inputs, &settings), several),
+            several => balanced(&shards::expected(&inputs, &settings), several),
         };
         let inputs = inputs
             .into_iter()
@@ -219,7 +219,7 @@ impl Plan {
     }
 
     /// As [`Plan::table_state`], of a table whose footer has been read.
-    pub(super) fn state_of(&self, footer: &Footer, input: &PlannedInput) -> TableState {
+    pub fn state_of(&self, footer: &Footer, input: &PlannedInput) -> TableState {
         let same_raw = footer.raw_settings_hash == self.raw_settings_hash
             && footer.weights == self.weights
             && (footer.input_bytes == input.bytes || !input.path.exists());

@@ -1,10 +1,47 @@
-//! Seconds of work spent on a video, by stage, counted from many threads.
+//! The stages of the work on a video, and the seconds spent in each, counted from many threads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::run_folder::Stage;
+use serde::{Deserialize, Serialize};
+
 use crate::table::StageSeconds;
+
+/// A part of the work on a video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    Decode,
+    Detect,
+    Track,
+    Infer,
+    Postprocess,
+    Write,
+}
+
+impl Stage {
+    /// All stages in the order in which a frame meets them.
+    pub const ALL: [Stage; 6] = [
+        Stage::Decode,
+        Stage::Detect,
+        Stage::Track,
+        Stage::Infer,
+        Stage::Postprocess,
+        Stage::Write,
+    ];
+
+    /// The name in `run.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Decode => "decode",
+            Stage::Detect => "detect",
+            Stage::Track => "track",
+            Stage::Infer => "infer",
+            Stage::Postprocess => "postprocess",
+            Stage::Write => "write",
+        }
+    }
+}
 
 /// Adds up the time of each stage.
 #[derive(Debug, Default)]

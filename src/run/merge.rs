@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::folder::{Failure, RunFolder};
 use super::input::VideoId;
 use super::many_files::ask_all;
 use super::plan::{Plan, PlanError, PlannedInput, TableState};
-use super::run_folder::{Failure, RunFolder};
 use crate::publish::{publish_json, sweep};
 use crate::table::{self, StageSeconds, WeightsRecord};
 

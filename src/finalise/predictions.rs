@@ -4,16 +4,14 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use super::blend::BlendError;
-use super::finishing::{Finishing, FinishingError};
-use super::input::VideoId;
-use super::plan::{Plan, PlanError, PlannedInput};
-use super::refinish::{cuts, frame_rate};
-use super::run_folder::RunFolder;
+use super::postprocess_run::{cuts, frame_rate};
+use super::postprocessor::{Finishing, FinishingError};
+use super::run_blend::BlendError;
 use crate::affwild2::{self, FramePrediction, VideoPredictions};
 use crate::face::subject::{SubjectRule, Subjects};
 use crate::labels::Affect;
 use crate::postprocess::{PostprocessError, Series};
+use crate::run::{Plan, PlanError, PlannedInput, RunFolder, VideoId};
 use crate::table::{self, Columns, Footer, Row, TableError};
 
 /// A video's predictions cannot be had.
@@ -341,7 +339,7 @@ fn mark_subject(rows: &mut [Row], rule: SubjectRule) {
 mod tests {
     use super::*;
     use crate::config::Pipeline;
-    use crate::engine::{Input, InputKind, RunSettings};
+    use crate::run::{Input, InputKind, RunSettings};
     use std::time::{Duration, Instant};
 
     fn reader(ids: impl IntoIterator<Item = String>) -> RunReader {

@@ -5,13 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
 
-use super::input::VideoId;
-use super::plan::{Plan, PlanError};
 use super::predictions::{Names, PredictionsError, RunReader};
-use super::run_folder::RunFolder;
 use crate::config::hash;
 use crate::labels::Affect;
 use crate::postprocess::{BlendSettings, PerTask, blend_affects};
+use crate::run::{Plan, PlanError, RunFolder, VideoId};
 use crate::table::{Row, WeightsRecord};
 
 /// Runs cannot be blended.

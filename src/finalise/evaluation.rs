@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::input::VideoId;
 use super::predictions::{PredictionsError, RunReader};
 use crate::affwild2::{FrameAnswer, LabelRow, Labels, VideoPredictions};
 use crate::labels::{Expression, ValenceArousal};
 use crate::metrics::{Annotation, Tally};
+use crate::run::VideoId;
 use crate::tuning::LabelledVideo;
 
 /// A run scored on labels.

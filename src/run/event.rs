@@ -1,9 +1,16 @@
 //! What happens during a run, for whoever watches.
 
-use super::batcher::Waiting;
+use super::folder::Failure;
 use super::input::VideoId;
-use super::run_folder::{Failure, Stage};
+use super::stage::Stage;
 use crate::table::{Counts, StageSeconds};
+
+/// Frames and faces that wait for the networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waiting {
+    pub frames: usize,
+    pub faces: usize,
+}
 
 /// News from the engine, in the order in which it happens.
 #[derive(Debug, Clone)]
@@ -40,7 +47,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub(super) fn count(&mut self, event: &Event) {
+    /// Counts an event.
+    pub fn count(&mut self, event: &Event) {
         match event {
             Event::Done { .. } => self.done += 1,
             Event::Skipped { .. } => self.skipped += 1,

@@ -1,12 +1,11 @@
 //! From raw to final columns: a run's post-processing and the runs that it is blended with.
 
-use super::blend::{Blend, BlendError, Blended};
-use super::input::VideoId;
-use super::plan::Plan;
-use super::refinish::{cuts, frame_rate};
+use super::postprocess_run::{cuts, frame_rate};
+use super::run_blend::{Blend, BlendError, Blended};
 use crate::frame::FrameIndex;
 use crate::labels::Affect;
 use crate::postprocess::{Postprocess, PostprocessError, finish_rows, said_by_own};
+use crate::run::{Plan, VideoId};
 use crate::table::{Footer, Row};
 
 /// Final columns cannot be made.

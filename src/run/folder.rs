@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::input::VideoId;
+use super::stage::Stage;
 use crate::config::hexadecimal;
 use crate::publish::{UNFINISHED_PREFIX, publish_json};
 
@@ -26,42 +27,6 @@ pub struct Failure {
     /// One sentence: what, where, what to do.
     pub error: String,
     pub when: Timestamp,
-}
-
-/// A part of the work on a video.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stage {
-    Decode,
-    Detect,
-    Track,
-    Infer,
-    Postprocess,
-    Write,
-}
-
-impl Stage {
-    /// All stages in the order in which a frame meets them.
-    pub const ALL: [Stage; 6] = [
-        Stage::Decode,
-        Stage::Detect,
-        Stage::Track,
-        Stage::Infer,
-        Stage::Postprocess,
-        Stage::Write,
-    ];
-
-    /// The name in `run.json`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Stage::Decode => "decode",
-            Stage::Detect => "detect",
-            Stage::Track => "track",
-            Stage::Infer => "infer",
-            Stage::Postprocess => "postprocess",
-            Stage::Write => "write",
-        }
-    }
 }
 
 impl RunFolder {

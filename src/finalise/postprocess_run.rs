@@ -7,15 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 use rayon::prelude::*;
 
-use super::blend::Blended;
-use super::event::{Event, Tally};
-use super::finishing::{Finishing, FinishingError};
-use super::merge::RunSummary;
-use super::plan::{Plan, PlanError, PlannedInput, TableState};
-use super::run_folder::{Failure, RunFolder, Stage};
-use super::stop::Stop;
+use super::postprocessor::{Finishing, FinishingError};
+use super::run_blend::Blended;
 use crate::frame::FrameIndex;
 use crate::publish::publish_json;
+use crate::run::{
+    Event, Failure, Plan, PlanError, PlannedInput, RunFolder, RunSummary, Stage, TableState, Tally,
+};
+use crate::stop::Stop;
 use crate::table::{self, Footer};
 
 /// A run's final columns cannot be made anew.

@@ -1,0 +1,21 @@
+//! The files of a run: what is to be done, how, by which shard, and what came of it. No threads, no tensors.
+
+mod event;
+mod folder;
+mod input;
+mod many_files;
+mod merge;
+mod plan;
+mod shards;
+mod stage;
+mod weights;
+
+pub use event::{Event, Tally, Waiting};
+pub use folder::{Failure, RunFolder};
+pub use input::{Input, InputError, InputKind, VideoId, absence, collect};
+pub use merge::{MergeError, Pace, RunSummary, Status, Totals, VideoSummary, merge};
+pub use plan::{Plan, PlanError, PlannedInput, RunSettings, TableState, new_since};
+pub use stage::{Stage, StageClock};
+pub use weights::{
+    DEMO, FindWeightsError, FoundWeights, SEED, UNTRAINED, check_unchanged, find_weights, silence, warnings,
+};
