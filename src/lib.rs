@@ -15,6 +15,7 @@ pub mod affwild2;
 pub mod config;
 pub mod device;
 pub mod engine;
+pub mod error_chain;
 pub mod export;
 pub mod face;
 pub mod finalise;

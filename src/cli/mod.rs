@@ -20,6 +20,7 @@ mod weights;
 use std::error::Error;
 use std::process::ExitCode;
 
+use abaw::error_chain;
 use clap::{Parser, Subcommand};
 
 use console::{Console, LogFormat};
@@ -100,7 +101,7 @@ pub fn run() -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         // One line: a reader of logs sees each error once and whole.
-        let message = error.to_string();
+        let message = error_chain::sentence(error.as_ref());
         let words: Vec<&str> = message.split_whitespace().collect();
         tracing::error!("{}", words.join(" "));
         ExitCode::from(EXIT_USAGE)
