@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::face::shot::ShotSettings;
 use crate::face::track::TrackerSettings;
 use crate::face::{AlignmentSettings, DetectorSettings};
+use crate::labels::PerTask;
 use crate::model::Precision;
-use crate::postprocess::{PerTask, PostprocessSettings};
+use crate::postprocess::PostprocessSettings;
 use crate::video::VideoSettings;
 
 /// The settings of a run. What a pipeline file leaves out has the default given in its room.
@@ -175,18 +175,6 @@ impl Pipeline {
         }
         Ok(())
     }
-}
-
-/// The sha256 of a value's JSON, in hexadecimal: equal for equal settings on any machine.
-pub fn hash(value: &impl Serialize) -> Result<String, serde_json::Error> {
-    // Through `Value`, whose maps are sorted by key.
-    let json = serde_json::to_string(&serde_json::to_value(value)?)?;
-    Ok(hexadecimal(&Sha256::digest(json.as_bytes())))
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

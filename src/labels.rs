@@ -1,5 +1,7 @@
-//! What is said of a face: valence and arousal, eight expressions, twelve action units, in the
-//! orders of the ABAW challenge, and the markers its label files use for "not annotated".
+//! The labels of a face: valence and arousal, eight expressions, twelve action units, in the orders of the
+//! ABAW challenge, and the markers that its label files use for "not annotated".
+
+use serde::{Deserialize, Serialize};
 
 /// Number of expressions.
 pub const EXPRESSIONS: usize = Expression::ALL.len();
@@ -14,13 +16,21 @@ pub const INVALID_CLASS: i8 = -1;
 /// An expression of the ABAW challenge; the discriminant is its class number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Expression {
+    /// Class 0.
     Neutral = 0,
+    /// Class 1.
     Anger = 1,
+    /// Class 2.
     Disgust = 2,
+    /// Class 3.
     Fear = 3,
+    /// Class 4.
     Happiness = 4,
+    /// Class 5.
     Sadness = 5,
+    /// Class 6.
     Surprise = 6,
+    /// Class 7: any other emotional or affective state.
     Other = 7,
 }
 
@@ -76,17 +86,29 @@ impl Expression {
 /// A facial action unit of the ABAW challenge, named by its FACS number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ActionUnit {
+    /// Inner brow raiser.
     Au1,
+    /// Outer brow raiser.
     Au2,
+    /// Brow lowerer.
     Au4,
+    /// Cheek raiser.
     Au6,
+    /// Lid tightener.
     Au7,
+    /// Upper lip raiser.
     Au10,
+    /// Lip corner puller.
     Au12,
+    /// Lip corner depressor.
     Au15,
+    /// Lip tightener.
     Au23,
+    /// Lip pressor.
     Au24,
+    /// Lips part.
     Au25,
+    /// Jaw drop.
     Au26,
 }
 
@@ -107,7 +129,7 @@ impl ActionUnit {
         ActionUnit::Au26,
     ];
 
-    /// The place in ABAW files, 0 to 11.
+    /// The index in ABAW files, 0 to 11.
     pub fn index(self) -> usize {
         self as usize
     }
@@ -127,13 +149,16 @@ impl ActionUnit {
 /// A point of the circumplex, each coordinate in [-1, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ValenceArousal {
+    /// Negative to positive emotion, -1 to 1.
     pub valence: f32,
+    /// Passive to active, -1 to 1.
     pub arousal: f32,
 }
 
-/// What a network says of one face. A task that the network has no head for is `None`.
+/// The outputs of a network for one face. A task that the network has no head for is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Affect {
+    /// Valence and arousal, as predicted.
     pub valence_arousal: Option<ValenceArousal>,
     /// Probabilities in class order, sum 1.
     pub expression: Option<[f32; EXPRESSIONS]>,
@@ -141,7 +166,7 @@ pub struct Affect {
     pub action_units: Option<[f32; ACTION_UNITS]>,
 }
 
-/// What is finally said of one face in one frame, after gap filling, smoothing and thresholds.
+/// The final prediction for one face in one frame, after gap filling, smoothing and thresholds.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct FinalAffect {
     /// Valence and arousal in [-1, 1]; probabilities, those of the expressions of sum 1.
@@ -150,4 +175,57 @@ pub struct FinalAffect {
     pub expression: Option<Expression>,
     /// Which action units are present.
     pub action_units: Option<[bool; ACTION_UNITS]>,
+}
+
+/// One value for each of the three tasks: valence and arousal, expressions, action units.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PerTask<T> {
+    /// The value for valence and arousal.
+    pub valence_arousal: T,
+    /// The value for the eight expressions.
+    pub expression: T,
+    /// The value for the twelve action units.
+    pub action_units: T,
+}
+
+impl<T> PerTask<T> {
+    /// The same value for every task.
+    pub fn all(value: T) -> Self
+    where
+        T: Clone,
+    {
+        Self {
+            valence_arousal: value.clone(),
+            expression: value.clone(),
+            action_units: value,
+        }
+    }
+
+    /// References to the three values.
+    pub fn as_ref(&self) -> PerTask<&T> {
+        PerTask {
+            valence_arousal: &self.valence_arousal,
+            expression: &self.expression,
+            action_units: &self.action_units,
+        }
+    }
+
+    /// Applies `change` to each value.
+    pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> PerTask<U> {
+        PerTask {
+            valence_arousal: change(self.valence_arousal),
+            expression: change(self.expression),
+            action_units: change(self.action_units),
+        }
+    }
+
+    /// Pairs of both values, task by task.
+    pub fn zip<U>(self, other: PerTask<U>) -> PerTask<(T, U)> {
+        PerTask {
+            valence_arousal: (self.valence_arousal, other.valence_arousal),
+            expression: (self.expression, other.expression),
+            action_units: (self.action_units, other.action_units),
+        }
+    }
 }

@@ -12,6 +12,7 @@
 //! and can be run again with other settings.
 
 pub mod affwild2;
+pub mod blend;
 pub mod config;
 pub mod device;
 pub mod engine;
@@ -20,6 +21,7 @@ pub mod export;
 pub mod face;
 pub mod finalise;
 pub mod frame;
+pub mod hash;
 pub mod labels;
 pub mod metrics;
 pub mod model;

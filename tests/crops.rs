@@ -8,13 +8,12 @@ use std::process::{Command, Output};
 use abaw::config::Pipeline;
 use abaw::engine::Ensemble;
 use abaw::face::crop_folder::read_crop;
-use abaw::labels::Affect;
+use abaw::labels::{Affect, PerTask};
 use abaw::model::weights::{Card, NumberFormat, Weights};
 use abaw::model::{
     AlignedFace, Architecture, InferenceForm, NamedTensors, Normalisation, Precision, Predictor,
     initial_weights,
 };
-use abaw::postprocess::PerTask;
 use abaw::table::{self, Footer, Row};
 use image::imageops::{crop_imm, flip_horizontal};
 use image::{GrayImage, RgbImage};

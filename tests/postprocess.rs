@@ -1,10 +1,9 @@
 //! The whole step: golden series, single rules, and speed.
 
+use abaw::blend::blend_affects;
 use abaw::frame::FrameIndex;
-use abaw::labels::{Affect, Expression, ValenceArousal};
-use abaw::postprocess::{
-    Kernel, PerTask, Postprocess, PostprocessError, Series, Thresholds, Window, blend_affects, fill_gaps,
-};
+use abaw::labels::{Affect, Expression, PerTask, ValenceArousal};
+use abaw::postprocess::{Kernel, Postprocess, PostprocessError, Series, Thresholds, Window, fill_gaps};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

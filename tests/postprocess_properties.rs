@@ -1,8 +1,8 @@
 //! The whole step: what must hold for any series.
 
 use abaw::frame::FrameIndex;
-use abaw::labels::{Affect, Expression, FinalAffect, ValenceArousal};
-use abaw::postprocess::{Kernel, PerTask, Postprocess, Series, Window};
+use abaw::labels::{Affect, Expression, FinalAffect, PerTask, ValenceArousal};
+use abaw::postprocess::{Kernel, Postprocess, Series, Window};
 use proptest::prelude::*;
 
 fn numbered(numbers: impl IntoIterator<Item = u32>) -> Vec<FrameIndex> {

@@ -1,9 +1,9 @@
 //! Tuning: the golden threshold search, and a simulated challenge in which the truth is known.
 
 use abaw::frame::FrameIndex;
-use abaw::labels::{ACTION_UNITS, Affect, EXPRESSIONS, Expression, ValenceArousal};
+use abaw::labels::{ACTION_UNITS, Affect, EXPRESSIONS, Expression, PerTask, ValenceArousal};
 use abaw::metrics::{Annotation, Tally};
-use abaw::postprocess::{Kernel, PerTask, Postprocess, PostprocessSettings, Series, Window};
+use abaw::postprocess::{Kernel, Postprocess, PostprocessSettings, Series, Window};
 use abaw::tuning::{
     Calibration, LabelledVideo, STEPS, ThresholdCounts, TuningError, TuningSettings, threshold_at,
     thresholds_at, tune,

@@ -7,7 +7,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use abaw::affwild2::{self, Challenge, FrameList, IfMissing, ImageName, Labels, VideoList, VideoPredictions};
-use abaw::config::{self, Pipeline};
+use abaw::config::Pipeline;
+use abaw::hash::hash;
 use abaw::model::weights::Summary;
 use abaw::postprocess::{PostprocessError, Window};
 use abaw::run::{Failure, Plan, RunFolder, RunSummary};
@@ -120,7 +121,7 @@ pub fn pipeline(bytes: &[u8]) {
     let written = toml::to_string(&pipeline).unwrap();
     let again = Pipeline::parse(&written, Path::new("")).unwrap();
     assert_eq!(again, pipeline);
-    assert_eq!(config::hash(&again).unwrap(), config::hash(&pipeline).unwrap());
+    assert_eq!(hash(&again).unwrap(), hash(&pipeline).unwrap());
     let json = serde_json::to_string(&pipeline).unwrap();
     assert_eq!(serde_json::from_str::<Pipeline>(&json).unwrap(), pipeline);
 }

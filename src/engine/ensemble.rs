@@ -1,8 +1,8 @@
 //! The networks that annotate a face: one for all tasks, one a task, or several blended.
 
-use crate::labels::Affect;
+use crate::blend::blend_affects;
+use crate::labels::{Affect, PerTask};
 use crate::model::{AlignedFace, ModelError, Predictor};
-use crate::postprocess::{PerTask, blend_affects};
 
 /// Networks, each with its say in each task. Clones share the weights.
 #[derive(Debug, Clone)]

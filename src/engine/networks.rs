@@ -8,9 +8,9 @@ use super::ensemble::Ensemble;
 use crate::device::LibtorchVersion;
 use crate::face::template::TemplateSet;
 use crate::face::{Detector, FaceError};
+use crate::labels::PerTask;
 use crate::model::weights::{Weights, WeightsError};
 use crate::model::{Architecture, InferenceForm, ModelError, Predictor, initial_weights};
-use crate::postprocess::PerTask;
 use crate::run::{FindWeightsError, InputKind, Plan, SEED, check_unchanged, warnings};
 use crate::video::libav_versions;
 

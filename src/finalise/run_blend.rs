@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::json;
 
 use super::predictions::{Names, PredictionsError, RunReader};
-use crate::config::hash;
-use crate::labels::Affect;
-use crate::postprocess::{BlendSettings, PerTask, blend_affects};
+use crate::blend::blend_affects;
+use crate::hash::hash;
+use crate::labels::{Affect, PerTask};
+use crate::postprocess::BlendSettings;
 use crate::run::{Plan, PlanError, RunFolder, VideoId};
 use crate::table::{Row, WeightsRecord};
 

@@ -7,7 +7,7 @@
 //! Everything here is cheap and can be run again on a raw table. A kernel over entries
 //! ([`Kernel::FrameDistance`]) smooths before gaps are filled, so that it sees predictions only.
 
-mod blend;
+mod blend_settings;
 mod fill;
 mod rows;
 mod series;
@@ -15,16 +15,16 @@ mod settings;
 mod smooth;
 mod threshold;
 
-pub use blend::{BlendMember, BlendSettings, blend_affects};
+pub use blend_settings::{BlendMember, BlendSettings};
 pub use fill::fill_gaps;
 pub use rows::{finish_rows, said_by_own};
 pub use series::Series;
-pub use settings::{PerTask, PostprocessSettings, Preset};
+pub use settings::{PostprocessSettings, Preset};
 pub use smooth::{Kernel, ShotKernel, Window};
 pub use threshold::Thresholds;
 
 use crate::frame::FrameIndex;
-use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, Expression, FinalAffect, ValenceArousal};
+use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, Expression, FinalAffect, PerTask, ValenceArousal};
 use serde::{Deserialize, Serialize};
 
 /// What can be wrong with a series or the settings.

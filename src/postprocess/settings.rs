@@ -1,58 +1,9 @@
 //! The settings of the step, as they stand in a pipeline file, and how they lie over each other.
 
 use super::{BlendSettings, Kernel, Postprocess, PostprocessError, Thresholds};
+use crate::labels::PerTask;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// One thing for each task.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PerTask<T> {
-    pub valence_arousal: T,
-    pub expression: T,
-    pub action_units: T,
-}
-
-impl<T> PerTask<T> {
-    /// The same thing for every task.
-    pub fn all(thing: T) -> Self
-    where
-        T: Clone,
-    {
-        Self {
-            valence_arousal: thing.clone(),
-            expression: thing.clone(),
-            action_units: thing,
-        }
-    }
-
-    /// References to the three things.
-    pub fn as_ref(&self) -> PerTask<&T> {
-        PerTask {
-            valence_arousal: &self.valence_arousal,
-            expression: &self.expression,
-            action_units: &self.action_units,
-        }
-    }
-
-    /// What `change` makes of each.
-    pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> PerTask<U> {
-        PerTask {
-            valence_arousal: change(self.valence_arousal),
-            expression: change(self.expression),
-            action_units: change(self.action_units),
-        }
-    }
-
-    /// The things of both, task by task.
-    pub fn zip<U>(self, other: PerTask<U>) -> PerTask<(T, U)> {
-        PerTask {
-            valence_arousal: (self.valence_arousal, other.valence_arousal),
-            expression: (self.expression, other.expression),
-            action_units: (self.action_units, other.action_units),
-        }
-    }
-}
 
 /// Numbers that belong together and were found together: a team's published ones, or a calibration.
 /// What is not set is left to what lies below.

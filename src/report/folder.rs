@@ -8,7 +8,7 @@ use askama::Template;
 use sha2::{Digest, Sha256};
 
 use super::ReportError;
-use crate::config::hexadecimal;
+use crate::hash::hexadecimal;
 use crate::publish::publish;
 use crate::run::{RunFolder, VideoId};
 

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::input::VideoId;
 use super::stage::Stage;
-use crate::config::hexadecimal;
+use crate::hash::hexadecimal;
 use crate::publish::{UNFINISHED_PREFIX, publish_json};
 
 /// `RUN`: the plan, a table or a failure a video, and the summary.

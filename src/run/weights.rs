@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::ModelSettings;
+use crate::labels::PerTask;
 use crate::model::weights::{Weights, WeightsError, sha256};
-use crate::postprocess::{PerTask, Preset};
+use crate::postprocess::Preset;
 use crate::table::WeightsRecord;
 use crate::tuning::Calibration;
 

@@ -1,7 +1,8 @@
 //! What tuning finds, as it stands in `calibration.toml` and in the metadata of weights.
 
+use crate::labels::PerTask;
 use crate::metrics::Interval;
-use crate::postprocess::{Kernel, PerTask, Preset, Thresholds};
+use crate::postprocess::{Kernel, Preset, Thresholds};
 use serde::{Deserialize, Serialize};
 
 /// The settings that hold on new videos, and what speaks for them.

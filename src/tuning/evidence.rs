@@ -2,9 +2,9 @@
 
 use super::LabelledVideo;
 use super::thresholds::{GridSteps, HALF, ThresholdCounts};
-use crate::labels::Expression;
+use crate::labels::{Expression, PerTask};
 use crate::metrics::{ExpressionTally, TaskTallies, ValenceArousalTally};
-use crate::postprocess::{self, Kernel, PerTask, PostprocessError};
+use crate::postprocess::{self, Kernel, PostprocessError};
 
 /// One setting of everything: a place in each task's list of candidates (0 is no smoothing) and a place
 /// on the grid for each action unit.

@@ -13,9 +13,9 @@ pub use calibration::{Calibration, Gain, SmoothingTrial, ThresholdTrial};
 pub use thresholds::{STEPS, ThresholdCounts, threshold_at, thresholds_at};
 
 use crate::frame::FrameIndex;
-use crate::labels::ActionUnit;
+use crate::labels::{ActionUnit, PerTask};
 use crate::metrics::{Annotation, TaskTallies};
-use crate::postprocess::{Kernel, PerTask, PostprocessError, Series, Window};
+use crate::postprocess::{Kernel, PostprocessError, Series, Window};
 use evidence::{Choice, Evidence};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

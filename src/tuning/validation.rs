@@ -4,8 +4,8 @@
 use super::Gain;
 use super::evidence::{Choice, Evidence, Fit};
 use super::thresholds::HALF;
+use crate::labels::PerTask;
 use crate::metrics::{Interval, TaskTallies, interval};
-use crate::postprocess::PerTask;
 
 /// A labelled video and its fold.
 #[derive(Debug, Clone, Copy)]

@@ -1,11 +1,10 @@
-//! Blending: the weighted mean of several runs or several models, before anything is filled or smoothed.
+//! The settings for blending several runs.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::PerTask;
-use crate::labels::{Affect, ValenceArousal};
+use crate::labels::PerTask;
 
 /// The `[postprocess.blend]` table of a pipeline file: final numbers from several finished runs over the
 /// same videos, as the weighted mean of their raw ones. The rows, their boxes and raw columns stay those
@@ -115,37 +114,4 @@ impl BlendSettings {
         }
         Ok(())
     }
-}
-
-/// The mean of what several networks say of one face, task by task, over those that say something of the
-/// task and have a weight in it.
-pub fn blend_affects(members: impl Iterator<Item = (Affect, PerTask<f64>)> + Clone) -> Affect {
-    let point = mean(members.clone().filter_map(|(affect, weights)| {
-        let point = affect.valence_arousal?;
-        Some(([point.valence, point.arousal], weights.valence_arousal))
-    }));
-    let expression = members
-        .clone()
-        .filter_map(|(affect, weights)| Some((affect.expression?, weights.expression)));
-    let action_units =
-        members.filter_map(|(affect, weights)| Some((affect.action_units?, weights.action_units)));
-    Affect {
-        valence_arousal: point.map(|[valence, arousal]| ValenceArousal { valence, arousal }),
-        expression: mean(expression),
-        action_units: mean(action_units),
-    }
-}
-
-/// The weighted mean of the rows that are numbers; `None` without any weight.
-fn mean<const N: usize>(rows: impl Iterator<Item = ([f32; N], f64)>) -> Option<[f32; N]> {
-    let mut sum = [0.0; N];
-    let mut total = 0.0;
-    let heard = |(row, weight): &([f32; N], f64)| *weight > 0.0 && row.iter().all(|value| value.is_finite());
-    for (row, weight) in rows.filter(heard) {
-        for (sum, value) in sum.iter_mut().zip(row) {
-            *sum += weight * f64::from(value);
-        }
-        total += weight;
-    }
-    (total > 0.0).then(|| sum.map(|sum| (sum / total) as f32))
 }
