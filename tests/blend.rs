@@ -173,7 +173,7 @@ fn two_runs_are_blended_face_by_face_and_task_by_task() {
             );
             let partner = same_face(old, &other).unwrap();
             assert_ne!(partner.sighting, old.sighting, "the boxes should differ a little");
-            let (ours, theirs, last) = (old.raw, partner.raw, row.result.affect);
+            let (ours, theirs, last) = (old.raw, partner.raw, row.postprocessed.affect);
             assert_mean(
                 point(last),
                 [(point(ours), 1.0), (point(theirs), 3.0)],
@@ -253,7 +253,7 @@ fn individual_models_and_runs_that_say_little() {
     let (short, _) = read(folder.path(), "short", "carphone");
     assert_eq!((rows.len(), short.len()), (FRAMES as usize, FRAMES as usize - 3));
     for (at, row) in rows.iter().enumerate() {
-        let last = row.result.affect;
+        let last = row.postprocessed.affect;
         assert_eq!(va[at].raw.expression, None);
         assert_eq!(point(last), point(va[at].raw));
         assert_eq!(
@@ -354,7 +354,8 @@ fn runs_that_cannot_be_blended_are_named() {
     assert!(said.contains("1 tables rewritten"), "{said}");
     let (rows, _) = read(folder.path(), "own", "carphone");
     assert!(
-        rows.iter().all(|row| point(row.result.affect) == point(row.raw)),
+        rows.iter()
+            .all(|row| point(row.postprocessed.affect) == point(row.raw)),
         "alone it has all the say"
     );
 

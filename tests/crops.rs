@@ -214,7 +214,7 @@ fn unreadable_images_are_recorded_and_filled() {
     let (first, last) = (valence(&rows[0].raw), valence(&rows[3].raw));
     for (row, share) in [(1, 0.25), (2, 0.75), (4, 1.0)] {
         assert_eq!(rows[row].raw, Affect::default());
-        let filled = valence(&rows[row].result.affect);
+        let filled = valence(&rows[row].postprocessed.affect);
         assert!(
             (filled - (first + (last - first) * share)).abs() < 1e-6,
             "{filled}"

@@ -128,7 +128,7 @@ fn row(frame: u32, random: &mut fastrand::Rng) -> Row {
         subject: true,
         sighting: Sighting::Crop,
         raw: affect,
-        result: FinalAffect {
+        postprocessed: FinalAffect {
             affect,
             expression: None,
             action_units: Some([false; 12]),

@@ -164,7 +164,7 @@ fn numbers_are_complete_and_in_range() {
     for clip in CLIPS {
         let (rows, _) = RUN.table(clip);
         for row in rows {
-            let affect = row.result.affect;
+            let affect = row.postprocessed.affect;
             let point = affect.valence_arousal.unwrap();
             assert!(point.valence.abs() <= 1.0 && point.arousal.abs() <= 1.0);
             let sum: f32 = affect.expression.unwrap().iter().sum();
@@ -180,7 +180,7 @@ fn numbers_are_complete_and_in_range() {
                     .iter()
                     .all(|probability| (0.0..=1.0).contains(probability))
             );
-            assert!(row.result.expression.is_some() && row.result.action_units.is_some());
+            assert!(row.postprocessed.expression.is_some() && row.postprocessed.action_units.is_some());
             assert_eq!(row.raw.expression.is_some(), row.sighting.is_face());
         }
     }
@@ -305,7 +305,7 @@ fn the_submission_has_the_lines_of_the_list_in_its_order() {
         .iter()
         .find(|row| row.subject)
         .unwrap()
-        .result
+        .postprocessed
         .affect
         .valence_arousal
         .unwrap();

@@ -262,7 +262,7 @@ fn an_affectnet_checkpoint_annotates_expressions_alone() {
     // Neutral, anger, disgust, fear, happiness, sadness, surprise, other, by AffectNet's numbers.
     let expected = [0, 6, 5, 4, 1, 2, 3, 7].map(|class| (class + 1) as f32 / 36.0);
     for row in &rows {
-        for affect in [&row.raw, &row.result.affect] {
+        for affect in [&row.raw, &row.postprocessed.affect] {
             assert!(affect.valence_arousal.is_none() && affect.action_units.is_none());
             let found = affect.expression.unwrap();
             assert!(
@@ -270,7 +270,7 @@ fn an_affectnet_checkpoint_annotates_expressions_alone() {
                 "{found:?}"
             );
         }
-        assert!(row.result.action_units.is_none());
+        assert!(row.postprocessed.action_units.is_none());
     }
     let recorded = &summary_of(folder.path())["weights"];
     assert_eq!(recorded, &serde_json::to_value(&footer.weights).unwrap());

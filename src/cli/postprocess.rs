@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use abaw::config::Pipeline;
-use abaw::finalise::{name_contents, refinish_run};
+use abaw::finalise::{name_contents, postprocess_run};
 use abaw::run::{Plan, RunFolder, UNTRAINED};
 use abaw::stop::{EXIT_STOPPED, Stop};
 use clap::Args;
@@ -49,7 +49,7 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
     let plan = plan.with_postprocess(settings, calibration)?;
     let stop = Stop::on_signals()?;
     let mut progress = console.progress(plan.inputs.len() as u64);
-    let done = refinish_run(&run, &plan, &stop, &mut |event| progress.see(event))?;
+    let done = postprocess_run(&run, &plan, &stop, &mut |event| progress.see(event))?;
     progress.end(&stop);
     println!(
         "{} tables rewritten ({} frames, {:.1} s), {} as they should be already, {} failed, {} inputs without a table",

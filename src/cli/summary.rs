@@ -5,7 +5,7 @@ use std::path::Path;
 use abaw::labels::{Expression, FinalAffect, ValenceArousal};
 use abaw::printable::printable;
 use abaw::run::{DEMO, RunFolder, RunSummary, Status, UNTRAINED, silence};
-use abaw::table::{self, Columns};
+use abaw::table::{self, ColumnSelection};
 
 /// Videos listed one by one; of larger runs only the failed ones are.
 const LISTED: usize = 40;
@@ -67,11 +67,11 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
 /// The expression that most frames show, the share of frames that do, and mean valence and arousal.
 /// `None` for a table that cannot be read any more or says nothing of these.
 fn affect_of_subject(table: &Path) -> Option<String> {
-    let (rows, _) = table::read_columns(table, Columns::Final).ok()?;
+    let (rows, _) = table::read_columns(table, ColumnSelection::Final).ok()?;
     let said: Vec<FinalAffect> = rows
         .iter()
         .filter(|row| row.subject)
-        .map(|row| row.result)
+        .map(|row| row.postprocessed)
         .collect();
     let shown: Vec<Expression> = said.iter().filter_map(|affect| affect.expression).collect();
     let frames = |expression: &Expression| shown.iter().filter(|shown| *shown == expression).count();

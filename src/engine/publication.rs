@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::job::{Finished, VideoJob};
-use crate::finalise::{Finishing, refinish};
+use crate::finalise::{Postprocessor, postprocess_table};
 use crate::run::{Event, Failure, Plan, PlannedInput, RunFolder, Stage, TableState};
 use crate::table::{self, Counts, Footer, Row};
 
@@ -15,7 +15,7 @@ pub struct Publication {
     plan: Plan,
     /// The footer of each table, its facts of one video left empty.
     footer: Footer,
-    finishing: Finishing,
+    postprocessor: Postprocessor,
 }
 
 impl Publication {
@@ -26,7 +26,7 @@ impl Publication {
         versions: BTreeMap<String, String>,
         inference: String,
     ) -> Result<Self, Box<dyn std::error::Error>> {
-        let finishing = Finishing::of(plan)?;
+        let postprocessor = Postprocessor::of(plan)?;
         let footer = Footer {
             versions,
             settings: serde_json::to_value(&plan.settings)?,
@@ -34,7 +34,7 @@ impl Publication {
             raw_settings_hash: plan.raw_settings_hash.clone(),
             weights: plan.weights.clone(),
             inference,
-            postprocess: finishing.record()?,
+            postprocess: postprocessor.record()?,
             stream: serde_json::Value::Null,
             cuts: Vec::new(),
             input_bytes: 0,
@@ -44,7 +44,7 @@ impl Publication {
             run,
             plan: plan.clone(),
             footer,
-            finishing,
+            postprocessor,
         })
     }
 
@@ -53,7 +53,12 @@ impl Publication {
     pub fn without_reading(&self, input: &PlannedInput) -> Option<Event> {
         match self.plan.table_state(&self.run, input) {
             TableState::Current => Some(Event::Skipped { id: input.id.clone() }),
-            TableState::OtherPostprocess => Some(refinish(&self.run, &self.plan, &self.finishing, input)),
+            TableState::OtherPostprocess => Some(postprocess_table(
+                &self.run,
+                &self.plan,
+                &self.postprocessor,
+                input,
+            )),
             TableState::Absent => None,
         }
     }
@@ -106,8 +111,8 @@ impl Publication {
         video
             .clock
             .time(Stage::Postprocess, || {
-                self.finishing
-                    .finish(&video.input.id, "", &mut rows, &cuts, finished.frame_rate)
+                self.postprocessor
+                    .postprocess(&video.input.id, "", &mut rows, &cuts, finished.frame_rate)
             })
             .map_err(|error| (Stage::Postprocess, error.to_string()))?;
         let counts = count(&rows);

@@ -109,7 +109,7 @@ fn row(frame: FrameIndex, time_s: Option<f64>, person: Option<PersonId>, face: O
         subject: true,
         sighting,
         raw,
-        result: FinalAffect::default(),
+        postprocessed: FinalAffect::default(),
     }
 }
 

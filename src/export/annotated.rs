@@ -58,7 +58,7 @@ impl AnnotatedVideo {
             times: FrameTimes::new(times_s.into_iter(), rate),
             people: BTreeMap::new(),
             subject: vec![None; frames.len()],
-            has_action_units: rows.iter().any(|row| row.result.action_units.is_some()),
+            has_action_units: rows.iter().any(|row| row.postprocessed.action_units.is_some()),
             author: format!("abaw {} {}", env!("CARGO_PKG_VERSION"), author.join(", ")),
             frames,
         };

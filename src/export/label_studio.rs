@@ -25,7 +25,7 @@ const VIDEO_KEY: &str = "abaw_video";
 pub fn write(video: &AnnotatedVideo, rules: IntervalRules, folder: &Path) -> Result<(), ExportError> {
     let mut result = Vec::new();
     for &person in video.people.keys() {
-        let expressions = video.series(person, |row| row.result.expression);
+        let expressions = video.series(person, |row| row.postprocessed.expression);
         for interval in intervals(&expressions, rules) {
             let label = interval.label.name().to_owned();
             result.push(region(
@@ -37,7 +37,9 @@ pub fn write(video: &AnnotatedVideo, rules: IntervalRules, folder: &Path) -> Res
             ));
         }
         for unit in ActionUnit::ALL {
-            let present = video.series(person, |row| row.result.action_units?[unit.index()].then_some(()));
+            let present = video.series(person, |row| {
+                row.postprocessed.action_units?[unit.index()].then_some(())
+            });
             for interval in intervals(&present, rules) {
                 result.push(region(
                     result.len(),

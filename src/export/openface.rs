@@ -82,23 +82,24 @@ pub fn write(video: &AnnotatedVideo, folder: &Path) -> Result<(), ExportError> {
             ("confidence", row.sighting.score().unwrap_or(0.0).to_string()),
             ("success", u8::from(row.sighting.is_face()).to_string()),
         ];
-        if let (Some(probabilities), Some(present)) =
-            (row.result.affect.action_units, row.result.action_units)
-        {
+        if let (Some(probabilities), Some(present)) = (
+            row.postprocessed.affect.action_units,
+            row.postprocessed.action_units,
+        ) {
             for unit in ActionUnit::ALL {
                 let (intensity, decision) = &units[unit.index()];
                 cells.push((intensity, format!("{:.3}", 5.0 * probabilities[unit.index()])));
                 cells.push((decision, f32::from(u8::from(present[unit.index()])).to_string()));
             }
         }
-        if let Some(point) = row.result.affect.valence_arousal {
+        if let Some(point) = row.postprocessed.affect.valence_arousal {
             cells.extend([
                 (VALENCE, point.valence.to_string()),
                 (AROUSAL, point.arousal.to_string()),
             ]);
         }
         cells.extend(
-            row.result
+            row.postprocessed
                 .expression
                 .map(|expression| (EXPRESSION, expression.name().to_owned())),
         );

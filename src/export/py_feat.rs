@@ -88,19 +88,20 @@ pub fn write(video: &AnnotatedVideo, folder: &Path) -> Result<(), ExportError> {
             ]);
         }
         cells.extend(row.sighting.score().map(|score| ("FaceScore", score.to_string())));
-        if let Some(point) = row.result.affect.valence_arousal {
+        if let Some(point) = row.postprocessed.affect.valence_arousal {
             cells.extend([
                 (VALENCE, point.valence.to_string()),
                 (AROUSAL, point.arousal.to_string()),
             ]);
         }
-        if let Some(probabilities) = row.result.affect.expression {
+        if let Some(probabilities) = row.postprocessed.affect.expression {
             let pairs = emotions.iter().zip(probabilities);
             cells.extend(pairs.map(|(name, probability)| (name.as_str(), probability.to_string())));
         }
-        if let (Some(probabilities), Some(present)) =
-            (row.result.affect.action_units, row.result.action_units)
-        {
+        if let (Some(probabilities), Some(present)) = (
+            row.postprocessed.affect.action_units,
+            row.postprocessed.action_units,
+        ) {
             for unit in ActionUnit::ALL {
                 let (column, decision) = &units[unit.index()];
                 cells.push((column, probabilities[unit.index()].to_string()));

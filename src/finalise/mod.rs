@@ -7,7 +7,7 @@ mod predictions;
 mod run_blend;
 
 pub use evaluation::{Evaluation, ScoredVideo, evaluate, labelled_videos};
-pub use postprocess_run::{RefinishError, Refinished, refinish, refinish_run};
-pub use postprocessor::{Finishing, FinishingError};
+pub use postprocess_run::{PostprocessRunError, PostprocessSummary, postprocess_run, postprocess_table};
+pub use postprocessor::{Postprocessor, PostprocessorError};
 pub use predictions::{PredictionsError, RunReader, SubjectTable};
 pub use run_blend::{BlendError, Blended, name_contents};

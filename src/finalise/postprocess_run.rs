@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 use rayon::prelude::*;
 
-use super::postprocessor::{Finishing, FinishingError};
+use super::postprocessor::{Postprocessor, PostprocessorError};
 use super::run_blend::Blended;
 use crate::frame::FrameIndex;
 use crate::publish::publish_json;
@@ -19,11 +19,11 @@ use crate::table::{self, Footer};
 
 /// A run's final columns cannot be made anew.
 #[derive(Debug, thiserror::Error)]
-pub enum RefinishError {
+pub enum PostprocessRunError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
-    Finishing(#[from] FinishingError),
+    Postprocessor(#[from] PostprocessorError),
     #[error("{}: {source}", path.display())]
     File {
         path: std::path::PathBuf,
@@ -33,7 +33,7 @@ pub enum RefinishError {
 
 /// What was done to a run's tables.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Refinished {
+pub struct PostprocessSummary {
     /// Rewritten, unchanged, failed.
     pub tables: Tally,
     /// Inputs without a table to work on: not annotated yet, or failed.
@@ -54,13 +54,13 @@ pub struct Refinished {
 /// A preset that is not there, a blended run that cannot be read or has changed, a plan or summary that
 /// cannot be written. What goes wrong with one table
 /// is an [`Event::Failed`]; that table stays as it was.
-pub fn refinish_run(
+pub fn postprocess_run(
     run: &RunFolder,
     plan: &Plan,
     stop: &Stop,
     on_event: &mut (dyn FnMut(&Event) + Send),
-) -> Result<Refinished, RefinishError> {
-    let finishing = Finishing::of(plan)?;
+) -> Result<PostprocessSummary, PostprocessRunError> {
+    let postprocessor = Postprocessor::of(plan)?;
     plan.freeze(run, true)?;
     let (absent, frames) = (AtomicU64::new(0), AtomicU64::new(0));
     let seen = Mutex::new((Tally::default(), on_event));
@@ -70,7 +70,7 @@ pub fn refinish_run(
         }
         let event = match plan.table_state(run, input) {
             TableState::Current => Event::Skipped { id: input.id.clone() },
-            TableState::OtherPostprocess => refinish(run, plan, &finishing, input),
+            TableState::OtherPostprocess => postprocess_table(run, plan, &postprocessor, input),
             TableState::Absent => {
                 absent.fetch_add(1, Ordering::Relaxed);
                 return;
@@ -91,18 +91,23 @@ pub fn refinish_run(
     if !stopped {
         renew_summary(run, plan)?;
     }
-    Ok(Refinished {
+    Ok(PostprocessSummary {
         tables,
         absent,
         frames: frames.into_inner(),
         stopped,
-        blended: finishing.blended(),
+        blended: postprocessor.blended(),
     })
 }
 
 /// Gives one table, whose raw columns are those of the plan, the plan's final columns.
-pub fn refinish(run: &RunFolder, plan: &Plan, finishing: &Finishing, input: &PlannedInput) -> Event {
-    rewrite(run, plan, finishing, input).unwrap_or_else(|(stage, error)| {
+pub fn postprocess_table(
+    run: &RunFolder,
+    plan: &Plan,
+    postprocessor: &Postprocessor,
+    input: &PlannedInput,
+) -> Event {
+    rewrite(run, plan, postprocessor, input).unwrap_or_else(|(stage, error)| {
         let mut failure = Failure {
             input: input.path.display().to_string(),
             stage,
@@ -122,7 +127,7 @@ pub fn refinish(run: &RunFolder, plan: &Plan, finishing: &Finishing, input: &Pla
 fn rewrite(
     run: &RunFolder,
     plan: &Plan,
-    finishing: &Finishing,
+    postprocessor: &Postprocessor,
     input: &PlannedInput,
 ) -> Result<Event, (Stage, String)> {
     let path = run.table(&input.id);
@@ -130,13 +135,13 @@ fn rewrite(
     let (reading, writing) = (in_stage(Stage::Postprocess), in_stage(Stage::Write));
     let (_, seconds) = table::read_footer(&path).map_err(|error| reading(&error))?;
     let (mut rows, footer) = table::read(&path).map_err(|error| reading(&error))?;
-    finishing
-        .finish_table(&input.id, "", &mut rows, &footer)
+    postprocessor
+        .postprocess_table(&input.id, "", &mut rows, &footer)
         .map_err(|error| reading(&error))?;
     let footer = Footer {
         settings: serde_json::to_value(&plan.settings).map_err(|error| writing(&error))?,
         settings_hash: plan.settings_hash.clone(),
-        postprocess: finishing.record().map_err(|error| writing(&error))?,
+        postprocess: postprocessor.record().map_err(|error| writing(&error))?,
         ..footer
     };
     table::write(&path, input.id.as_str(), &rows, &footer, &seconds).map_err(|error| writing(&error))?;
@@ -165,7 +170,7 @@ pub fn frame_rate(footer: &Footer) -> Option<f64> {
 }
 
 /// `run.json`, if it is there, names the settings of the tables.
-fn renew_summary(run: &RunFolder, plan: &Plan) -> Result<(), RefinishError> {
+fn renew_summary(run: &RunFolder, plan: &Plan) -> Result<(), PostprocessRunError> {
     let path = run.summary();
     let Ok(text) = std::fs::read(&path) else {
         return Ok(());
@@ -174,5 +179,5 @@ fn renew_summary(run: &RunFolder, plan: &Plan) -> Result<(), RefinishError> {
         return Ok(());
     };
     summary.settings_hash = plan.settings_hash.clone();
-    publish_json(&path, &summary).map_err(|source| RefinishError::File { path, source })
+    publish_json(&path, &summary).map_err(|source| PostprocessRunError::File { path, source })
 }

@@ -4,13 +4,13 @@ use super::postprocess_run::{cuts, frame_rate};
 use super::run_blend::{Blend, BlendError, Blended};
 use crate::frame::FrameIndex;
 use crate::labels::Affect;
-use crate::postprocess::{Postprocess, PostprocessError, finish_rows, said_by_own};
+use crate::postprocess::{Postprocess, PostprocessError, postprocess_rows, raw_predictions};
 use crate::run::{Plan, VideoId};
 use crate::table::{Footer, Row};
 
 /// Final columns cannot be made.
 #[derive(Debug, thiserror::Error)]
-pub enum FinishingError {
+pub enum PostprocessorError {
     #[error(transparent)]
     Postprocess(#[from] PostprocessError),
     #[error(transparent)]
@@ -18,17 +18,17 @@ pub enum FinishingError {
 }
 
 /// How a run's final columns are made. Any number of threads may use it at once.
-pub struct Finishing {
+pub struct Postprocessor {
     postprocess: Postprocess,
     blend: Option<Blend>,
 }
 
-impl Finishing {
+impl Postprocessor {
     /// What a plan asks for.
     ///
     /// # Errors
     /// A preset that is not there; another run that cannot be read, or has changed.
-    pub fn of(plan: &Plan) -> Result<Self, FinishingError> {
+    pub fn of(plan: &Plan) -> Result<Self, PostprocessorError> {
         Ok(Self {
             postprocess: plan.postprocess()?,
             blend: Blend::of(plan)?,
@@ -43,7 +43,7 @@ impl Finishing {
     pub fn said(&self, id: &VideoId, side: &str, rows: &[Row]) -> Result<Vec<Option<Affect>>, BlendError> {
         match &self.blend {
             Some(blend) => blend.said(id, side, rows),
-            None => Ok(said_by_own(rows)),
+            None => Ok(raw_predictions(rows)),
         }
     }
 
@@ -51,31 +51,37 @@ impl Finishing {
     /// second.
     ///
     /// # Errors
-    /// As [`Finishing::said`] and [`finish_rows`].
-    pub fn finish(
+    /// As [`Postprocessor::said`] and [`postprocess_rows`].
+    pub fn postprocess(
         &self,
         id: &VideoId,
         side: &str,
         rows: &mut [Row],
         cuts: &[FrameIndex],
         frame_rate: Option<f64>,
-    ) -> Result<(), FinishingError> {
+    ) -> Result<(), PostprocessorError> {
         let said = self.said(id, side, rows)?;
-        Ok(finish_rows(rows, &said, cuts, frame_rate, &self.postprocess)?)
+        Ok(postprocess_rows(
+            rows,
+            &said,
+            cuts,
+            frame_rate,
+            &self.postprocess,
+        )?)
     }
 
-    /// As [`Finishing::finish`] of a table that was read, with the cuts and the frame rate that its footer tells.
+    /// As [`Postprocessor::postprocess`] of a table that was read, with the cuts and the frame rate that its footer tells.
     ///
     /// # Errors
-    /// As [`Finishing::finish`].
-    pub fn finish_table(
+    /// As [`Postprocessor::postprocess`].
+    pub fn postprocess_table(
         &self,
         id: &VideoId,
         side: &str,
         rows: &mut [Row],
         footer: &Footer,
-    ) -> Result<(), FinishingError> {
-        self.finish(id, side, rows, &cuts(footer), frame_rate(footer))
+    ) -> Result<(), PostprocessorError> {
+        self.postprocess(id, side, rows, &cuts(footer), frame_rate(footer))
     }
 
     /// What tables say of it in their footers.

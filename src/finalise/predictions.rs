@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use super::postprocess_run::{cuts, frame_rate};
-use super::postprocessor::{Finishing, FinishingError};
+use super::postprocessor::{Postprocessor, PostprocessorError};
 use super::run_blend::BlendError;
 use crate::affwild2::{self, FramePrediction, VideoPredictions};
 use crate::face::subject::{SubjectRule, Subjects};
 use crate::labels::Affect;
 use crate::postprocess::{PostprocessError, Series};
 use crate::run::{Plan, PlanError, PlannedInput, RunFolder, VideoId};
-use crate::table::{self, Columns, Footer, Row, TableError};
+use crate::table::{self, ColumnSelection, Footer, Row, TableError};
 
 /// A video's predictions cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum PredictionsError {
     #[error(transparent)]
     Postprocess(#[from] PostprocessError),
     #[error(transparent)]
-    Finishing(#[from] FinishingError),
+    Postprocessor(#[from] PostprocessorError),
     #[error(transparent)]
     Blend(#[from] BlendError),
     #[error(
@@ -46,7 +46,7 @@ pub struct RunReader {
     names: Names,
     /// Made when it is first needed: other runs that were blended in may be gone by the time that this
     /// one's tables are read.
-    finishing: OnceLock<Finishing>,
+    postprocessor: OnceLock<Postprocessor>,
 }
 
 /// The names that lead to the inputs of a run.
@@ -78,7 +78,7 @@ impl RunReader {
         let plan = Plan::read(&folder.plan())?;
         Ok(Self {
             names: Names::of(&plan.inputs),
-            finishing: OnceLock::new(),
+            postprocessor: OnceLock::new(),
             folder,
             plan,
         })
@@ -94,12 +94,12 @@ impl RunReader {
         &self.plan
     }
 
-    fn finishing(&self) -> Result<&Finishing, FinishingError> {
-        if let Some(finishing) = self.finishing.get() {
-            return Ok(finishing);
+    fn postprocessor(&self) -> Result<&Postprocessor, PostprocessorError> {
+        if let Some(postprocessor) = self.postprocessor.get() {
+            return Ok(postprocessor);
         }
-        let made = Finishing::of(&self.plan)?;
-        Ok(self.finishing.get_or_init(|| made))
+        let made = Postprocessor::of(&self.plan)?;
+        Ok(self.postprocessor.get_or_init(|| made))
     }
 
     /// The input that a challenge means by a video's name, and who of it: the input of this id, or the
@@ -160,7 +160,7 @@ impl RunReader {
     /// A table that cannot be read, or of other settings than the plan's; another run that was blended in
     /// and cannot be read any more.
     pub fn subject(&self, video: &str) -> Result<Option<SubjectTable>, PredictionsError> {
-        self.finished(video, Columns::All)
+        self.finished(video, ColumnSelection::All)
     }
 
     /// What the subject of a video is said to show, frame by frame; `None` if the run has no table of a
@@ -169,17 +169,21 @@ impl RunReader {
     /// # Errors
     /// As [`RunReader::subject`].
     pub fn predictions(&self, video: &str) -> Result<Option<VideoPredictions>, PredictionsError> {
-        let table = self.finished(video, Columns::Final)?;
+        let table = self.finished(video, ColumnSelection::Final)?;
         Ok(table.map(|table| table.predictions()).transpose()?)
     }
 
-    fn finished(&self, video: &str, columns: Columns) -> Result<Option<SubjectTable>, PredictionsError> {
+    fn finished(
+        &self,
+        video: &str,
+        columns: ColumnSelection,
+    ) -> Result<Option<SubjectTable>, PredictionsError> {
         let Some((path, input, rule)) = self.table_named(video) else {
             return Ok(None);
         };
         // For another subject the final numbers are made anew, so they need not be read.
-        let columns = if rule.is_some() && columns == Columns::Final {
-            Columns::Raw
+        let columns = if rule.is_some() && columns == ColumnSelection::Final {
+            ColumnSelection::Raw
         } else {
             columns
         };
@@ -187,8 +191,8 @@ impl RunReader {
         self.check_settings(&input.id, &footer)?;
         if let Some(rule) = rule {
             mark_subject(&mut rows, rule);
-            self.finishing()?
-                .finish_table(&input.id, side(video), &mut rows, &footer)?;
+            self.postprocessor()?
+                .postprocess_table(&input.id, side(video), &mut rows, &footer)?;
         }
         rows.retain(|row| row.subject);
         Ok(Some(SubjectTable {
@@ -207,14 +211,14 @@ impl RunReader {
         let Some((path, input, rule)) = self.table_named(video) else {
             return Ok(None);
         };
-        let (mut rows, footer) = table::read_columns(&path, Columns::Raw)?;
+        let (mut rows, footer) = table::read_columns(&path, ColumnSelection::Raw)?;
         self.check_settings(&input.id, &footer)?;
         let mut side_name = "";
         if let Some(rule) = rule {
             mark_subject(&mut rows, rule);
             side_name = side(video);
         }
-        let said = self.finishing()?.said(&input.id, side_name, &rows)?;
+        let said = self.postprocessor()?.said(&input.id, side_name, &rows)?;
         let of_subject = rows.iter().zip(said).filter(|(row, _)| row.subject);
         let (frames, values): (Vec<_>, Vec<Option<Affect>>) =
             of_subject.map(|(row, said)| (row.frame, said)).unzip();
@@ -237,7 +241,7 @@ impl RunReader {
         let Some((path, input, rule)) = self.table_named(video) else {
             return Ok(None);
         };
-        let (mut rows, footer) = table::read_columns(&path, Columns::Raw)?;
+        let (mut rows, footer) = table::read_columns(&path, ColumnSelection::Raw)?;
         if footer.raw_settings_hash != self.plan.raw_settings_hash || footer.weights != self.plan.weights {
             return Err(PredictionsError::OtherSettings { id: input.id.clone() });
         }
@@ -282,9 +286,9 @@ impl SubjectTable {
     pub fn predictions(&self) -> Result<VideoPredictions, affwild2::Error> {
         VideoPredictions::new(self.rows.iter().map(|row| FramePrediction {
             frame: row.frame,
-            valence_arousal: row.result.affect.valence_arousal,
-            expression: row.result.affect.expression,
-            action_units: row.result.action_units,
+            valence_arousal: row.postprocessed.affect.valence_arousal,
+            expression: row.postprocessed.affect.expression,
+            action_units: row.postprocessed.action_units,
         }))
     }
 }

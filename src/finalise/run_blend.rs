@@ -305,7 +305,7 @@ mod tests {
             subject,
             sighting: left.map_or(Sighting::Crop, found),
             raw: Affect::default(),
-            result: FinalAffect::default(),
+            postprocessed: FinalAffect::default(),
         }
     }
 

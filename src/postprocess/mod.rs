@@ -17,7 +17,7 @@ mod threshold;
 
 pub use blend_settings::{BlendMember, BlendSettings};
 pub use fill::fill_gaps;
-pub use rows::{finish_rows, said_by_own};
+pub use rows::{postprocess_rows, raw_predictions};
 pub use series::Series;
 pub use settings::{PostprocessSettings, Preset};
 pub use smooth::{Kernel, ShotKernel, Window};

@@ -9,12 +9,12 @@ use crate::labels::Affect;
 use crate::table::Row;
 
 /// What the network of a table itself said, row by row; `None` where it saw no face.
-pub fn said_by_own(rows: &[Row]) -> Vec<Option<Affect>> {
+pub fn raw_predictions(rows: &[Row]) -> Vec<Option<Affect>> {
     let seen = |row: &Row| row.sighting.is_face().then_some(row.raw);
     rows.iter().map(seen).collect()
 }
 
-/// Computes the final numbers of a video's rows from what is `said` of each: [`said_by_own`], or a blend.
+/// Computes the final numbers of a video's rows from what is `said` of each: [`raw_predictions`], or a blend.
 ///
 /// The subject's rows form one series over the whole video, whoever the subject is: it is what
 /// submissions take. Rows of other persons are smoothed within the person's own series. `cuts`:
@@ -22,7 +22,7 @@ pub fn said_by_own(rows: &[Row]) -> Vec<Option<Affect>> {
 ///
 /// # Errors
 /// As [`Postprocess::apply`].
-pub fn finish_rows(
+pub fn postprocess_rows(
     rows: &mut [Row],
     said: &[Option<Affect>],
     cuts: &[FrameIndex],
@@ -30,7 +30,7 @@ pub fn finish_rows(
     postprocess: &Postprocess,
 ) -> Result<(), PostprocessError> {
     let subject: Vec<usize> = (0..rows.len()).filter(|&at| rows[at].subject).collect();
-    finish_series(rows, said, &subject, |_| true, cuts, frame_rate, postprocess)?;
+    postprocess_series(rows, said, &subject, |_| true, cuts, frame_rate, postprocess)?;
     let mut persons: BTreeMap<PersonId, Vec<usize>> = BTreeMap::new();
     for (at, row) in rows.iter().enumerate() {
         if let Some(person) = row.person {
@@ -39,7 +39,7 @@ pub fn finish_rows(
     }
     for places in persons.values() {
         if places.iter().any(|&at| !rows[at].subject) {
-            finish_series(
+            postprocess_series(
                 rows,
                 said,
                 places,
@@ -55,7 +55,7 @@ pub fn finish_rows(
 
 /// Finishes the rows at `places`, which are of ascending frames, and keeps the result of those that
 /// are `wanted`.
-fn finish_series(
+fn postprocess_series(
     rows: &mut [Row],
     said: &[Option<Affect>],
     places: &[usize],
@@ -75,7 +75,7 @@ fn finish_series(
     }
     for (&at, result) in places.iter().zip(postprocess.apply(&series)?) {
         if wanted(&rows[at]) {
-            rows[at].result = result;
+            rows[at].postprocessed = result;
         }
     }
     Ok(())

@@ -190,7 +190,7 @@ mod tests {
                 })
             }),
             raw: Affect::default(),
-            result: FinalAffect::default(),
+            postprocessed: FinalAffect::default(),
         }
     }
 

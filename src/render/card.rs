@@ -65,14 +65,15 @@ impl Card {
             18.0 * self.unit,
             colour,
         );
-        if let Some(said) = said(&row.result) {
+        if let Some(said) = said(&row.postprocessed) {
             let at = self.at(CARD_WIDTH - 14.0, 22.0);
             canvas.text(&said, at, Anchor::Right, 18.0 * self.unit, Colour::WHITE);
         }
         self.draw_plane(canvas, trail, colour, time_s);
-        if let (Some(probabilities), Some(present)) =
-            (row.result.affect.action_units, row.result.action_units)
-        {
+        if let (Some(probabilities), Some(present)) = (
+            row.postprocessed.affect.action_units,
+            row.postprocessed.action_units,
+        ) {
             self.draw_bars(canvas, probabilities, present, colour);
         }
     }

@@ -53,7 +53,7 @@ fn row(person: u16, x: f32, subject: bool, valence: f32, expression: Expression)
             ]),
         }),
         raw: Affect::default(),
-        result: FinalAffect {
+        postprocessed: FinalAffect {
             affect: Affect {
                 valence_arousal: Some(ValenceArousal {
                     valence,

@@ -64,7 +64,7 @@ impl Overlay {
         let present = |person: &PersonId| rows.iter().any(|row| row.person == Some(*person));
         self.trails.retain(|person, _| present(person));
         for row in rows {
-            if let (Some(person), Some(point)) = (row.person, row.result.affect.valence_arousal) {
+            if let (Some(person), Some(point)) = (row.person, row.postprocessed.affect.valence_arousal) {
                 let trail = self.trails.entry(person).or_default();
                 trail.push_back((time_s, point));
                 while trail
@@ -104,7 +104,7 @@ impl Overlay {
             canvas.disc(centre, radius, Colour::WHITE);
         }
 
-        let text = match said(&row.result) {
+        let text = match said(&row.postprocessed) {
             Some(said) => format!("{} {said}", person.0),
             None => person.0.to_string(),
         };

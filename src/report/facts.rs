@@ -148,16 +148,16 @@ impl Default for AffectSums {
 
 impl AffectSums {
     fn add(&mut self, row: &Row) {
-        if let Some(point) = row.result.affect.valence_arousal {
+        if let Some(point) = row.postprocessed.affect.valence_arousal {
             self.points += 1;
             self.valence += f64::from(point.valence);
             self.arousal += f64::from(point.arousal);
             self.plane[cell(point.arousal)][cell(point.valence)] += 1;
         }
-        if let Some(expression) = row.result.expression {
+        if let Some(expression) = row.postprocessed.expression {
             self.expressions[expression.index()] += 1;
         }
-        if let Some(units) = row.result.action_units {
+        if let Some(units) = row.postprocessed.action_units {
             self.decided += 1;
             for (count, active) in self.action_units.iter_mut().zip(units) {
                 *count += u64::from(active);

@@ -96,7 +96,7 @@ fn of_track(number: usize, track: &Track) -> Vec<Moment> {
 
 fn frames_of(track: &Track, class: Expression) -> usize {
     let rows = track.rows();
-    rows.filter(|(_, row)| row.sighting.is_face() && row.result.expression == Some(class))
+    rows.filter(|(_, row)| row.sighting.is_face() && row.postprocessed.expression == Some(class))
         .count()
 }
 
@@ -108,8 +108,8 @@ fn highest(
 ) -> Option<(usize, &Row)> {
     let mut best: Option<(f32, (usize, &Row))> = None;
     for (place, row) in track.rows() {
-        let counts = row.sighting.is_face() && (class.is_none() || row.result.expression == class);
-        let Some(value) = value(row.result.affect).filter(|_| counts) else {
+        let counts = row.sighting.is_face() && (class.is_none() || row.postprocessed.expression == class);
+        let Some(value) = value(row.postprocessed.affect).filter(|_| counts) else {
             continue;
         };
         if best.is_none_or(|(most, _)| value > most) {

@@ -137,7 +137,7 @@ impl Tracks {
             for (place, label) in track.labels.iter().flatten().enumerate() {
                 let row = track.row(place);
                 if let (Some(units), Some(row)) = (label.all_action_units(), row) {
-                    counts.add(units, row.result.affect.action_units);
+                    counts.add(units, row.postprocessed.affect.action_units);
                 }
             }
         }
@@ -260,7 +260,7 @@ impl Track {
     fn planes(&self) -> Vec<u8> {
         let rows = &self.rows;
         let mut bytes = Vec::with_capacity(rows.len() * 29);
-        let affect = |row: &Option<Row>| row.map(|row| row.result.affect);
+        let affect = |row: &Option<Row>| row.map(|row| row.postprocessed.affect);
         let point = |row: &Option<Row>| affect(row).and_then(|affect| affect.valence_arousal);
         for row in rows {
             let valence = point(row).map(|point| point.valence);
@@ -271,7 +271,7 @@ impl Track {
             bytes.extend(coordinate(arousal).to_le_bytes());
         }
         for row in rows {
-            let units = row.and_then(|row| row.result.action_units);
+            let units = row.and_then(|row| row.postprocessed.action_units);
             bytes.extend(units.map_or(NO_UNITS, bits).to_le_bytes());
         }
         bytes.extend(rows.iter().map(|row| match row {
@@ -282,7 +282,7 @@ impl Track {
             rows.iter()
                 .map(|row| probability(row.and_then(|row| row.sighting.score()))),
         );
-        let class = |row: &Row| row.result.expression.map(|class| class.index() as u8);
+        let class = |row: &Row| row.postprocessed.expression.map(|class| class.index() as u8);
         bytes.extend(
             rows.iter()
                 .map(|row| row.as_ref().and_then(class).unwrap_or(NO_BYTE)),

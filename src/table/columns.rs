@@ -33,7 +33,7 @@ pub(super) fn schema() -> Schema {
 
 /// All columns of `rows` in the order of the file.
 pub(super) fn columns(video: &str, rows: &[Row]) -> Vec<(Field, ArrayRef)> {
-    let mut columns = Columns {
+    let mut columns = ColumnBuilder {
         rows,
         built: Vec::with_capacity(80),
     };
@@ -64,28 +64,30 @@ pub(super) fn columns(video: &str, rows: &[Row]) -> Vec<(Field, ArrayRef)> {
     columns.float("box_x2", |row| row.sighting.place().map(|(face, _)| face.x2));
     columns.float("box_y2", |row| row.sighting.place().map(|(face, _)| face.y2));
     columns.landmarks();
-    columns.valence_arousal("", |row| row.result.affect);
+    columns.valence_arousal("", |row| row.postprocessed.affect);
     columns.expression();
-    columns.expression_probabilities("", |row| row.result.affect);
+    columns.expression_probabilities("", |row| row.postprocessed.affect);
     for unit in ActionUnit::ALL {
-        let decisions = rows
-            .iter()
-            .map(|row| row.result.action_units.map(|present| present[unit.index()]));
+        let decisions = rows.iter().map(|row| {
+            row.postprocessed
+                .action_units
+                .map(|present| present[unit.index()])
+        });
         columns.nullable(&action_unit_column(unit), BooleanArray::from_iter(decisions));
     }
-    columns.action_unit_probabilities("", |row| row.result.affect);
+    columns.action_unit_probabilities("", |row| row.postprocessed.affect);
     columns.valence_arousal("_raw", |row| row.raw);
     columns.expression_probabilities("_raw", |row| row.raw);
     columns.action_unit_probabilities("_raw", |row| row.raw);
     columns.built
 }
 
-struct Columns<'rows> {
+struct ColumnBuilder<'rows> {
     rows: &'rows [Row],
     built: Vec<(Field, ArrayRef)>,
 }
 
-impl Columns<'_> {
+impl ColumnBuilder<'_> {
     fn required(&mut self, name: &str, array: impl arrow::array::Array + 'static) {
         let field = Field::new(name, array.data_type().clone(), false);
         self.built.push((field, Arc::new(array)));
@@ -110,7 +112,7 @@ impl Columns<'_> {
         let keys: Int8Array = self
             .rows
             .iter()
-            .map(|row| row.result.expression.map(|expression| expression as i8))
+            .map(|row| row.postprocessed.expression.map(|expression| expression as i8))
             .collect();
         let names = Expression::ALL.map(Expression::name).to_vec();
         self.nullable(

@@ -6,7 +6,7 @@ mod read;
 mod write;
 
 pub use footer::{Counts, FOOTER_KEY, Footer, SECONDS_KEY, StageSeconds, WeightsRecord};
-pub use read::{Columns, read, read_columns, read_footer};
+pub use read::{ColumnSelection, read, read_columns, read_footer};
 pub use write::write;
 
 use std::path::PathBuf;
@@ -70,7 +70,7 @@ pub struct Row {
     pub sighting: Sighting,
     /// The network's own outputs; empty where no face was seen.
     pub raw: Affect,
-    pub result: FinalAffect,
+    pub postprocessed: FinalAffect,
 }
 
 /// A Parquet file could not be written or read.
@@ -153,7 +153,7 @@ mod tests {
                 subject,
                 sighting,
                 raw,
-                result: FinalAffect { affect, expression: class.and_then(Expression::from_index), action_units },
+                postprocessed: FinalAffect { affect, expression: class.and_then(Expression::from_index), action_units },
             }
         }
     }

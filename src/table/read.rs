@@ -23,7 +23,7 @@ use crate::labels::{ACTION_UNITS, ActionUnit, Affect, EXPRESSIONS, Expression, F
 
 /// Which columns are read. What is left out is empty in the rows: no time, nobody, not seen, no numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Columns {
+pub enum ColumnSelection {
     All,
     /// All but times and final numbers.
     Raw,
@@ -31,14 +31,14 @@ pub enum Columns {
     Final,
 }
 
-impl Columns {
+impl ColumnSelection {
     fn hold(self, column: &str) -> bool {
         let is_raw = column.ends_with("_raw");
         match (self, column) {
-            (Columns::All, _) | (_, "frame" | "subject") => true,
+            (ColumnSelection::All, _) | (_, "frame" | "subject") => true,
             (_, "video" | "time_s") => false,
-            (Columns::Raw, _) => is_raw || is_of_face(column),
-            (Columns::Final, _) => !is_raw && !is_of_face(column),
+            (ColumnSelection::Raw, _) => is_raw || is_of_face(column),
+            (ColumnSelection::Final, _) => !is_raw && !is_of_face(column),
         }
     }
 }
@@ -89,18 +89,18 @@ fn footer_in(path: &Path, metadata: &ParquetMetaData) -> Result<(Footer, StageSe
 /// # Errors
 /// The file system's, or [`TableError::Foreign`] naming the first column that is not as expected.
 pub fn read(path: &Path) -> Result<(Vec<Row>, Footer), TableError> {
-    read_columns(path, Columns::All)
+    read_columns(path, ColumnSelection::All)
 }
 
 /// As [`read`], of some columns only.
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_columns(path: &Path, columns: Columns) -> Result<(Vec<Row>, Footer), TableError> {
+pub fn read_columns(path: &Path, columns: ColumnSelection) -> Result<(Vec<Row>, Footer), TableError> {
     guarded(path, || read_unguarded(path, columns))
 }
 
-fn read_unguarded(path: &Path, columns: Columns) -> Result<(Vec<Row>, Footer), TableError> {
+fn read_unguarded(path: &Path, columns: ColumnSelection) -> Result<(Vec<Row>, Footer), TableError> {
     let builder =
         ParquetRecordBatchReaderBuilder::try_new(open(path)?).map_err(|error| foreign(path, error))?;
     let (footer, _) = footer_in(path, builder.metadata())?;
@@ -130,20 +130,23 @@ fn foreign(path: &Path, reason: impl ToString) -> TableError {
     }
 }
 
-fn append_rows(batch: &RecordBatch, columns: Columns, rows: &mut Vec<Row>) -> Result<(), String> {
+fn append_rows(batch: &RecordBatch, columns: ColumnSelection, rows: &mut Vec<Row>) -> Result<(), String> {
     let frame: &UInt32Array = column(batch, "frame")?;
     let subject: &BooleanArray = column(batch, "subject")?;
     let time_s: Option<&Float64Array> = match columns {
-        Columns::All => Some(column(batch, "time_s")?),
-        Columns::Raw | Columns::Final => None,
+        ColumnSelection::All => Some(column(batch, "time_s")?),
+        ColumnSelection::Raw | ColumnSelection::Final => None,
     };
     let (faces, raw) = match columns {
-        Columns::All | Columns::Raw => (Some(Faces::of(batch)?), Some(AffectColumns::of(batch, "_raw")?)),
-        Columns::Final => (None, None),
+        ColumnSelection::All | ColumnSelection::Raw => (
+            Some(FaceColumns::of(batch)?),
+            Some(AffectColumns::of(batch, "_raw")?),
+        ),
+        ColumnSelection::Final => (None, None),
     };
-    let results = match columns {
-        Columns::All | Columns::Final => Some(Results::of(batch)?),
-        Columns::Raw => None,
+    let finals = match columns {
+        ColumnSelection::All | ColumnSelection::Final => Some(FinalColumns::of(batch)?),
+        ColumnSelection::Raw => None,
     };
     for at in 0..batch.num_rows() {
         let frame =
@@ -157,7 +160,7 @@ fn append_rows(batch: &RecordBatch, columns: Columns, rows: &mut Vec<Row>) -> Re
                 .as_ref()
                 .map_or(super::Sighting::Missing, |faces| faces.at(at)),
             raw: raw.as_ref().map(|raw| raw.at(at)).unwrap_or_default(),
-            result: results.as_ref().map(|results| results.at(at)).unwrap_or_default(),
+            postprocessed: finals.as_ref().map(|finals| finals.at(at)).unwrap_or_default(),
         });
     }
     Ok(())
@@ -200,13 +203,13 @@ fn named_expressions(batch: &RecordBatch) -> Result<Vec<Option<Expression>>, Str
 }
 
 /// The final numbers.
-struct Results<'batch> {
+struct FinalColumns<'batch> {
     affect: AffectColumns<'batch>,
     expression: Vec<Option<Expression>>,
     decisions: Vec<&'batch BooleanArray>,
 }
 
-impl<'batch> Results<'batch> {
+impl<'batch> FinalColumns<'batch> {
     fn of(batch: &'batch RecordBatch) -> Result<Self, String> {
         let decisions = ActionUnit::ALL
             .into_iter()
@@ -229,7 +232,7 @@ impl<'batch> Results<'batch> {
     }
 }
 
-struct Faces<'batch> {
+struct FaceColumns<'batch> {
     person: &'batch UInt16Array,
     detected: &'batch BooleanArray,
     score: &'batch Float32Array,
@@ -238,7 +241,7 @@ struct Faces<'batch> {
     coordinates: &'batch Float32Array,
 }
 
-impl<'batch> Faces<'batch> {
+impl<'batch> FaceColumns<'batch> {
     fn of(batch: &'batch RecordBatch) -> Result<Self, String> {
         let landmarks: &FixedSizeListArray = column(batch, "landmarks")?;
         let coordinates = landmarks

@@ -52,7 +52,7 @@ fn rows_of(person: u16) -> BTreeMap<usize, Row> {
 
 /// Frames of the person's row that an action unit is in.
 fn present(row: &Row, unit: ActionUnit) -> bool {
-    row.result.action_units.unwrap()[unit.index()]
+    row.postprocessed.action_units.unwrap()[unit.index()]
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn label_studio_takes_the_interface_and_the_predictions() {
         };
         for expression in Expression::ALL {
             frames(expression.name(), &|row| {
-                row.result.expression == Some(expression)
+                row.postprocessed.expression == Some(expression)
             });
         }
         for unit in ActionUnit::ALL {
@@ -113,7 +113,7 @@ fn cvat_has_a_box_a_frame_with_attributes() {
         let rows = rows_of(one["person"].as_f64().unwrap() as u16);
         let row = &rows[&(one["frame"].as_u64().unwrap() as usize)];
         assert_eq!(one["label"], "face");
-        assert_eq!(one["expression"], row.result.expression.unwrap().name());
+        assert_eq!(one["expression"], row.postprocessed.expression.unwrap().name());
         for unit in ActionUnit::ALL {
             assert_eq!(one[unit.name()], present(row, unit), "{one}");
         }
@@ -146,7 +146,7 @@ fn elan_has_tiers_a_person_and_a_linked_series() {
             let frames =
                 spans.flat_map(|span| span[0].as_u64().unwrap() / 40..span[1].as_u64().unwrap() / 40);
             let rows = rows_of(person).into_iter();
-            let wanted = rows.filter(|(_, row)| row.result.expression == Some(expression));
+            let wanted = rows.filter(|(_, row)| row.postprocessed.expression == Some(expression));
             assert!(
                 frames.map(|frame| frame as usize).eq(wanted.map(|(at, _)| at)),
                 "{person} {expression:?}"
@@ -245,7 +245,7 @@ fn py_feat_has_its_columns_and_they_hold_what_they_say() {
             .unwrap();
         let table = &rows_of(person)[&(row["frame"].as_u64().unwrap() as usize)];
         let place = table.sighting.place().unwrap().0;
-        let affect = table.result.affect;
+        let affect = table.postprocessed.affect;
         for (name, wanted) in [
             ("FaceRectX", place.x1),
             ("FaceRectY", place.y1),
@@ -293,9 +293,12 @@ fn openface_has_its_columns_and_they_hold_what_they_say() {
             row["AU12_c"].as_f64() == Some(1.0),
             present(table, ActionUnit::Au12)
         );
-        let probability = f64::from(table.result.affect.action_units.unwrap()[6]);
+        let probability = f64::from(table.postprocessed.affect.action_units.unwrap()[6]);
         assert!((row["AU12_r"].as_f64().unwrap() - 5.0 * probability).abs() < 1e-3);
-        assert_eq!(row["abaw_expression"], table.result.expression.unwrap().name());
+        assert_eq!(
+            row["abaw_expression"],
+            table.postprocessed.expression.unwrap().name()
+        );
     }
 }
 

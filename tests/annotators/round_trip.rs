@@ -36,9 +36,9 @@ fn table(video: &str) -> Vec<FrameLabel> {
     let subjects = rows.iter().filter(|row| row.subject);
     let label = |row: &abaw::table::Row| match row.person {
         Some(_) => FrameLabel {
-            valence_arousal: row.result.affect.valence_arousal,
-            expression: row.result.expression,
-            action_units: row.result.action_units.unwrap().map(Some),
+            valence_arousal: row.postprocessed.affect.valence_arousal,
+            expression: row.postprocessed.expression,
+            action_units: row.postprocessed.action_units.unwrap().map(Some),
         },
         None => FrameLabel::default(),
     };

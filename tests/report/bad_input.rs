@@ -199,7 +199,7 @@ fn odd_videos_have_pages() {
             "nobody" => Row {
                 person: None,
                 sighting: Sighting::Missing,
-                result: FinalAffect::default(),
+                postprocessed: FinalAffect::default(),
                 ..own
             },
             _ => own,

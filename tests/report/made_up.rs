@@ -113,7 +113,7 @@ pub fn row(frame: u32, point: ValenceArousal) -> Row {
             true => affect,
             false => Affect::default(),
         },
-        result: FinalAffect {
+        postprocessed: FinalAffect {
             affect,
             expression: affect.expression.as_ref().map(Expression::most_probable),
             action_units: affect.action_units.map(|units| units.map(|unit| unit >= 0.5)),

@@ -134,12 +134,14 @@ fn attribute_type<W: Write>(
 fn states(video: &AnnotatedVideo, person: PersonId, rules: IntervalRules) -> BTreeMap<usize, State> {
     let count = video.frames.len();
     let mut expression = vec![None; count];
-    for interval in intervals(&video.series(person, |row| row.result.expression), rules) {
+    for interval in intervals(&video.series(person, |row| row.postprocessed.expression), rules) {
         expression[interval.frames].fill(Some(interval.label));
     }
     let mut units = vec![[false; ACTION_UNITS]; count];
     for unit in ActionUnit::ALL {
-        let present = video.series(person, |row| row.result.action_units?[unit.index()].then_some(()));
+        let present = video.series(person, |row| {
+            row.postprocessed.action_units?[unit.index()].then_some(())
+        });
         for interval in intervals(&present, rules) {
             units[interval.frames]
                 .iter_mut()
@@ -154,7 +156,7 @@ fn states(video: &AnnotatedVideo, person: PersonId, rules: IntervalRules) -> BTr
         let (Some(row), Some(place)) = (row, places[at]) else {
             continue;
         };
-        let point = row.result.affect.valence_arousal;
+        let point = row.postprocessed.affect.valence_arousal;
         let ValenceArousal { valence, arousal } = point.unwrap_or_default();
         states.insert(
             at,

@@ -60,7 +60,7 @@ fn tiers(video: &AnnotatedVideo, rules: IntervalRules) -> Vec<Tier> {
     let mut tiers = Vec::new();
     for &person in video.people.keys() {
         let participant = person_name(person);
-        let expressions = intervals(&video.series(person, |row| row.result.expression), rules);
+        let expressions = intervals(&video.series(person, |row| row.postprocessed.expression), rules);
         let spans = expressions.into_iter().map(|interval| {
             let (begin, end) = video.times.milliseconds(&interval.frames);
             (begin, end, interval.label.name())
@@ -75,7 +75,9 @@ fn tiers(video: &AnnotatedVideo, rules: IntervalRules) -> Vec<Tier> {
             continue;
         }
         for unit in ActionUnit::ALL {
-            let present = video.series(person, |row| row.result.action_units?[unit.index()].then_some(()));
+            let present = video.series(person, |row| {
+                row.postprocessed.action_units?[unit.index()].then_some(())
+            });
             let spans = intervals(&present, rules).into_iter().map(|interval| {
                 let (begin, end) = video.times.milliseconds(&interval.frames);
                 (begin, end, PRESENT)
@@ -258,7 +260,7 @@ fn write_series(file: impl Write, video: &AnnotatedVideo) -> io::Result<()> {
     for at in 0..video.frames.len() {
         let mut record = vec![format!("{:.3}", video.times.start_s(at))];
         for rows in video.people.values() {
-            let point = rows[at].and_then(|row| row.result.affect.valence_arousal);
+            let point = rows[at].and_then(|row| row.postprocessed.affect.valence_arousal);
             let text = |number: Option<f32>| number.map_or(String::new(), |number| number.to_string());
             record.push(text(point.map(|point| point.valence)));
             record.push(text(point.map(|point| point.arousal)));
