@@ -74,7 +74,7 @@ pub struct MemberSettings {
 
 impl MemberSettings {
     /// How much the network counts.
-    pub fn say(&self) -> PerTask<f64> {
+    pub fn weights_per_task(&self) -> PerTask<f64> {
         PerTask {
             valence_arousal: self.valence_arousal,
             expression: self.expression,
@@ -217,12 +217,12 @@ mod tests {
         };
         let one = read("weights = \"all.safetensors\"").unwrap();
         assert_eq!(one[0].weights, folder.path().join("all.safetensors"));
-        assert_eq!(one[0].say(), PerTask::all(1.0));
+        assert_eq!(one[0].weights_per_task(), PerTask::all(1.0));
         let two = "[[model.member]]\nweights = \"va.safetensors\"\nvalence_arousal = 1.0\n\
                    [[model.member]]\nweights = \"rest.safetensors\"\nexpression = 0.5\naction_units = 2\n";
         let networks = read(two).unwrap();
-        assert_eq!(networks[0].say().expression, 0.0);
-        assert_eq!(networks[1].say().action_units, 2.0);
+        assert_eq!(networks[0].weights_per_task().expression, 0.0);
+        assert_eq!(networks[1].weights_per_task().action_units, 2.0);
         assert!(read(&format!("weights = \"all.safetensors\"\n{two}")).is_err());
         assert!(read("[[model.member]]\nweights = \"a.safetensors\"\n").is_err());
         assert!(read("[[model.member]]\nweights = \"a.safetensors\"\nexpression = -1.0\n").is_err());

@@ -253,7 +253,7 @@ fn an_affectnet_checkpoint_annotates_expressions_alone() {
 
     let output = annotate_crops(folder.path(), &weights);
     let said = succeeded(&output);
-    let silent = "says nothing of valence and arousal";
+    let silent = "no output for valence and arousal";
     assert!(
         said.contains(silent) && text(&output.stderr).contains(silent),
         "{said}"

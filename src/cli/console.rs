@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use abaw::printable::printable;
-use abaw::run::{Event, Stage, Waiting};
+use abaw::run::{Event, QueueLengths, Stage};
 use abaw::stop::Stop;
 use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -76,7 +76,7 @@ impl Console {
             skipped: 0,
             failed: 0,
             videos,
-            waiting: Waiting::default(),
+            waiting: QueueLengths::default(),
             detector_passes: 0,
             network_passes: 0,
         }
@@ -97,7 +97,7 @@ pub struct Progress {
     failed: u64,
     videos: u64,
     /// Frames before the detector and faces before the networks, at the last news.
-    waiting: Waiting,
+    waiting: QueueLengths,
     /// Batches that the detector and the affect networks have looked at.
     detector_passes: u64,
     network_passes: u64,
@@ -179,7 +179,7 @@ impl Progress {
 
     /// Clears the bar, and says how far the run has come.
     pub fn end(&mut self, stop: &Stop) {
-        self.waiting = Waiting::default();
+        self.waiting = QueueLengths::default();
         self.clear();
         self.print_line();
         if stop.asked() {
@@ -207,7 +207,7 @@ impl Progress {
 
     fn line(&self) -> String {
         let mut line = format!("{} frames, {:.1} a second", self.frames, self.rate());
-        let Waiting { frames, faces } = self.waiting;
+        let QueueLengths { frames, faces } = self.waiting;
         if frames + faces > 0 {
             line += &format!(", {frames} frames and {faces} faces waiting");
         }

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use abaw::config::Pipeline;
 use abaw::finalise::{name_contents, postprocess_run};
-use abaw::run::{Plan, RunFolder, UNTRAINED};
+use abaw::run::{Plan, RunFolder};
 use abaw::stop::{EXIT_STOPPED, Stop};
+use abaw::table::WeightsRecord;
 use clap::Args;
 
 use super::console::Console;
@@ -70,7 +71,7 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
         if blended.rows > 0 && blended.matched == 0 {
             tracing::warn!("{}: no face of this run is there", blended.run.display());
         }
-        if blended.weights.iter().any(|weights| weights.weights == UNTRAINED) {
+        if !blended.weights.iter().all(WeightsRecord::is_trained) {
             tracing::warn!(
                 "{}: untrained weights, whose numbers mean nothing",
                 blended.run.display()

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use abaw::finalise::RunReader;
 use abaw::render::{self, Annotated, RenderError, View};
-use abaw::run::{InputKind, RunFolder, UNTRAINED};
+use abaw::run::{InputKind, RunFolder};
 use abaw::stop::{EXIT_STOPPED, Stop};
+use abaw::table::WeightsRecord;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -67,7 +68,7 @@ pub fn run(arguments: Arguments) -> CommandResult {
         path: &input.path,
         rows: &rows,
         footer: &footer,
-        untrained: footer.weights.iter().any(|record| record.weights == UNTRAINED),
+        untrained: !footer.weights.iter().all(WeightsRecord::is_trained),
     };
     let view = match arguments.crop {
         true => View::Aligned(settings.alignment),

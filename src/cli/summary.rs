@@ -4,7 +4,7 @@ use std::path::Path;
 
 use abaw::labels::{Expression, FinalAffect, ValenceArousal};
 use abaw::printable::printable;
-use abaw::run::{DEMO, RunFolder, RunSummary, Status, UNTRAINED, silence};
+use abaw::run::{DEMO, RunFolder, RunSummary, Status, missing_tasks_warning};
 use abaw::table::{self, ColumnSelection};
 
 /// Videos listed one by one; of larger runs only the failed ones are.
@@ -51,7 +51,7 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
     println!("tables: {}/", run.tables().display());
     println!("summary: {}", run.summary().display());
     for weights in &summary.weights {
-        if weights.weights == UNTRAINED {
+        if !weights.is_trained() {
             println!(
                 "UNTRAINED weights: the numbers in these tables mean nothing; give real ones with --weights FILE"
             );
@@ -59,7 +59,7 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
             println!("weights: {DEMO}, for trying out and pre-labelling; others with --weights FILE");
         }
     }
-    if let Some(sentence) = silence(&summary.weights) {
+    if let Some(sentence) = missing_tasks_warning(&summary.weights) {
         println!("{sentence}");
     }
 }

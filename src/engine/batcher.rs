@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::job::{Face, VideoJob};
-use crate::run::Waiting;
+use crate::run::QueueLengths;
 use crate::video::Frame;
 
 /// How long a frame or a face waits for others before it goes in a batch that is not full. Only so
@@ -177,9 +177,9 @@ impl Batcher {
     }
 
     /// How much waits for a worker.
-    pub fn waiting(&self) -> Waiting {
+    pub fn waiting(&self) -> QueueLengths {
         let state = self.state();
-        Waiting {
+        QueueLengths {
             frames: state.frames.values().map(VecDeque::len).sum(),
             faces: state.faces.len(),
         }

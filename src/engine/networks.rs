@@ -88,7 +88,7 @@ pub fn load(plan: &Plan, device: Device) -> Result<Loaded, NetworksError> {
         let predictor = Predictor::new(weights.tensors(), weights.architecture(), form)?
             .with_normalisation(weights.card.normalisation)?;
         warnings.extend(other_alignment(plan, weights.card.alignment));
-        members.push((predictor, network.say()));
+        members.push((predictor, network.weights_per_task()));
     }
     if members.is_empty() {
         let architecture = Architecture::MULTITASK;

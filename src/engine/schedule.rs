@@ -17,7 +17,7 @@ use super::source;
 use crate::config::Pipeline;
 use crate::face::Detector;
 use crate::face::shot::Signature;
-use crate::run::{Event, PlannedInput, Stage, Tally};
+use crate::run::{Event, InputTotals, PlannedInput, Stage};
 use crate::stop::Stop;
 
 /// How often the engine looks for a stop signal.
@@ -27,9 +27,9 @@ const STOP_CHECK: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Every input is published or recorded as failed.
-    Complete(Tally),
+    Complete(InputTotals),
     /// Stopped by a signal; the rest is for another attempt.
-    Stopped(Tally),
+    Stopped(InputTotals),
 }
 
 /// The threads of a run.
@@ -102,7 +102,7 @@ pub fn annotate(
         batcher,
         events: event_sender,
     };
-    let mut tally = Tally::default();
+    let mut tally = InputTotals::default();
     let mut see = |event: Event| {
         tally.count(&event);
         on_event(&event);

@@ -12,7 +12,7 @@ use super::run_blend::Blended;
 use crate::frame::FrameIndex;
 use crate::publish::publish_json;
 use crate::run::{
-    Event, Failure, Plan, PlanError, PlannedInput, RunFolder, RunSummary, Stage, TableState, Tally,
+    Event, Failure, InputTotals, Plan, PlanError, PlannedInput, RunFolder, RunSummary, Stage, TableState,
 };
 use crate::stop::Stop;
 use crate::table::{self, Footer};
@@ -35,7 +35,7 @@ pub enum PostprocessRunError {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PostprocessSummary {
     /// Rewritten, unchanged, failed.
-    pub tables: Tally,
+    pub tables: InputTotals,
     /// Inputs without a table to work on: not annotated yet, or failed.
     pub absent: u64,
     /// Frames of the rewritten tables.
@@ -63,7 +63,7 @@ pub fn postprocess_run(
     let postprocessor = Postprocessor::of(plan)?;
     plan.freeze(run, true)?;
     let (absent, frames) = (AtomicU64::new(0), AtomicU64::new(0));
-    let seen = Mutex::new((Tally::default(), on_event));
+    let seen = Mutex::new((InputTotals::default(), on_event));
     plan.inputs.par_iter().for_each(|input| {
         if stop.asked() {
             return;

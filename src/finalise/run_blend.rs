@@ -112,7 +112,7 @@ impl Blend {
         };
         for member in &settings.member {
             let Some(folder) = &member.run else {
-                blend.own = member.say();
+                blend.own = member.weights_per_task();
                 continue;
             };
             let (run, content) = open(folder)?;
@@ -123,7 +123,7 @@ impl Blend {
                 folder: folder.clone(),
                 content,
                 run,
-                say: member.say(),
+                say: member.weights_per_task(),
                 rows: AtomicU64::new(0),
                 matched: AtomicU64::new(0),
             });

@@ -135,7 +135,7 @@ impl Architecture {
     }
 
     /// The tasks that the network has no output for, in words.
-    pub fn silent_tasks(&self) -> Vec<&'static str> {
+    pub fn tasks_without_head(&self) -> Vec<&'static str> {
         let tasks = match *self {
             Architecture::Hidden(tasks) | Architecture::Linear(tasks) => tasks,
             Architecture::Official(_) => Tasks {

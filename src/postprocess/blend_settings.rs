@@ -55,7 +55,7 @@ impl Default for BlendSettings {
 
 impl BlendMember {
     /// How much the run counts.
-    pub fn say(&self) -> PerTask<f64> {
+    pub fn weights_per_task(&self) -> PerTask<f64> {
         PerTask {
             valence_arousal: self.valence_arousal,
             expression: self.expression,

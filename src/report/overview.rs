@@ -9,7 +9,7 @@ use super::score_page::ScorePage;
 use super::weights::WeightsCard;
 use crate::finalise::RunReader;
 use crate::labels::{ActionUnit, EXPRESSIONS, Expression};
-use crate::run::{RunSummary, Stage, silence};
+use crate::run::{RunSummary, Stage, missing_tasks_warning};
 
 /// The page.
 #[derive(Template)]
@@ -30,7 +30,7 @@ pub struct Overview<'a> {
     videos: Vec<Line<'a>>,
     weights: Vec<WeightsCard>,
     untrained: bool,
-    silence: Option<String>,
+    missing_tasks: Option<String>,
     settings: String,
     postprocess: String,
 }
@@ -143,7 +143,7 @@ impl<'a> Overview<'a> {
             scores,
             untrained: weights.iter().any(WeightsCard::is_untrained),
             weights,
-            silence: silence(&summary.weights),
+            missing_tasks: missing_tasks_warning(&summary.weights),
             settings: toml::to_string_pretty(&run.plan().settings.pipeline)?,
             postprocess: toml::to_string_pretty(&postprocess)?,
         })

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::model::weights::Summary;
-use crate::run::{Plan, UNTRAINED};
+use crate::run::Plan;
 use crate::table::WeightsRecord;
 
 /// A network's weights as the run records them, and their card.
@@ -16,13 +16,13 @@ pub struct WeightsCard {
 
 impl WeightsCard {
     pub fn is_untrained(&self) -> bool {
-        self.record.weights == UNTRAINED
+        !self.record.is_trained()
     }
 }
 
 /// Whether numbers of a run mean nothing.
 pub fn untrained(records: &[WeightsRecord]) -> bool {
-    records.iter().any(|record| record.weights == UNTRAINED)
+    !records.iter().all(WeightsRecord::is_trained)
 }
 
 /// The cards of a run's weights, read from the files that its plan names, if those are still the same.

@@ -7,7 +7,7 @@ use crate::table::{Counts, StageSeconds};
 
 /// Frames and faces that wait for the networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Waiting {
+pub struct QueueLengths {
     pub frames: usize,
     pub faces: usize,
 }
@@ -21,7 +21,7 @@ pub enum Event {
         expected_frames: Option<u64>,
     },
     /// Frames have passed detection, or crops have been read; how much waits for workers.
-    Frames { count: u64, waiting: Waiting },
+    Frames { count: u64, waiting: QueueLengths },
     /// A network has looked at a batch.
     Pass { stage: Stage },
     /// The table of a video is there.
@@ -40,13 +40,13 @@ pub enum Event {
 
 /// What a shard's work came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tally {
+pub struct InputTotals {
     pub done: u64,
     pub skipped: u64,
     pub failed: u64,
 }
 
-impl Tally {
+impl InputTotals {
     /// Counts an event.
     pub fn count(&mut self, event: &Event) {
         match event {

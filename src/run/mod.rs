@@ -10,12 +10,13 @@ mod shards;
 mod stage;
 mod weights;
 
-pub use event::{Event, Tally, Waiting};
+pub use event::{Event, InputTotals, QueueLengths};
 pub use folder::{Failure, RunFolder};
 pub use input::{Input, InputError, InputKind, VideoId, absence, collect};
 pub use merge::{MergeError, Pace, RunSummary, Status, Totals, VideoSummary, merge};
 pub use plan::{Plan, PlanError, PlannedInput, RunSettings, TableState, new_since};
 pub use stage::{Stage, StageClock};
 pub use weights::{
-    DEMO, FindWeightsError, FoundWeights, SEED, UNTRAINED, check_unchanged, find_weights, silence, warnings,
+    DEMO, FindWeightsError, FoundWeights, SEED, check_unchanged, find_weights, missing_tasks_warning,
+    warnings,
 };

@@ -62,7 +62,7 @@ pub struct RunSettings {
 pub enum PlanError {
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: std::io::Error },
-    #[error("{}: not a plan of this program: {reason}", path.display())]
+    #[error("{}: not a plan.json written by abaw: {reason}", path.display())]
     Foreign { path: PathBuf, reason: String },
     #[error(
         "{} holds a run with other {}; give another folder, or --force to begin it anew",

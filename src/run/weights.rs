@@ -22,9 +22,6 @@ pub const SEED: u64 = 2407_12390;
 /// What a record says of the networks' purposes.
 const ROLE_DETECTOR: &str = "detector";
 const ROLE_AFFECT: &str = "affect";
-const TRAINED: &str = "trained";
-/// Numbers of such weights mean nothing.
-pub const UNTRAINED: &str = "untrained";
 
 /// The weights of a run cannot be named.
 #[derive(Debug, thiserror::Error)]
@@ -71,26 +68,34 @@ pub fn find_weights(model: &mut ModelSettings) -> Result<FoundWeights, FindWeigh
     let mut calibrations = Vec::new();
     for network in model.networks() {
         let weights = Weights::load(&network.weights)?;
-        let mut silent = weights.architecture().silent_tasks();
-        for task in without_say(&network.say()) {
+        let mut silent = weights.architecture().tasks_without_head();
+        for task in without_say(&network.weights_per_task()) {
             if !silent.contains(&task) {
                 silent.push(task);
             }
         }
         records.push(WeightsRecord {
-            weights: if weights.card.trained { TRAINED } else { UNTRAINED }.to_owned(),
-            silent_tasks: silent.into_iter().map(str::to_owned).collect(),
+            weights: if weights.card.trained {
+                WeightsRecord::TRAINED
+            } else {
+                WeightsRecord::UNTRAINED
+            }
+            .to_owned(),
+            missing_tasks: silent.into_iter().map(str::to_owned).collect(),
             ..record(ROLE_AFFECT, &network.weights)?
         });
-        calibrations.push((calibration(&network.weights, &weights)?, network.say()));
+        calibrations.push((
+            calibration(&network.weights, &weights)?,
+            network.weights_per_task(),
+        ));
     }
     if records.len() == 1 {
         records.push(WeightsRecord {
             role: ROLE_AFFECT.to_owned(),
-            weights: UNTRAINED.to_owned(),
+            weights: WeightsRecord::UNTRAINED.to_owned(),
             source: format!("seed {SEED}"),
             sha256: None,
-            silent_tasks: Vec::new(),
+            missing_tasks: Vec::new(),
         });
     }
     model.detector_weights = Some(absolute(&detector));
@@ -152,28 +157,32 @@ fn joint_calibration(calibrations: &[(Option<Preset>, PerTask<f64>)]) -> Option<
 /// What a person should know of weights before trusting the numbers.
 pub fn warnings(records: &[WeightsRecord]) -> Vec<String> {
     let mut warnings = Vec::new();
-    if records.iter().any(|record| record.weights == UNTRAINED) {
+    if records.iter().any(|record| !record.is_trained()) {
         warnings.push(
             "untrained weights: the numbers of this run mean nothing; give real ones with --weights FILE"
                 .to_owned(),
         );
     }
-    warnings.extend(silence(records));
+    warnings.extend(missing_tasks_warning(records));
     warnings
 }
 
-/// The sentence that names the tasks of which none of a run's networks says anything.
-pub fn silence(records: &[WeightsRecord]) -> Option<String> {
+/// A sentence that names the tasks for which no network of a run has an output; `None` if there are none.
+pub fn missing_tasks_warning(records: &[WeightsRecord]) -> Option<String> {
     let networks: Vec<_> = records
         .iter()
         .filter(|record| record.role == ROLE_AFFECT)
         .collect();
-    let mut silent = networks.first()?.silent_tasks.clone();
-    silent.retain(|task| networks.iter().all(|network| network.silent_tasks.contains(task)));
+    let mut silent = networks.first()?.missing_tasks.clone();
+    silent.retain(|task| {
+        networks
+            .iter()
+            .all(|network| network.missing_tasks.contains(task))
+    });
     let sources: Vec<&str> = networks.iter().map(|network| network.source.as_str()).collect();
     (!silent.is_empty()).then(|| {
         format!(
-            "{} says nothing of {}: null in the tables",
+            "{}: no output for {}; these columns are null",
             sources.join(" with "),
             silent.join(" and ")
         )
@@ -189,10 +198,10 @@ fn record(role: &str, path: &Path) -> Result<WeightsRecord, FindWeightsError> {
     let name = path.file_name().unwrap_or(path.as_os_str());
     Ok(WeightsRecord {
         role: role.to_owned(),
-        weights: TRAINED.to_owned(),
+        weights: WeightsRecord::TRAINED.to_owned(),
         source: name.to_string_lossy().into_owned(),
         sha256: Some(sum),
-        silent_tasks: Vec::new(),
+        missing_tasks: Vec::new(),
     })
 }
 

@@ -48,9 +48,22 @@ pub struct WeightsRecord {
     pub source: String,
     /// sha256 of the file; null without one.
     pub sha256: Option<String>,
-    /// Tasks that the network has no output for, in words: their columns are null.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub silent_tasks: Vec<String>,
+    /// Tasks for which the network has no output or a weight of 0, in words: unless another network has an output
+    /// there, the columns are null. The key in files is `silent_tasks`.
+    #[serde(rename = "silent_tasks", default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_tasks: Vec<String>,
+}
+
+impl WeightsRecord {
+    /// The value of `weights` for weights from training.
+    pub const TRAINED: &str = "trained";
+    /// The value of `weights` for a seeded initialisation.
+    pub const UNTRAINED: &str = "untrained";
+
+    /// False for a seeded initialisation, whose predictions mean nothing.
+    pub fn is_trained(&self) -> bool {
+        self.weights != Self::UNTRAINED
+    }
 }
 
 /// Sizes of a table.

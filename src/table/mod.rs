@@ -78,7 +78,7 @@ pub struct Row {
 pub enum TableError {
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: std::io::Error },
-    #[error("{}: not a table of this program: {reason}", path.display())]
+    #[error("{}: not a table written by abaw: {reason}", path.display())]
     Foreign { path: PathBuf, reason: String },
 }
 

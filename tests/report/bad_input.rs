@@ -159,7 +159,7 @@ fn a_broken_table_and_a_failed_video_cost_their_own_pages() {
     let notes = strings(&seen[0]["did"][0]);
     assert!(notes[0].contains("damaged 2 corrupt packets"), "{notes:?}");
     assert!(
-        notes[1].contains("broken.parquet: not a table of this program"),
+        notes[1].contains("broken.parquet: not a table written by abaw"),
         "{notes:?}"
     );
     assert!(

@@ -148,7 +148,7 @@ fn the_end_wakes_all_and_drops_what_waits() {
         working.join().unwrap();
     });
     batcher.put_faces(vec![face(&video)]);
-    assert_eq!(batcher.waiting(), Waiting::default());
+    assert_eq!(batcher.waiting(), QueueLengths::default());
     assert_eq!(Arc::strong_count(&video), 1);
 }
 
