@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use abaw::config::Pipeline;
-use abaw::engine::Ensemble;
 use abaw::face::crop_folder::read_crop;
 use abaw::labels::{Affect, PerTask};
+use abaw::model::Ensemble;
 use abaw::model::weights::{Card, NumberFormat, Weights};
 use abaw::model::{
     AlignedFace, Architecture, InferenceForm, NamedTensors, Normalisation, Precision, Predictor,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use abaw::device::{self, DeviceChoice};
-use abaw::engine::{self, Crew, Outcome, Publication};
+use abaw::engine::{self, AnnotateOptions, Outcome, Publication, Threads};
 use abaw::run::{self, MergeError, Pace, Plan, PlannedInput, RunFolder};
 use abaw::stop::{EXIT_STOPPED, Stop};
 use clap::Args;
@@ -27,7 +27,8 @@ pub struct Arguments {
     /// Number of the shard, from 0.
     #[arg(long, value_name = "I", requires = "plan")]
     shard: Option<u32>,
-    /// Threads that compute; as many as there are cores by default, two on a GPU.
+    /// Threads that compute; as many as there are cores by default. On a GPU, threads beside the one that runs the
+    /// networks.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// Folder on a disk of this machine: copy each video there before it is decoded. For slow shared file
@@ -119,20 +120,22 @@ fn work(
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let crew = Crew::new(&loaded.networks, device, arguments.threads.map(usize::from));
+    let threads = Threads::new(&loaded.networks, device, arguments.threads.map(usize::from));
     let publication = Publication::new(run.clone(), plan, engine::versions(), loaded.inference.clone())?;
-    let mut pipeline = plan.settings.pipeline.clone();
-    pipeline.video.scratch = usable_scratch(arguments)?;
+    let options = AnnotateOptions {
+        limit_frames: plan.settings.limit_frames,
+        scratch: usable_scratch(arguments)?,
+    };
     let mut progress = console.progress(inputs.len() as u64);
     let outcome = engine::annotate(
         inputs,
-        &pipeline,
-        plan.settings.limit_frames,
-        crew,
+        &plan.settings.pipeline,
+        options,
+        threads,
         &publication,
         stop,
         &mut |event| progress.see(event),
-    );
+    )?;
     progress.end(stop);
     let pace = Pace {
         wall_seconds: progress.seconds(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::job::{Finished, VideoJob};
+use super::video::{FinishedVideo, VideoOutcome, VideoState};
 use crate::finalise::{Postprocessor, postprocess_table};
 use crate::run::{Event, Failure, Plan, PlannedInput, RunFolder, Stage, TableState};
 use crate::table::{self, Counts, Footer, Row};
@@ -64,7 +64,7 @@ impl Publication {
     }
 
     /// Publishes a video's table, or records why there is none.
-    pub(super) fn publish(&self, video: &VideoJob, outcome: Result<Finished, (Stage, String)>) -> Event {
+    pub(super) fn publish(&self, video: &VideoState, outcome: VideoOutcome) -> Event {
         let id = &video.input.id;
         let published = outcome.and_then(|finished| self.write(video, finished));
         match published {
@@ -100,11 +100,11 @@ impl Publication {
 
     fn write(
         &self,
-        video: &VideoJob,
-        finished: Finished,
+        video: &VideoState,
+        finished: FinishedVideo,
     ) -> Result<(Counts, Option<String>), (Stage, String)> {
         if finished.timeline.frames() == 0 {
-            return Err((Stage::Decode, "not one frame could be decoded".to_owned()));
+            return Err((Stage::Decode, "no frame could be decoded".to_owned()));
         }
         let cuts = finished.timeline.cuts().to_vec();
         let mut rows = finished.timeline.into_rows(&finished.ranking);

@@ -1,148 +1,233 @@
 //! Where frames come from: a video file, or a folder of aligned crops.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::vec;
 
 use serde_json::json;
 
-use super::batcher::{ReadFrame, Reader};
-use super::job::{SourceReport, VideoJob};
-use super::schedule::{Floor, caught};
-use crate::face::crop_folder::{CropFolder, read_crop};
-use crate::model::AlignedFace;
-use crate::run::{Event, InputKind, PlannedInput, Stage, absence};
-use crate::video::{VideoError, VideoReader};
+use crate::config::Pipeline;
+use crate::face::DetectorSettings;
+use crate::face::crop_folder::{CropError, CropFolder, read_crop};
+use crate::face::shot::{ShotDetector, Signature};
+use crate::frame::{FrameIndex, Picture};
+use crate::model::{AlignedFace, ModelError};
+use crate::run::{InputKind, PlannedInput, Stage, StageClock, absence};
+use crate::video::{VideoError, VideoReader, VideoSettings};
 
-/// Reads one input to its end, into the engine.
-pub(super) fn read(floor: &Floor, reader: &Reader, input: &PlannedInput) {
-    match input.kind {
-        InputKind::Video => read_video(floor, reader, input),
-        InputKind::Crops => read_crop_folder(floor, reader, input),
-    }
+/// Frames of one input, in decode order.
+pub enum Source {
+    Video(VideoSource),
+    Crops(CropSource),
 }
 
-fn read_video(floor: &Floor, reader: &Reader, input: &PlannedInput) {
-    let opened = caught(|| open(&input.path, floor)).flatten();
-    let frame_rate = opened.as_ref().ok().and_then(|reader| reader.facts().fps);
-    let video = VideoJob::new(input.clone(), Arc::clone(&floor.pipeline), frame_rate);
-    match opened {
-        Err(reason) => video.fail(Stage::Decode, reason),
-        Ok(mut file) => {
-            floor.tell(Event::Started {
-                id: input.id.clone(),
-                expected_frames: file.facts().expected_frames(),
-            });
-            floor.guard(&video, Stage::Decode, || {
-                read_frames(floor, reader, &video, &mut file).map_err(|error| error.to_string())
-            });
+/// Frames of a video file, with the cuts between them.
+pub struct VideoSource {
+    reader: VideoReader,
+    shots: ShotDetector,
+    detector: DetectorSettings,
+}
+
+/// Images of a folder, each an aligned face.
+pub struct CropSource {
+    folder: CropFolder,
+    images: vec::IntoIter<(FrameIndex, PathBuf)>,
+    /// Images asked for so far, and why some could not be read.
+    asked: usize,
+    unreadable: Vec<String>,
+}
+
+/// A frame as it was read.
+pub struct SourceFrame {
+    pub index: FrameIndex,
+    /// Seconds.
+    pub time_s: Option<f64>,
+    /// A new shot begins with it.
+    pub is_cut: bool,
+    pub content: Content,
+    /// Width and height at which the detector is to see it; `None` if the detector is not to run on it.
+    pub detector_input: Option<(u32, u32)>,
+}
+
+impl SourceFrame {
+    /// The picture; `None` for a crop.
+    pub fn picture(&self) -> Option<&Picture> {
+        match &self.content {
+            Content::Picture(picture) => Some(picture),
+            Content::Crop(_) => None,
         }
     }
-    floor.settle(&video);
 }
 
-fn open(path: &Path, floor: &Floor) -> Result<VideoReader, String> {
-    if path.is_dir() {
-        return Err(absence(path, InputKind::Video));
+/// What a frame shows.
+pub enum Content {
+    /// Anything; faces have to be found.
+    Picture(Picture),
+    /// One aligned face, or nothing where the image could not be read.
+    Crop(Option<AlignedFace>),
+}
+
+/// What a source reports of itself at its end.
+#[derive(Debug, Clone, Default)]
+pub struct SourceReport {
+    /// Facts of the stream, for the footer.
+    pub facts: serde_json::Value,
+    /// A sentence on damage, if there was any.
+    pub damage: Option<String>,
+}
+
+/// Frames cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    #[error("{0}")]
+    Absent(String),
+    #[error(transparent)]
+    Video(#[from] VideoError),
+    #[error(transparent)]
+    Crops(#[from] CropError),
+    #[error(transparent)]
+    Face(#[from] ModelError),
+    /// Not one image of a folder.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+impl Source {
+    /// Opens an input.
+    ///
+    /// # Errors
+    /// [`SourceError`] if it is not there or not what the plan takes it for.
+    pub fn open(
+        input: &PlannedInput,
+        pipeline: &Pipeline,
+        scratch: Option<PathBuf>,
+    ) -> Result<Self, SourceError> {
+        match input.kind {
+            InputKind::Video if input.path.is_dir() => {
+                Err(SourceError::Absent(absence(&input.path, InputKind::Video)))
+            }
+            InputKind::Video => {
+                let settings = VideoSettings {
+                    scratch,
+                    ..pipeline.video.clone()
+                };
+                Ok(Self::Video(VideoSource {
+                    reader: VideoReader::open(&input.path, &settings)?,
+                    shots: ShotDetector::new(pipeline.shots),
+                    detector: pipeline.detector.clone(),
+                }))
+            }
+            InputKind::Crops => {
+                let folder = CropFolder::open(&input.path)?;
+                let images = folder.images().map(|(frame, path)| (frame, path.to_owned()));
+                Ok(Self::Crops(CropSource {
+                    images: images.collect::<Vec<_>>().into_iter(),
+                    folder,
+                    asked: 0,
+                    unreadable: Vec::new(),
+                }))
+            }
+        }
     }
-    VideoReader::open(path, &floor.pipeline.video).map_err(|error| error.to_string())
+
+    /// Frames a second; `None` for crops.
+    pub fn frame_rate(&self) -> Option<f64> {
+        match self {
+            Self::Video(video) => video.reader.facts().fps,
+            Self::Crops(_) => None,
+        }
+    }
+
+    /// The number of frames by the container's own count.
+    pub fn expected_frames(&self) -> Option<u64> {
+        match self {
+            Self::Video(video) => video.reader.facts().expected_frames(),
+            Self::Crops(crops) => Some(crops.folder.images().len() as u64),
+        }
+    }
+
+    /// The next frame; `None` at the end. `clock` counts the time that it takes.
+    ///
+    /// # Errors
+    /// [`SourceError`] where reading cannot go on.
+    pub fn next(&mut self, clock: &StageClock) -> Result<Option<SourceFrame>, SourceError> {
+        match self {
+            Self::Video(video) => video.next(clock),
+            Self::Crops(crops) => crops.next(clock),
+        }
+    }
+
+    /// What the source reports of itself at its end.
+    ///
+    /// # Errors
+    /// [`SourceError::Unreadable`] if not one image of a folder could be read.
+    pub fn report(self) -> Result<SourceReport, SourceError> {
+        match self {
+            Self::Video(video) => Ok(video.report()),
+            Self::Crops(crops) => crops.report(),
+        }
+    }
 }
 
-fn read_frames(
-    floor: &Floor,
-    reader: &Reader,
-    video: &Arc<VideoJob>,
-    file: &mut VideoReader,
-) -> Result<(), VideoError> {
-    let detector = &floor.pipeline.detector;
-    let mut frames = 0;
-    while frames < floor.limit_frames.unwrap_or(u32::MAX) {
-        let Some(place) = reader.frame_place() else {
-            return Ok(());
+impl VideoSource {
+    fn next(&mut self, clock: &StageClock) -> Result<Option<SourceFrame>, SourceError> {
+        let Some(frame) = clock.time(Stage::Decode, || self.reader.next_frame())? else {
+            return Ok(None);
         };
-        if video.has_failed() {
-            return Ok(());
+        let is_cut = clock.time(Stage::Track, || self.shots.is_cut(&Signature::of(&frame.picture)));
+        Ok(Some(SourceFrame {
+            index: frame.index,
+            time_s: frame.time_s,
+            is_cut,
+            detector_input: self.detector.input_of(frame.index, is_cut, &frame.picture),
+            content: Content::Picture(frame.picture),
+        }))
+    }
+
+    fn report(self) -> SourceReport {
+        let damage = self.reader.damage();
+        let mut facts = json!(self.reader.facts());
+        facts["damage"] = json!(damage);
+        SourceReport {
+            facts,
+            damage: damage.any().then(|| damage.to_string()),
         }
-        let Some(frame) = video.clock.time(Stage::Decode, || file.next_frame())? else {
-            break;
+    }
+}
+
+impl CropSource {
+    fn next(&mut self, clock: &StageClock) -> Result<Option<SourceFrame>, SourceError> {
+        let Some((index, path)) = self.images.next() else {
+            return Ok(None);
         };
-        frames += 1;
-        let input = detector.input_of(frame.index, &frame.picture);
-        let video = Arc::clone(video);
-        reader.put_frame(ReadFrame { video, frame, place }, input);
-    }
-    video.source_ended(frames, report(file));
-    Ok(())
-}
-
-fn report(file: &VideoReader) -> SourceReport {
-    let damage = file.damage();
-    let mut facts = json!(file.facts());
-    facts["damage"] = json!(damage);
-    SourceReport {
-        facts,
-        damage: damage.any().then(|| damage.to_string()),
-    }
-}
-
-fn read_crop_folder(floor: &Floor, reader: &Reader, input: &PlannedInput) {
-    let video = VideoJob::new(input.clone(), Arc::clone(&floor.pipeline), None);
-    match CropFolder::open(&input.path) {
-        Err(error) => video.fail(Stage::Decode, error),
-        Ok(folder) => {
-            floor.tell(Event::Started {
-                id: input.id.clone(),
-                expected_frames: Some(folder.images().len() as u64),
-            });
-            floor.guard(&video, Stage::Decode, || {
-                read_crops(floor, reader, &video, &folder)
-            });
-        }
-    }
-    floor.settle(&video);
-}
-
-fn read_crops(
-    floor: &Floor,
-    reader: &Reader,
-    video: &Arc<VideoJob>,
-    folder: &CropFolder,
-) -> Result<(), String> {
-    let limit = floor.limit_frames.unwrap_or(u32::MAX) as usize;
-    let images: Vec<_> = folder.images().take(limit).collect();
-    let mut unreadable = Vec::new();
-    for &(frame, path) in &images {
-        let Some(place) = reader.crop_place() else {
-            return Ok(());
+        self.asked += 1;
+        let crop = match clock.time(Stage::Decode, || read_crop(&path)) {
+            Ok(picture) => Some(AlignedFace::new(picture)?),
+            Err(error) => {
+                self.unreadable.push(error.to_string());
+                None
+            }
         };
-        if video.has_failed() {
-            return Ok(());
-        }
-        let crop = video.clock.time(Stage::Decode, || read_crop(path));
-        if let Err(error) = &crop {
-            unreadable.push(error.to_string());
-        }
-        let crop = crop
-            .ok()
-            .map(AlignedFace::new)
-            .transpose()
-            .map_err(|error| error.to_string())?;
-        if let Some(face) = video.crop_read(frame, crop, place) {
-            floor.put_crop(face);
-        }
-        floor.tell_frames(1);
+        Ok(Some(SourceFrame {
+            index,
+            time_s: None,
+            is_cut: false,
+            content: Content::Crop(crop),
+            detector_input: None,
+        }))
     }
-    let damage = unreadable.first().map(|first| {
-        let (bad, all) = (unreadable.len(), images.len());
-        format!("{bad} of {all} images unreadable, the first: {first}")
-    });
-    if let (Some(damage), true) = (&damage, unreadable.len() == images.len()) {
-        return Err(damage.clone());
+
+    fn report(self) -> Result<SourceReport, SourceError> {
+        let (bad, all) = (self.unreadable.len(), self.asked);
+        let damage = self.unreadable.first();
+        let damage = damage.map(|first| format!("{bad} of {all} images unreadable, the first: {first}"));
+        if let (Some(damage), true) = (&damage, bad == all) {
+            return Err(SourceError::Unreadable(damage.clone()));
+        }
+        let facts = json!({
+            "images": all,
+            "unnumbered_images": self.folder.unnumbered(),
+            "damage": { "unreadable_images": self.unreadable },
+        });
+        Ok(SourceReport { facts, damage })
     }
-    let facts = json!({
-        "images": images.len(),
-        "unnumbered_images": folder.unnumbered(),
-        "damage": { "unreadable_images": unreadable },
-    });
-    video.source_ended(0, SourceReport { facts, damage });
-    Ok(())
 }

@@ -9,15 +9,15 @@
 
 pub mod alignment;
 mod assignment;
-pub mod convolution;
+pub mod candidate;
 pub mod crop_folder;
-pub mod detector;
+pub mod detector_batch;
+pub mod detector_settings;
 pub mod error;
 pub mod landmark_filter;
 pub mod motion;
 pub mod prior;
 pub mod resize;
-pub mod retinaface;
 pub mod shot;
 pub mod similarity;
 pub mod subject;
@@ -27,7 +27,9 @@ pub mod track;
 pub mod warp;
 
 pub use alignment::{AlignmentSettings, align};
-pub use detector::{Detector, DetectorSettings};
+pub use candidate::{Candidate, detections};
+pub use detector_batch::DetectorBatch;
+pub use detector_settings::DetectorSettings;
 pub use error::FaceError;
 
 use serde::{Deserialize, Serialize};

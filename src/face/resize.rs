@@ -8,7 +8,6 @@ const MEANS: [f32; 3] = [104.0, 117.0, 123.0];
 
 /// How pictures of one size are resized.
 pub struct Resize {
-    factor: f64,
     columns: Vec<Tap>,
     rows: Vec<Tap>,
 }
@@ -35,15 +34,14 @@ impl Resize {
     pub fn to_long_side(width: u32, height: u32, long_side: u32) -> Self {
         let factor = factor(width, height, long_side);
         Self {
-            factor,
             columns: taps(width, factor),
             rows: taps(height, factor),
         }
     }
 
-    /// Output pixels a source pixel.
-    pub fn factor(&self) -> f64 {
-        self.factor
+    /// Output pixels a source pixel, where the longer side gets `long_side` pixels.
+    pub fn factor_of(width: u32, height: u32, long_side: u32) -> f64 {
+        factor(width, height, long_side)
     }
 
     /// Output width in pixels.
@@ -56,21 +54,25 @@ impl Resize {
         self.rows.len() as u32
     }
 
-    /// Appends the resized picture to `output`, `[height, width, 3]`.
-    pub fn append(&self, picture: &Picture, output: &mut Vec<f32>) {
+    /// Writes the resized picture to `output`, `[height, width, 3]`.
+    pub fn write(&self, picture: &Picture, output: &mut [f32]) {
         let source: Vec<&[u8]> = picture.rgb().chunks_exact(picture.width() as usize * 3).collect();
         let mut blended = vec![0.0f32; picture.width() as usize * 3];
-        for row in &self.rows {
+        for (row, output) in self
+            .rows
+            .iter()
+            .zip(output.chunks_exact_mut(3 * self.columns.len()))
+        {
             let (above, below) = (source[row.first], source[row.second]);
             for ((value, &above), &below) in blended.iter_mut().zip(above).zip(below) {
                 *value = lerp(f32::from(above), f32::from(below), row.weight);
             }
-            output.extend(self.columns.iter().flat_map(|column| {
+            for (column, pixel) in self.columns.iter().zip(output.as_chunks_mut().0) {
                 let left = &blended[3 * column.first..][..3];
                 let right = &blended[3 * column.second..][..3];
                 let value = |channel: usize| lerp(left[channel], right[channel], column.weight);
-                [value(2) - MEANS[0], value(1) - MEANS[1], value(0) - MEANS[2]]
-            }));
+                *pixel = [value(2) - MEANS[0], value(1) - MEANS[1], value(0) - MEANS[2]];
+            }
         }
     }
 }

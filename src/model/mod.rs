@@ -11,10 +11,13 @@
 
 mod architecture;
 mod backbone;
+mod convolution;
 mod coordinate_attention;
 mod crop;
 mod ddamfn;
+mod detector;
 mod direction_attention;
+mod ensemble;
 mod error;
 mod excitation;
 mod heads;
@@ -24,12 +27,15 @@ mod layers;
 mod maps;
 mod mixed_depthwise;
 mod predictor;
+mod retinaface;
 pub mod weights;
 
 pub use architecture::{ATTENTION_HEADS, AffectNet, Architecture, ClassOrder, Emotions, Tasks, is_unused};
 pub use backbone::Backbone;
 pub use crop::{AlignedFace, Normalisation};
 pub use ddamfn::{Ddamfn, NamedTensors, Outputs, parameter_shapes};
+pub use detector::{Detector, DetectorError};
+pub use ensemble::{Ensemble, FaceBatch};
 pub use error::{Misshapen, ModelError, NotFinite};
 pub use heads::HeadOutputs;
 pub use inference_form::{InferenceForm, Precision};

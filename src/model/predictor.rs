@@ -72,31 +72,36 @@ impl Predictor {
         self.form
     }
 
-    /// What the network says of each face, in order. The batch is copied to the device once and
-    /// the outputs back once.
+    /// The network's outputs for each face, in order. The batch is copied to the device once and the outputs
+    /// back once.
     ///
     /// # Errors
     /// [`ModelError::NotFinite`] where an output is NaN or infinite, or libtorch's.
     pub fn predict(&self, faces: &[&AlignedFace]) -> Result<Vec<Affect>, ModelError> {
-        if faces.is_empty() {
+        let pixels: Vec<&[u8]> = faces.iter().map(|face| face.picture().rgb()).collect();
+        self.predict_bytes(&pixels.concat(), faces.len())
+    }
+
+    /// As [`Predictor::predict`] of the first `faces` faces of a batch `[N, 112, 112, 3]`.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`].
+    pub fn predict_bytes(&self, bytes: &[u8], faces: usize) -> Result<Vec<Affect>, ModelError> {
+        if faces == 0 {
             return Ok(Vec::new());
         }
         no_grad(|| {
-            let crops = self.normalise(&self.upload(faces)?)?;
+            let crops = self.normalise(&self.upload(bytes)?)?;
             let outputs = self.network.forward(&crops, Mode::Inference)?;
-            self.read(&outputs.heads, faces.len())
+            self.read(&outputs.heads, faces)
         })
     }
 
     /// The faces' bytes on the device, `[N, 112, 112, 3]`.
-    fn upload(&self, faces: &[&AlignedFace]) -> Result<Tensor, TchError> {
-        let bytes = faces
-            .iter()
-            .map(|face| face.picture().rgb())
-            .collect::<Vec<_>>()
-            .concat();
+    fn upload(&self, bytes: &[u8]) -> Result<Tensor, TchError> {
         let side = i64::from(AlignedFace::SIDE);
-        let pixels = Tensor::f_from_data_size(&bytes, &[faces.len() as i64, side, side, 3], Kind::Uint8)?;
+        let faces = bytes.len() as i64 / (side * side * 3);
+        let pixels = Tensor::f_from_data_size(bytes, &[faces, side, side, 3], Kind::Uint8)?;
         match self.form.device {
             // From pinned memory the copy runs beside what the device still computes. (The public
             // `pin_memory` warns about its own device argument.)
@@ -137,11 +142,11 @@ impl Predictor {
         }
         let table = Tensor::f_cat(&columns, 1)?.f_to_device(Device::Cpu)?;
         let width = table.size2()?.1 as usize;
-        let mut values = vec![0.0f32; faces * width];
-        table.f_copy_data(&mut values, faces * width)?;
+        let mut values = vec![0.0f32; table.numel()];
+        table.f_copy_data(&mut values, table.numel())?;
 
         let mut affects = Vec::with_capacity(faces);
-        for (crop, row) in values.chunks_exact(width).enumerate() {
+        for (crop, row) in values.chunks_exact(width).take(faces).enumerate() {
             let mut row = Row { crop, values: row };
             affects.push(Affect {
                 valence_arousal: match heads.valence_arousal {

@@ -1,33 +1,24 @@
-//! The networks of a run: which weights, read once, forked for each worker.
+//! The networks of a run: read once, cloned for each thread that runs them.
 
 use std::collections::BTreeMap;
 
 use tch::Device;
 
-use super::ensemble::Ensemble;
 use crate::device::LibtorchVersion;
 use crate::face::template::TemplateSet;
-use crate::face::{Detector, FaceError};
 use crate::labels::PerTask;
 use crate::model::weights::{Weights, WeightsError};
-use crate::model::{Architecture, InferenceForm, ModelError, Predictor, initial_weights};
+use crate::model::{
+    Architecture, Detector, DetectorError, Ensemble, InferenceForm, ModelError, Predictor, initial_weights,
+};
 use crate::run::{FindWeightsError, InputKind, Plan, SEED, check_unchanged, warnings};
 use crate::video::libav_versions;
 
-/// The networks of one worker.
+/// The networks of one thread. A clone is for another thread; it shares the weights.
+#[derive(Debug, Clone)]
 pub struct Networks {
     pub detector: Detector,
     pub affect: Ensemble,
-}
-
-impl Networks {
-    /// The same networks for another thread; weights are shared.
-    pub fn fork(&self) -> Self {
-        Self {
-            detector: self.detector.fork(),
-            affect: self.affect.clone(),
-        }
-    }
 }
 
 /// Networks ready to run.
@@ -45,10 +36,10 @@ pub enum NetworksError {
     #[error(transparent)]
     Find(#[from] FindWeightsError),
     #[error(transparent)]
-    Face(#[from] FaceError),
+    Detector(#[from] DetectorError),
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    #[error("affect weights: {0}")]
+    #[error("affect weights")]
     Model(#[from] ModelError),
 }
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::FaceError;
+use super::detector::DetectorError;
+use super::layers::{Parameter, channels_last};
 
 /// PyTorch's default, which RetinaFace keeps.
 const BATCH_NORM_EPSILON: f64 = 1e-5;
@@ -21,9 +22,9 @@ impl Weights {
     /// Reads a `.safetensors` file.
     ///
     /// # Errors
-    /// [`FaceError::Unreadable`] if the file is missing or damaged.
-    pub fn read(path: &Path, device: Device) -> Result<Self, FaceError> {
-        let tensors = Tensor::read_safetensors(path).map_err(|source| FaceError::Unreadable {
+    /// [`DetectorError::Unreadable`] if the file is missing or damaged.
+    pub fn read(path: &Path, device: Device) -> Result<Self, DetectorError> {
+        let tensors = Tensor::read_safetensors(path).map_err(|source| DetectorError::Unreadable {
             path: path.to_owned(),
             source,
         })?;
@@ -39,8 +40,8 @@ impl Weights {
     }
 
     /// The tensor `name` in float32, which must have this shape.
-    fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor, FaceError> {
-        let misfit = |problem| FaceError::Misfit {
+    fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor, DetectorError> {
+        let misfit = |problem| DetectorError::Misfit {
             path: self.path.clone(),
             problem,
         };
@@ -58,10 +59,11 @@ impl Weights {
     }
 }
 
-/// A convolution with bias, padded so that stride 1 keeps the size; weights in channels_last.
+/// A convolution with bias, padded so that stride 1 keeps the size; weights in channels_last. A clone shares them.
+#[derive(Debug, Clone)]
 pub struct Convolution {
-    weight: Tensor,
-    bias: Tensor,
+    weight: Parameter,
+    bias: Parameter,
     stride: i64,
     groups: i64,
 }
@@ -75,12 +77,17 @@ impl Convolution {
         (from, to): (i64, i64),
         kernel: i64,
         stride: i64,
-    ) -> Result<Self, FaceError> {
+    ) -> Result<Self, DetectorError> {
         Self::read(weights, name, [to, from, kernel, kernel], stride, 1)
     }
 
     /// Reads a 3x3 convolution of each channel by itself.
-    pub fn depthwise(weights: &Weights, name: &str, channels: i64, stride: i64) -> Result<Self, FaceError> {
+    pub fn depthwise(
+        weights: &Weights,
+        name: &str,
+        channels: i64,
+        stride: i64,
+    ) -> Result<Self, DetectorError> {
         Self::read(weights, name, [channels, 1, 3, 3], stride, channels)
     }
 
@@ -90,15 +97,15 @@ impl Convolution {
         shape: [i64; 4],
         stride: i64,
         groups: i64,
-    ) -> Result<Self, FaceError> {
+    ) -> Result<Self, DetectorError> {
         let weight = weights.tensor(&format!("{name}.weight"), &shape)?;
         let (weight, bias) = match batch_norm_name(weights, name) {
             Some(norm) => fold_batch_norm(weights, &norm, &weight)?,
             None => (weight, weights.tensor(&format!("{name}.bias"), &shape[..1])?),
         };
         Ok(Self {
-            weight: channels_last(&weight)?.f_to_device(weights.device)?,
-            bias: bias.f_to_device(weights.device)?,
+            weight: Parameter::fixed(channels_last(&weight)?.f_to_device(weights.device)?),
+            bias: Parameter::fixed(bias.f_to_device(weights.device)?),
             stride,
             groups,
         })
@@ -108,8 +115,11 @@ impl Convolution {
     /// channels come after this one's.
     pub fn beside(&self, other: &Self) -> Result<Self, TchError> {
         Ok(Self {
-            weight: channels_last(&Tensor::f_cat(&[&self.weight, &other.weight], 0)?)?,
-            bias: Tensor::f_cat(&[&self.bias, &other.bias], 0)?,
+            weight: Parameter::fixed(channels_last(&Tensor::f_cat(
+                &[&*self.weight, &*other.weight],
+                0,
+            )?)?),
+            bias: Parameter::fixed(Tensor::f_cat(&[&*self.bias, &*other.bias], 0)?),
             stride: self.stride,
             groups: self.groups,
         })
@@ -119,7 +129,7 @@ impl Convolution {
     pub fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
         let padding = [self.weight.size()[2] / 2; 2];
         let stride = [self.stride; 2];
-        let bias = Some(&self.bias);
+        let bias = Some(&*self.bias);
         match self.weight.device() {
             // Left to itself libtorch gives 1x1 kernels to a slower routine when it has one thread, so
             // that speed and the last digits would depend on the number of threads.
@@ -127,15 +137,6 @@ impl Convolution {
                 input.f_mkldnn_convolution(&self.weight, bias, padding, stride, [1, 1], self.groups)
             }
             _ => input.f_conv2d(&self.weight, bias, stride, padding, [1, 1], self.groups),
-        }
-    }
-
-    /// The same convolution for another thread; the weights are shared.
-    pub fn fork(&self) -> Self {
-        Self {
-            weight: self.weight.shallow_clone(),
-            bias: self.bias.shallow_clone(),
-            ..*self
         }
     }
 }
@@ -150,9 +151,13 @@ fn batch_norm_name(weights: &Weights, name: &str) -> Option<String> {
 
 /// Weight and bias of a convolution that does what `weight` and the batch normalisation `norm` after it
 /// do in evaluation mode.
-fn fold_batch_norm(weights: &Weights, norm: &str, weight: &Tensor) -> Result<(Tensor, Tensor), FaceError> {
+fn fold_batch_norm(
+    weights: &Weights,
+    norm: &str,
+    weight: &Tensor,
+) -> Result<(Tensor, Tensor), DetectorError> {
     let channels = [weight.size()[0]];
-    let part = |part: &str| -> Result<Tensor, FaceError> {
+    let part = |part: &str| -> Result<Tensor, DetectorError> {
         Ok(weights
             .tensor(&format!("{norm}.{part}"), &channels)?
             .f_to_kind(Kind::Double)?)
@@ -161,12 +166,4 @@ fn fold_batch_norm(weights: &Weights, norm: &str, weight: &Tensor) -> Result<(Te
     let bias = part("bias")? - part("running_mean")? * &gain;
     let weight = weight.f_to_kind(Kind::Double)? * gain.view([-1, 1, 1, 1]);
     Ok((weight.f_to_kind(Kind::Float)?, bias.f_to_kind(Kind::Float)?))
-}
-
-/// The same values with the channels innermost in memory, the layout that oneDNN is fastest with.
-fn channels_last(weight: &Tensor) -> Result<Tensor, TchError> {
-    weight
-        .f_permute([0, 2, 3, 1])?
-        .f_contiguous()?
-        .f_permute([0, 3, 1, 2])
 }

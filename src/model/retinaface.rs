@@ -5,8 +5,8 @@ use std::path::Path;
 
 use tch::{Device, TchError, Tensor};
 
-use super::FaceError;
 use super::convolution::{Convolution, Weights};
+use super::detector::DetectorError;
 
 /// Channels of the feature pyramid and of all after it.
 const PYRAMID: i64 = 64;
@@ -15,7 +15,7 @@ const PRIORS: i64 = 2;
 const LEAKY_SLOPE: f64 = 0.1;
 
 /// What the network says of each of the `P` priors of each of `N` pictures, the priors in the order
-/// of [`priors`](super::prior::priors).
+/// of [`priors`](crate::face::prior::priors).
 pub struct Predictions {
     /// `[N, P]`, probability of a face.
     pub scores: Tensor,
@@ -25,7 +25,8 @@ pub struct Predictions {
     pub landmarks: Tensor,
 }
 
-/// The network on one device, in float32, for inference.
+/// The network on one device, in float32, for inference. A clone shares the weights.
+#[derive(Debug, Clone)]
 pub struct RetinaFace {
     /// The body's stages, after which 1/8, 1/16 and 1/32 of the picture's size are left.
     stages: [Vec<Convolution>; 3],
@@ -42,8 +43,8 @@ impl RetinaFace {
     /// Reads the weights by their PyTorch names, with batch normalisations or with them folded.
     ///
     /// # Errors
-    /// [`FaceError::Unreadable`], [`FaceError::Misfit`]; [`FaceError::Torch`] if there is no such device.
-    pub fn load(path: &Path, device: Device) -> Result<Self, FaceError> {
+    /// [`DetectorError::Unreadable`], [`DetectorError::Misfit`]; [`DetectorError::Torch`] if there is no such device.
+    pub fn load(path: &Path, device: Device) -> Result<Self, DetectorError> {
         let weights = &Weights::read(path, device)?;
         Ok(Self {
             stages: load_body(weights)?,
@@ -68,21 +69,6 @@ impl RetinaFace {
             ],
             device,
         })
-    }
-
-    /// The same network for another thread; the weights are shared.
-    pub fn fork(&self) -> Self {
-        Self {
-            stages: self
-                .stages
-                .each_ref()
-                .map(|stage| stage.iter().map(Convolution::fork).collect()),
-            lateral: self.lateral.each_ref().map(Convolution::fork),
-            merge: self.merge.each_ref().map(Convolution::fork),
-            context: self.context.each_ref().map(Context::fork),
-            heads: self.heads.each_ref().map(Convolution::fork),
-            device: self.device,
-        }
     }
 
     /// Where the network is and its input must be.
@@ -135,7 +121,7 @@ impl RetinaFace {
 }
 
 /// The MobileNet of a quarter's width: a convolution, then pairs of a depthwise and a 1x1 one.
-fn load_body(weights: &Weights) -> Result<[Vec<Convolution>; 3], FaceError> {
+fn load_body(weights: &Weights) -> Result<[Vec<Convolution>; 3], DetectorError> {
     let mut stage1 = vec![Convolution::full(weights, "body.stage1.0.0", (3, 8), 3, 2)?];
     stage1.extend(load_pairs(
         weights,
@@ -157,7 +143,7 @@ fn load_pairs(
     first: usize,
     channels: &[i64],
     strides: &[i64],
-) -> Result<Vec<Convolution>, FaceError> {
+) -> Result<Vec<Convolution>, DetectorError> {
     let mut layers = Vec::new();
     for ((number, ends), &stride) in (first..).zip(channels.windows(2)).zip(strides) {
         let (from, to) = (ends[0], ends[1]);
@@ -169,7 +155,7 @@ fn load_pairs(
 }
 
 /// The three heads of a level as one convolution: face or not, box, landmarks.
-fn load_heads(weights: &Weights, level: usize) -> Result<Convolution, FaceError> {
+fn load_heads(weights: &Weights, level: usize) -> Result<Convolution, DetectorError> {
     let head = |name: &str, values: i64| {
         let name = format!("{name}.{level}.conv1x1");
         Convolution::full(weights, &name, (PYRAMID, PRIORS * values), 1, 1)
@@ -201,6 +187,7 @@ fn probability_of_second(classes: &Tensor) -> Result<Tensor, TchError> {
 
 /// A context module (SSH): what 3x3, 5x5 and 7x7 convolutions would see, from chains of 3x3 ones.
 /// Convolutions of one input are joined.
+#[derive(Debug, Clone)]
 struct Context {
     /// To the 32 channels of the 3x3 view and to the 16 where the wider ones begin.
     first: Convolution,
@@ -211,7 +198,7 @@ struct Context {
 }
 
 impl Context {
-    fn load(weights: &Weights, name: &str) -> Result<Self, FaceError> {
+    fn load(weights: &Weights, name: &str) -> Result<Self, DetectorError> {
         let part = |part: &str, from: i64, to: i64| {
             Convolution::full(weights, &format!("{name}.{part}.0"), (from, to), 3, 1)
         };
@@ -220,14 +207,6 @@ impl Context {
             second: part("conv5X5_2", 16, 16)?.beside(&part("conv7X7_2", 16, 16)?)?,
             third: part("conv7x7_3", 16, 16)?,
         })
-    }
-
-    fn fork(&self) -> Self {
-        Self {
-            first: self.first.fork(),
-            second: self.second.fork(),
-            third: self.third.fork(),
-        }
     }
 
     /// `[N, 64, H, W]` to the same shape.

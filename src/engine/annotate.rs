@@ -1,0 +1,157 @@
+//! `annotate`: the threads of a run from start to end. Readers bring frames of videos, workers turn them into
+//! tables. All videos share the workers, so that one long video and many short ones keep every core busy; the
+//! number of frames in memory is bounded, however long a video is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{Builder, Scope};
+use std::time::Duration;
+
+use super::context::{AnnotateOptions, Context, Producer, Queue, Task, Work};
+use super::cpu;
+use super::network;
+use super::publication::Publication;
+use super::queue::Capacity;
+use super::threads::{Threads, Worker};
+use crate::config::Pipeline;
+use crate::run::{Event, InputTotals, PlannedInput};
+use crate::stop::Stop;
+
+/// How often the engine looks for a stop signal.
+const STOP_CHECK: Duration = Duration::from_millis(100);
+
+/// How a shard's work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every input is published or recorded as failed.
+    Complete(InputTotals),
+    /// Stopped by a signal; the rest is for another attempt.
+    Stopped(InputTotals),
+}
+
+/// Annotates `inputs`, publishing a table or a failure for each, and reports to `on_event` what happens.
+///
+/// # Errors
+/// The operating system's, if threads cannot be started.
+pub fn annotate(
+    inputs: &[PlannedInput],
+    pipeline: &Pipeline,
+    options: AnnotateOptions,
+    threads: Threads,
+    publication: &Publication,
+    stop: &Stop,
+    on_event: &mut dyn FnMut(&Event),
+) -> std::io::Result<Outcome> {
+    let (queue, producers) = Queue::new(capacity(pipeline, &threads), threads.readers.min(inputs.len()));
+    let (events, received) = mpsc::channel();
+    let context = Context {
+        pipeline: Arc::new(pipeline.clone()),
+        options,
+        publication,
+        queue,
+        events,
+    };
+    let mut totals = InputTotals::default();
+    let mut record = |event: Event| {
+        totals.count(&event);
+        on_event(&event);
+        totals.total()
+    };
+    let next_input = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let (context, next_input) = (&context, &next_input);
+        // Threads that have started must end, whatever becomes of the others.
+        let _close = CloseAtEnd(&context.queue);
+        for (number, producer) in producers.into_iter().enumerate() {
+            start(scope, format!("reader {number}"), move || {
+                read_inputs(context, producer, inputs, next_input, stop)
+            })?;
+        }
+        for (number, worker) in threads.workers.into_iter().enumerate() {
+            let name = format!("{} {number}", worker.name());
+            start(scope, name, move || work(context, &worker))?;
+        }
+        let mut finished = 0;
+        while finished < inputs.len() as u64 && !stop.asked() {
+            match received.recv_timeout(STOP_CHECK) {
+                Ok(event) => finished = record(event),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        std::io::Result::Ok(())
+    })?;
+    // Events of threads that ended after the queue was closed.
+    for event in received.try_iter() {
+        record(event);
+    }
+    Ok(if totals.total() < inputs.len() as u64 {
+        Outcome::Stopped(totals)
+    } else {
+        Outcome::Complete(totals)
+    })
+}
+
+/// Two batches for each thread that runs networks: one in work, one ready.
+fn capacity(pipeline: &Pipeline, threads: &Threads) -> Capacity {
+    let (frame_batch, face_batch) = (pipeline.detector.batch, pipeline.model.batch);
+    let batches = 2 * threads.networks().max(1);
+    Capacity {
+        frame_batch,
+        face_batch,
+        frames: batches * frame_batch,
+        crops: batches * face_batch,
+    }
+}
+
+fn start<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: String,
+    run: impl FnOnce() + Send + 'scope,
+) -> std::io::Result<()> {
+    Builder::new().name(name).spawn_scoped(scope, run).map(drop)
+}
+
+/// Closes the queue when it is dropped.
+struct CloseAtEnd<'a>(&'a Queue);
+
+impl Drop for CloseAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Reads inputs until none is left.
+fn read_inputs(
+    context: &Context,
+    producer: Producer,
+    inputs: &[PlannedInput],
+    next_input: &AtomicUsize,
+    stop: &Stop,
+) {
+    while !stop.asked() {
+        let Some(input) = inputs.get(next_input.fetch_add(1, Ordering::Relaxed)) else {
+            return;
+        };
+        cpu::read(context, &producer, input);
+    }
+}
+
+/// Does what there is to do of the worker's steps until the run is over.
+fn work(context: &Context, worker: &Worker) {
+    // On the CPU the workers are the parallelism; threads below them only wait for each other.
+    tch::set_num_threads(1);
+    while let Some(work) = context.queue.next(worker.role()) {
+        match (work, worker.networks()) {
+            (Work::Frames(_, frames), _) => cpu::prepare_frames(context, frames),
+            (Work::Faces(faces), _) => cpu::prepare_faces(context, faces),
+            (Work::Task(Task::Track(frames)), _) => cpu::track(context, frames),
+            (Work::Task(Task::Publish(video, outcome)), _) => cpu::publish(context, &video, *outcome),
+            (Work::Task(Task::Detect(pass)), Some(networks)) => network::detect(context, networks, pass),
+            (Work::Task(Task::Infer(pass)), Some(networks)) => network::infer(context, networks, pass),
+            // The role of a worker without networks has no such steps.
+            (Work::Task(Task::Detect(_) | Task::Infer(_)), None) => {}
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The work of CPU threads: read, prepare batches, track, publish. No tensors.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::context::{Context, Producer, Task, caught};
+use super::network::{DetectorPass, InferencePass};
+use super::queue::{PermitKind, Step};
+use super::slice::{Slice, slices};
+use super::source::{Source, SourceError};
+use super::video::{DetectedFrame, Face, FrameInWork, VideoOutcome, VideoState};
+use crate::error_chain::sentence;
+use crate::face::resize::Resize;
+use crate::face::{Candidate, detections};
+use crate::run::{Event, InputKind, PlannedInput, Stage};
+
+/// Reads one input to its end, unless it need not be read.
+pub fn read(context: &Context, producer: &Producer, input: &PlannedInput) {
+    match caught(|| context.publication.without_reading(input)) {
+        Ok(Some(event)) => return context.send(event),
+        // After a panic, too: reading the input anew may still work.
+        Ok(None) | Err(_) => {}
+    }
+    let scratch = context.options.scratch.clone();
+    let open = || Source::open(input, &context.pipeline, scratch).map_err(|error| sentence(&error));
+    let opened = caught(open).flatten();
+    let frame_rate = opened.as_ref().ok().and_then(Source::frame_rate);
+    let video = VideoState::new(input.clone(), Arc::clone(&context.pipeline), frame_rate);
+    match opened {
+        Err(reason) => video.fail(Stage::Decode, reason),
+        Ok(source) => {
+            context.send(Event::Started {
+                id: input.id.clone(),
+                expected_frames: source.expected_frames(),
+            });
+            context.guard(&video, Stage::Decode, || {
+                read_frames(context, producer, &video, source).map_err(|error| sentence(&error))
+            });
+        }
+    }
+    context.publish_if_complete(&video);
+}
+
+fn read_frames(
+    context: &Context,
+    producer: &Producer,
+    video: &Arc<VideoState>,
+    mut source: Source,
+) -> Result<(), SourceError> {
+    let kind = match video.input.kind {
+        InputKind::Video => PermitKind::Frame,
+        InputKind::Crops => PermitKind::Crop,
+    };
+    let mut frames = 0;
+    while frames < context.options.limit_frames.unwrap_or(u32::MAX) {
+        let Some(permit) = producer.permit(kind) else {
+            return Ok(());
+        };
+        if video.has_failed() {
+            return Ok(());
+        }
+        let Some(frame) = source.next(&video.clock)? else {
+            break;
+        };
+        let input = frame.detector_input;
+        let read = FrameInWork {
+            video: Arc::clone(video),
+            position: frames,
+            frame,
+            permit,
+        };
+        frames += 1;
+        match input {
+            Some(input) => context.queue.put_frame(input, read),
+            None => {
+                let video = Arc::clone(video);
+                let items = vec![(read, None)];
+                context
+                    .queue
+                    .put_task(Step::Track, Task::Track(Slice { video, items }));
+            }
+        }
+    }
+    video.source_ended(frames, source.report()?);
+    Ok(())
+}
+
+/// Makes frames of one size the input of a detector pass.
+pub fn prepare_frames(context: &Context, frames: Vec<FrameInWork>) {
+    let slices = slices(frames, |read| &read.video);
+    let settings = &context.pipeline.detector;
+    if let Some(pass) = prepare(context, Stage::Detect, slices, |slices| {
+        DetectorPass::prepare(slices, settings)
+    }) {
+        context.queue.put_task(Step::Detect, Task::Detect(pass));
+    }
+}
+
+/// Makes faces the input of an inference pass.
+pub fn prepare_faces(context: &Context, faces: Vec<Face>) {
+    let slices = slices(faces, |face| &face.video);
+    let batch = context.pipeline.model.batch;
+    if let Some(pass) = prepare(context, Stage::Infer, slices, |slices| {
+        InferencePass::prepare(slices, batch)
+    }) {
+        context.queue.put_task(Step::Infer, Task::Infer(pass));
+    }
+}
+
+/// Prepares a pass and counts the time to the videos by their shares. A panic costs these videos and not the run.
+fn prepare<T, P>(
+    context: &Context,
+    stage: Stage,
+    slices: Vec<Slice<T>>,
+    pass: impl FnOnce(Vec<Slice<T>>) -> Option<P>,
+) -> Option<P> {
+    let items: usize = slices.iter().map(|slice| slice.items.len()).sum();
+    let shares = slices
+        .iter()
+        .map(|slice| (Arc::clone(&slice.video), slice.items.len()));
+    let shares: Vec<_> = shares.collect();
+    let start = Instant::now();
+    let prepared = caught(|| pass(slices));
+    let share = start.elapsed().div_f64(items.max(1) as f64);
+    for (video, items) in shares {
+        video.clock.add(stage, share.mul_f64(items as f64));
+        if let Err(bug) = &prepared {
+            video.fail(stage, bug.clone());
+            context.publish_if_complete(&video);
+        }
+    }
+    prepared.ok().flatten()
+}
+
+/// Tracks frames of one video, and all that waited for them, and hands on their faces.
+pub fn track(context: &Context, frames: Slice<(FrameInWork, Option<Vec<Candidate>>)>) {
+    let Slice { video, items } = frames;
+    let tracked = context.guard(&video, Stage::Track, || {
+        let settings = &context.pipeline.detector;
+        let detected = |(read, candidates): (FrameInWork, Option<Vec<Candidate>>)| {
+            let faces = candidates.zip(read.frame.picture()).map(|(candidates, picture)| {
+                let factor = Resize::factor_of(picture.width(), picture.height(), settings.long_side);
+                detections(candidates, factor, settings.overlap)
+            });
+            DetectedFrame {
+                detections: faces,
+                read,
+            }
+        };
+        let frames = items.into_iter().map(detected).collect();
+        video.track(frames).map_err(|error| sentence(&error))
+    });
+    if let Some(tracked) = tracked {
+        context.queue.put_faces(tracked.faces);
+        context.send(Event::Frames {
+            count: tracked.frames,
+            waiting: context.queue.waiting(),
+        });
+        drop(tracked.permits);
+    }
+    context.publish_if_complete(&video);
+}
+
+/// Makes a video's final columns and writes its table, or records why there is none.
+pub fn publish(context: &Context, video: &VideoState, outcome: VideoOutcome) {
+    let published = caught(|| context.publication.publish(video, outcome));
+    context
+        .send(published.unwrap_or_else(|bug| context.publication.publish(video, Err((Stage::Write, bug)))));
+}

@@ -1,0 +1,81 @@
+//! Which threads a run has, and which steps each serves.
+
+use tch::Device;
+
+use super::load::Networks;
+use super::queue::Role;
+
+/// A thread that computes.
+pub enum Worker {
+    /// Runs networks and nothing else.
+    Network(Networks),
+    /// Does everything but that.
+    Cpu,
+    /// Does everything, with networks of its own.
+    Both(Networks),
+}
+
+impl Worker {
+    /// The steps that it serves.
+    pub fn role(&self) -> Role {
+        match self {
+            Worker::Network(_) => Role::Network,
+            Worker::Cpu => Role::Cpu,
+            Worker::Both(_) => Role::Both,
+        }
+    }
+
+    /// The name of its thread.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Worker::Network(_) => "network",
+            Worker::Cpu => "cpu",
+            Worker::Both(_) => "worker",
+        }
+    }
+
+    /// Its networks.
+    pub fn networks(&self) -> Option<&Networks> {
+        match self {
+            Worker::Network(networks) | Worker::Both(networks) => Some(networks),
+            Worker::Cpu => None,
+        }
+    }
+}
+
+/// The threads of a run.
+pub struct Threads {
+    /// How many read, each one video at a time.
+    pub readers: usize,
+    pub workers: Vec<Worker>,
+}
+
+impl Threads {
+    /// The threads for a device. On the CPU `count` workers that do everything, each with its clone of the networks,
+    /// and as many readers on the same cores. On a GPU one thread that runs the networks, since cuDNN's plans are
+    /// cached a thread, and `count` CPU workers and readers around it. By default `count` is the number of cores.
+    pub fn new(networks: &Networks, device: Device, count: Option<usize>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = count.unwrap_or(cores).max(1);
+        let workers = if device.is_cuda() {
+            let cpu = (0..count).map(|_| Worker::Cpu);
+            std::iter::once(Worker::Network(networks.clone()))
+                .chain(cpu)
+                .collect()
+        } else {
+            (0..count).map(|_| Worker::Both(networks.clone())).collect()
+        };
+        Self {
+            readers: count,
+            workers,
+        }
+    }
+
+    /// How many run networks.
+    pub fn networks(&self) -> usize {
+        self.workers
+            .iter()
+            .filter(|worker| worker.networks().is_some())
+            .count()
+    }
+}

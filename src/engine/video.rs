@@ -1,0 +1,321 @@
+//! The state of one video in work: whatever order frames and faces come back in from the networks, frames are
+//! tracked in decode order, so that the result is always the same.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::queue::Permit;
+use super::source::{Content, SourceFrame, SourceReport};
+use super::timeline::{FaceSlot, Timeline};
+use crate::config::Pipeline;
+use crate::face::subject::{Ranking, SubjectRule, Subjects};
+use crate::face::track::Tracker;
+use crate::face::{Detection, PersonId, align};
+use crate::frame::{FrameIndex, Picture};
+use crate::labels::Affect;
+use crate::model::{AlignedFace, ModelError};
+use crate::run::{PlannedInput, Stage, StageClock};
+use crate::table::Sighting;
+
+/// The state of one video, shared by the threads that work on it.
+pub struct VideoState {
+    pub input: PlannedInput,
+    pub clock: StageClock,
+    pipeline: Arc<Pipeline>,
+    progress: Mutex<Progress>,
+}
+
+struct Progress {
+    /// Away while a thread tracks a frame; the others leave their frames to it and go on.
+    tracking: Option<Tracking>,
+    timeline: Timeline,
+    /// Frames that came back before an earlier one, by position.
+    waiting: BTreeMap<u32, DetectedFrame>,
+    /// The position of the frame to be tracked next.
+    next: u32,
+    /// How many are to be tracked, known once the source has ended.
+    frames: Option<u32>,
+    /// Faces still in inference.
+    faces_out: usize,
+    source: SourceReport,
+    failure: Option<(Stage, String)>,
+    over: bool,
+}
+
+/// What follows a video from frame to frame.
+struct Tracking {
+    tracker: Tracker,
+    subjects: Subjects,
+    frame_rate: Option<f64>,
+}
+
+/// A frame on its way from the reader to the tracker.
+pub struct FrameInWork {
+    pub video: Arc<VideoState>,
+    /// Frames of this video that were read before it.
+    pub position: u32,
+    pub frame: SourceFrame,
+    pub permit: Permit,
+}
+
+/// A frame that can be tracked.
+pub struct DetectedFrame {
+    pub read: FrameInWork,
+    /// `None` if the detector did not run on it.
+    pub detections: Option<Vec<Detection>>,
+}
+
+/// A face on its way to the affect networks.
+pub struct Face {
+    pub video: Arc<VideoState>,
+    pub slot: FaceSlot,
+    pub crop: AlignedFace,
+    /// Held by a crop that was read as it is. Faces of videos need none: their frames held one.
+    pub permit: Option<Permit>,
+}
+
+/// What frames leave that were tracked.
+#[derive(Default)]
+pub struct Tracked {
+    pub faces: Vec<Face>,
+    /// To be released once the faces are with the queue, which counts on frames to bring faces.
+    pub permits: Vec<Permit>,
+    /// Number of frames.
+    pub frames: u64,
+}
+
+/// What a finished video leaves.
+pub struct FinishedVideo {
+    pub timeline: Timeline,
+    pub ranking: Ranking,
+    pub source: SourceReport,
+    /// Frames a second; `None` for crops.
+    pub frame_rate: Option<f64>,
+}
+
+/// A video's end: all that was seen of it, or where and why it was given up.
+pub type VideoOutcome = Result<FinishedVideo, (Stage, String)>;
+
+impl VideoState {
+    /// A video of which nothing has been seen; `frame_rate` in frames a second.
+    pub fn new(input: PlannedInput, pipeline: Arc<Pipeline>, frame_rate: Option<f64>) -> Arc<Self> {
+        let tracking = Tracking {
+            tracker: Tracker::new(pipeline.tracker, frame_rate),
+            subjects: Subjects::new(),
+            frame_rate,
+        };
+        Arc::new(Self {
+            input,
+            clock: StageClock::default(),
+            pipeline,
+            progress: Mutex::new(Progress {
+                tracking: Some(tracking),
+                timeline: Timeline::default(),
+                waiting: BTreeMap::new(),
+                next: 0,
+                frames: None,
+                faces_out: 0,
+                source: SourceReport::default(),
+                failure: None,
+                over: false,
+            }),
+        })
+    }
+
+    /// Takes frames back from detection, and tracks and aligns all whose turn has come.
+    ///
+    /// # Errors
+    /// A face that cannot be aligned. The video has to be given up then.
+    pub fn track(self: &Arc<Self>, frames: Vec<DetectedFrame>) -> Result<Tracked, ModelError> {
+        self.progress().wait_for_turn(frames);
+        let mut tracked = Tracked::default();
+        loop {
+            let turn = self.progress().next_turn();
+            let Some((mut tracking, DetectedFrame { read, detections })) = turn else {
+                return Ok(tracked);
+            };
+            let FrameInWork { frame, permit, .. } = read;
+            let (index, time_s, is_cut) = (frame.index, frame.time_s, frame.is_cut);
+            let faces = self.clock.time(Stage::Track, || match frame.content {
+                Content::Picture(picture) => {
+                    tracking.faces(index, time_s, is_cut, &picture, detections, &self.pipeline)
+                }
+                Content::Crop(crop) => {
+                    let face = crop.map(|crop| (PersonId(0), Sighting::Crop, crop));
+                    Ok(face.into_iter().collect())
+                }
+            })?;
+            let of_crop = matches!(faces.first(), Some((_, Sighting::Crop, _)));
+            let mut faces = self.add(index, time_s, is_cut, faces, tracking);
+            match faces.first_mut() {
+                Some(face) if of_crop => face.permit = Some(permit),
+                _ => tracked.permits.push(permit),
+            }
+            tracked.faces.extend(faces);
+            tracked.frames += 1;
+        }
+    }
+
+    /// Adds a tracked frame to the timeline and gives the tracking to whose turn is next.
+    fn add(
+        self: &Arc<Self>,
+        index: FrameIndex,
+        time_s: Option<f64>,
+        is_cut: bool,
+        faces: Vec<(PersonId, Sighting, AlignedFace)>,
+        tracking: Tracking,
+    ) -> Vec<Face> {
+        let mut progress = self.progress();
+        let progress = &mut *progress;
+        progress.tracking = Some(tracking);
+        progress.timeline.push_frame(index, time_s, is_cut);
+        progress.faces_out += faces.len();
+        let face = |(person, sighting, crop)| Face {
+            video: Arc::clone(self),
+            slot: progress.timeline.push_face(person, sighting),
+            crop,
+            permit: None,
+        };
+        faces.into_iter().map(face).collect()
+    }
+
+    /// Notes that the source has ended, how many frames are to be tracked, and what it reports of itself.
+    pub fn source_ended(&self, frames: u32, source: SourceReport) {
+        let mut progress = self.progress();
+        progress.frames = Some(frames);
+        progress.source = source;
+    }
+
+    /// Takes faces back from the networks.
+    pub fn faces_inferred(&self, faces: Vec<Face>, affects: Vec<Affect>) {
+        let mut progress = self.progress();
+        progress.faces_out = progress.faces_out.saturating_sub(faces.len());
+        for (Face { slot, permit, .. }, affect) in faces.into_iter().zip(affects) {
+            progress.timeline.set_raw(slot, affect);
+            drop(permit);
+        }
+    }
+
+    /// Gives the video up; the first reason counts.
+    pub fn fail(&self, stage: Stage, reason: String) {
+        let mut progress = self.progress();
+        progress.failure.get_or_insert((stage, reason));
+        progress.waiting.clear();
+    }
+
+    /// True once the video is given up; work on it can be skipped.
+    pub fn has_failed(&self) -> bool {
+        self.progress().failure.is_some()
+    }
+
+    /// The outcome, once: when all is in, or as soon as the video is given up.
+    pub fn take_outcome(&self) -> Option<VideoOutcome> {
+        let mut progress = self.progress();
+        if progress.over {
+            return None;
+        }
+        if let Some(failure) = progress.failure.clone() {
+            progress.over = true;
+            return Some(Err(failure));
+        }
+        if progress.frames != Some(progress.next) || progress.faces_out > 0 {
+            return None;
+        }
+        let tracking = progress.tracking.take()?;
+        progress.over = true;
+        Some(Ok(FinishedVideo {
+            timeline: std::mem::take(&mut progress.timeline),
+            ranking: tracking
+                .subjects
+                .rank(SubjectRule::from_video_name(self.input.id.as_str())),
+            source: std::mem::take(&mut progress.source),
+            frame_rate: tracking.frame_rate,
+        }))
+    }
+
+    /// A thread that panicked has failed the video already; its state may still be read.
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress {
+    /// Keeps frames until their turn, unless the video has failed: the permits that they hold would be
+    /// missed by those who still read.
+    fn wait_for_turn(&mut self, frames: Vec<DetectedFrame>) {
+        if self.failure.is_none() {
+            let by_position = frames.into_iter().map(|frame| (frame.read.position, frame));
+            self.waiting.extend(by_position);
+        }
+    }
+
+    /// The frame to be tracked next and what tracks it, if both are there.
+    fn next_turn(&mut self) -> Option<(Tracking, DetectedFrame)> {
+        let tracking = self.tracking.take()?;
+        let Some(detected) = self.waiting.remove(&self.next) else {
+            self.tracking = Some(tracking);
+            return None;
+        };
+        self.next += 1;
+        Some((tracking, detected))
+    }
+}
+
+impl Tracking {
+    /// The persons in a frame, each with its aligned face.
+    fn faces(
+        &mut self,
+        index: FrameIndex,
+        time_s: Option<f64>,
+        is_cut: bool,
+        picture: &Picture,
+        detections: Option<Vec<Detection>>,
+        pipeline: &Pipeline,
+    ) -> Result<Vec<(PersonId, Sighting, AlignedFace)>, ModelError> {
+        let found = match detections {
+            Some(detections) => self.tracker.update(index, time_s, is_cut, detections),
+            None => self.tracker.carry(index, time_s),
+        };
+        let boxes: Vec<_> = found
+            .iter()
+            .map(|face| (face.person, face.detection.bounding_box))
+            .collect();
+        self.subjects.observe(&boxes);
+        let mut faces = Vec::with_capacity(found.len());
+        for face in found {
+            let sighting = if face.carried {
+                Sighting::Carried {
+                    bounding_box: face.detection.bounding_box,
+                    landmarks: face.detection.landmarks,
+                }
+            } else {
+                Sighting::Found(face.detection)
+            };
+            let steady = Detection {
+                landmarks: face.landmarks_smoothed,
+                ..face.detection
+            };
+            let (crop, _) = align(picture, &steady, &pipeline.alignment);
+            faces.push((face.person, sighting, AlignedFace::new(crop)?));
+        }
+        Ok(faces)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::run::{InputKind, VideoId};
+
+    /// A video of which nothing has been seen, with default settings.
+    pub fn video(id: &str) -> Arc<VideoState> {
+        let input = PlannedInput {
+            id: VideoId::try_from(id.to_owned()).unwrap(),
+            path: id.into(),
+            kind: InputKind::Video,
+            bytes: 1,
+            shard: 0,
+        };
+        VideoState::new(input, Arc::default(), None)
+    }
+}
