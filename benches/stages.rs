@@ -23,13 +23,13 @@ use std::time::Instant;
 
 use abaw::face::alignment::AlignmentSettings;
 use abaw::face::resize::Resize;
-use abaw::face::retinaface::RetinaFace;
 use abaw::face::template::Template;
-use abaw::face::{BoundingBox, Detection, Detector, DetectorSettings, Landmarks, Point, align};
+use abaw::face::{BoundingBox, Detection, DetectorSettings, Landmarks, Point, align};
 use abaw::frame::Picture;
 use abaw::labels::Affect;
+use abaw::model::retinaface::RetinaFace;
 use abaw::model::weights::Weights;
-use abaw::model::{AlignedFace, InferenceForm, Precision, Predictor};
+use abaw::model::{AlignedFace, Detector, InferenceForm, Precision, Predictor};
 use abaw::table;
 use abaw::video::{VideoReader, VideoSettings};
 use clap::ValueEnum;
@@ -66,10 +66,9 @@ fn main() -> Anything<()> {
             let picture = &first_picture(clip)?;
             answer(threads.parse()?, || {
                 let resize = Resize::to_long_side(picture.width(), picture.height(), 640);
-                let mut values = Vec::new();
+                let mut values = vec![0.0; 3 * (resize.width() * resize.height()) as usize];
                 Ok(move |_| {
-                    values.clear();
-                    resize.append(picture, &mut values);
+                    resize.write(picture, &mut values);
                     Ok(1)
                 })
             })
@@ -156,9 +155,10 @@ fn detector(threads: usize, weights: &Path, input: &Path) -> Anything<()> {
     let pictures = pictures(input, width, height)?;
     let resize = Resize::to_long_side(width, height, width);
     let inputs = |batch: usize| -> Anything<Tensor> {
-        let mut values = Vec::new();
-        for picture in pictures.iter().cycle().take(batch) {
-            resize.append(picture, &mut values);
+        let size = 3 * (width * height) as usize;
+        let mut values = vec![0.0; batch * size];
+        for (picture, values) in pictures.iter().cycle().zip(values.chunks_exact_mut(size)) {
+            resize.write(picture, values);
         }
         let shape = [batch as i64, height.into(), width.into(), 3];
         Ok(Tensor::f_from_slice(&values)?
@@ -172,7 +172,7 @@ fn detector(threads: usize, weights: &Path, input: &Path) -> Anything<()> {
         .collect::<Anything<_>>()?;
     let inputs = &inputs;
     answer_with(Some(serde_json::json!(outputs)), threads, || {
-        let network = network.fork();
+        let network = network.clone();
         let mut input: Option<(usize, Tensor)> = None;
         Ok(move |batch: usize| {
             let (_, input) = match &mut input {

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use abaw::face::alignment::{LandmarkForm, fit};
 use abaw::face::prior::priors;
 use abaw::face::resize::Resize;
-use abaw::face::retinaface::RetinaFace;
 use abaw::face::template::{Template, TemplateSet};
-use abaw::face::{
-    AlignmentSettings, BoundingBox, Detection, Detector, DetectorSettings, FaceError, Landmarks, Point, align,
-};
+use abaw::face::{AlignmentSettings, BoundingBox, Detection, DetectorSettings, Landmarks, Point, align};
 use abaw::frame::Picture;
+use abaw::model::retinaface::RetinaFace;
+use abaw::model::{Detector, DetectorError};
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 
@@ -170,8 +169,8 @@ fn input_priors_and_raw_outputs_are_the_official_ones() {
         let picture = read_picture(&golden.join("images").join(file));
         let resize = Resize::to_long_side(picture.width(), picture.height(), 320);
         let (width, height) = (i64::from(resize.width()), i64::from(resize.height()));
-        let mut resized = Vec::new();
-        resize.append(&picture, &mut resized);
+        let mut resized = vec![0.0f32; (width * height * 3) as usize];
+        resize.write(&picture, &mut resized);
         let resized = Tensor::from_slice(&resized)
             .view([1, height, width, 3])
             .permute([0, 3, 1, 2]);
@@ -264,11 +263,11 @@ fn a_file_that_is_no_retinaface_is_refused_with_the_reason() {
     };
     assert!(matches!(
         load(Path::new("/nowhere.safetensors")),
-        FaceError::Unreadable { .. }
+        DetectorError::Unreadable { .. }
     ));
     assert!(matches!(
         load(&root().join("Cargo.toml")),
-        FaceError::Unreadable { .. }
+        DetectorError::Unreadable { .. }
     ));
 
     let folder = tempfile::tempdir().unwrap();

@@ -27,7 +27,7 @@ mod layers;
 mod maps;
 mod mixed_depthwise;
 mod predictor;
-mod retinaface;
+pub mod retinaface;
 pub mod weights;
 
 pub use architecture::{ATTENTION_HEADS, AffectNet, Architecture, ClassOrder, Emotions, Tasks, is_unused};
