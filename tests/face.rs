@@ -232,7 +232,7 @@ fn faces_are_the_same_alone_in_any_batch_and_on_any_thread() {
     ];
     let detector = detector(&shipped_weights(), 320);
     let together = detector.detect(&pictures).unwrap();
-    let fork = detector.fork();
+    let fork = detector.clone();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             for (picture, together) in pictures.iter().zip(&together) {
