@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::video::{FinishedVideo, VideoOutcome, VideoState};
 use crate::finalise::{Postprocessor, postprocess_table};
 use crate::run::{Event, Failure, Plan, PlannedInput, RunFolder, Stage, TableState};
-use crate::table::{self, Counts, Footer, Row};
+use crate::table::{self, Counts, Footer, Row, Timing};
 
 /// Where a run publishes, and what every table of it says of its making.
 pub struct Publication {
@@ -106,19 +106,21 @@ impl Publication {
         if finished.timeline.frames() == 0 {
             return Err((Stage::Decode, "no frame could be decoded".to_owned()));
         }
-        let cuts = finished.timeline.cuts().to_vec();
+        let timing = Timing {
+            cuts: finished.timeline.cuts().to_vec(),
+            frame_rate: finished.frame_rate,
+        };
         let mut rows = finished.timeline.into_rows(&finished.ranking);
         video
             .clock
             .time(Stage::Postprocess, || {
-                self.postprocessor
-                    .postprocess(&video.input.id, "", &mut rows, &cuts, finished.frame_rate)
+                self.postprocessor.apply(&video.input.id, "", &mut rows, &timing)
             })
             .map_err(|error| (Stage::Postprocess, error.to_string()))?;
         let counts = count(&rows);
         let footer = Footer {
             stream: finished.source.facts,
-            cuts: cuts.iter().map(|frame| frame.number()).collect(),
+            cuts: timing.cuts.iter().map(|frame| frame.number()).collect(),
             input_bytes: video.input.bytes,
             counts,
             ..self.footer.clone()

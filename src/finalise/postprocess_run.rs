@@ -9,7 +9,6 @@ use rayon::prelude::*;
 
 use super::postprocessor::{Postprocessor, PostprocessorError};
 use super::run_blend::Blended;
-use crate::frame::FrameIndex;
 use crate::publish::publish_json;
 use crate::run::{
     Event, Failure, InputTotals, Plan, PlanError, PlannedInput, RunFolder, RunSummary, Stage, TableState,
@@ -136,7 +135,7 @@ fn rewrite(
     let (_, seconds) = table::read_footer(&path).map_err(|error| reading(&error))?;
     let (mut rows, footer) = table::read(&path).map_err(|error| reading(&error))?;
     postprocessor
-        .postprocess_table(&input.id, "", &mut rows, &footer)
+        .apply(&input.id, "", &mut rows, &footer.timing())
         .map_err(|error| reading(&error))?;
     let footer = Footer {
         settings: serde_json::to_value(&plan.settings).map_err(|error| writing(&error))?,
@@ -153,20 +152,6 @@ fn rewrite(
         seconds,
         damage: None,
     })
-}
-
-/// First frames of shots, but for the video's first.
-pub fn cuts(footer: &Footer) -> Vec<FrameIndex> {
-    footer
-        .cuts
-        .iter()
-        .filter_map(|&frame| FrameIndex::new(frame))
-        .collect()
-}
-
-/// Frames a second; none for crops.
-pub fn frame_rate(footer: &Footer) -> Option<f64> {
-    footer.stream["fps"].as_f64()
 }
 
 /// `run.json`, if it is there, names the settings of the tables.

@@ -1,12 +1,10 @@
 //! From raw to final columns: a run's post-processing and the runs that it is blended with.
 
-use super::postprocess_run::{cuts, frame_rate};
 use super::run_blend::{Blend, BlendError, Blended};
-use crate::frame::FrameIndex;
 use crate::labels::Affect;
 use crate::postprocess::{Postprocess, PostprocessError, postprocess_rows, raw_predictions};
 use crate::run::{Plan, VideoId};
-use crate::table::{Footer, Row};
+use crate::table::{Row, Timing};
 
 /// Final columns cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +22,7 @@ pub struct Postprocessor {
 }
 
 impl Postprocessor {
-    /// What a plan asks for.
+    /// The post-processing that a plan asks for.
     ///
     /// # Errors
     /// A preset that is not there; another run that cannot be read, or has changed.
@@ -35,56 +33,41 @@ impl Postprocessor {
         })
     }
 
-    /// What is said of each row before post-processing, by the run itself or by all that are blended.
-    /// `side`: the ending of the name that the video is asked for by, `_left` or `_right`, or nothing.
+    /// The prediction for each row before post-processing: that of the run itself, or a blend of several runs. `None`
+    /// where none of them saw the face.
+    ///
+    /// `side`: the ending of the name by which the video is asked for, `_left` or `_right`, or nothing.
     ///
     /// # Errors
-    /// As [`Blend::said`].
-    pub fn said(&self, id: &VideoId, side: &str, rows: &[Row]) -> Result<Vec<Option<Affect>>, BlendError> {
+    /// As [`Blend::predictions`].
+    pub fn predictions(
+        &self,
+        id: &VideoId,
+        side: &str,
+        rows: &[Row],
+    ) -> Result<Vec<Option<Affect>>, BlendError> {
         match &self.blend {
-            Some(blend) => blend.said(id, side, rows),
+            Some(blend) => blend.predictions(id, side, rows),
             None => Ok(raw_predictions(rows)),
         }
     }
 
-    /// Computes the final numbers of a video's rows. `cuts`: first frames of shots. `frame_rate`: frames a
-    /// second.
+    /// Computes the final columns of a video's rows. `side`: as for [`Postprocessor::predictions`].
     ///
     /// # Errors
-    /// As [`Postprocessor::said`] and [`postprocess_rows`].
-    pub fn postprocess(
+    /// As [`Postprocessor::predictions`] and [`postprocess_rows`].
+    pub fn apply(
         &self,
         id: &VideoId,
         side: &str,
         rows: &mut [Row],
-        cuts: &[FrameIndex],
-        frame_rate: Option<f64>,
+        timing: &Timing,
     ) -> Result<(), PostprocessorError> {
-        let said = self.said(id, side, rows)?;
-        Ok(postprocess_rows(
-            rows,
-            &said,
-            cuts,
-            frame_rate,
-            &self.postprocess,
-        )?)
+        let predictions = self.predictions(id, side, rows)?;
+        Ok(postprocess_rows(rows, &predictions, timing, &self.postprocess)?)
     }
 
-    /// As [`Postprocessor::postprocess`] of a table that was read, with the cuts and the frame rate that its footer tells.
-    ///
-    /// # Errors
-    /// As [`Postprocessor::postprocess`].
-    pub fn postprocess_table(
-        &self,
-        id: &VideoId,
-        side: &str,
-        rows: &mut [Row],
-        footer: &Footer,
-    ) -> Result<(), PostprocessorError> {
-        self.postprocess(id, side, rows, &cuts(footer), frame_rate(footer))
-    }
-
-    /// What tables say of it in their footers.
+    /// The post-processing as table footers record it.
     ///
     /// # Errors
     /// Only if it cannot be written as JSON.
@@ -96,7 +79,7 @@ impl Postprocessor {
         Ok(record)
     }
 
-    /// The runs that it is blended with.
+    /// The runs that are blended in.
     pub fn blended(&self) -> Vec<Blended> {
         self.blend.as_ref().map(Blend::blended).unwrap_or_default()
     }

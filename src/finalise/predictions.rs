@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use super::postprocess_run::{cuts, frame_rate};
 use super::postprocessor::{Postprocessor, PostprocessorError};
 use super::run_blend::BlendError;
 use crate::affwild2::{self, FramePrediction, VideoPredictions};
@@ -192,7 +191,7 @@ impl RunReader {
         if let Some(rule) = rule {
             mark_subject(&mut rows, rule);
             self.postprocessor()?
-                .postprocess_table(&input.id, side(video), &mut rows, &footer)?;
+                .apply(&input.id, side(video), &mut rows, &footer.timing())?;
         }
         rows.retain(|row| row.subject);
         Ok(Some(SubjectTable {
@@ -218,17 +217,12 @@ impl RunReader {
             mark_subject(&mut rows, rule);
             side_name = side(video);
         }
-        let said = self.postprocessor()?.said(&input.id, side_name, &rows)?;
+        let said = self.postprocessor()?.predictions(&input.id, side_name, &rows)?;
         let of_subject = rows.iter().zip(said).filter(|(row, _)| row.subject);
         let (frames, values): (Vec<_>, Vec<Option<Affect>>) =
             of_subject.map(|(row, said)| (row.frame, said)).unzip();
-        let mut series = Series::new(frames, values)?;
-        if self.plan.settings.pipeline.postprocess.stop_at_cuts {
-            series = series.with_cuts(&cuts(&footer));
-        }
-        if let Some(rate) = frame_rate(&footer) {
-            series = series.with_frame_rate(rate);
-        }
+        let stop_at_cuts = self.plan.settings.pipeline.postprocess.stop_at_cuts;
+        let series = Series::new(frames, values)?.with_timing(&footer.timing(), stop_at_cuts);
         Ok(Some((input.id.clone(), series)))
     }
 

@@ -140,7 +140,12 @@ impl Blend {
     ///
     /// # Errors
     /// A run that lacks the video, has not done it yet, or whose table cannot be read.
-    pub fn said(&self, id: &VideoId, side: &str, rows: &[Row]) -> Result<Vec<Option<Affect>>, BlendError> {
+    pub fn predictions(
+        &self,
+        id: &VideoId,
+        side: &str,
+        rows: &[Row],
+    ) -> Result<Vec<Option<Affect>>, BlendError> {
         let mut theirs = Vec::with_capacity(self.others.len());
         for other in &self.others {
             let found = other.rows_of(&self.names, id, side)?;

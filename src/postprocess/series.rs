@@ -1,8 +1,9 @@
-//! A series: what a network said of one face over the frames of one video.
+//! A series: the predictions for one face over the frames of one video.
 
 use super::PostprocessError;
 use crate::frame::FrameIndex;
 use crate::labels::Affect;
+use crate::table::Timing;
 use std::ops::Range;
 
 /// Predictions over time: the subject of one video, or the track of another person in it.
@@ -57,6 +58,18 @@ impl Series {
     pub fn with_frame_rate(mut self, frame_rate: f64) -> Self {
         self.frame_rate = Some(frame_rate).filter(|rate| rate.is_finite() && *rate > 0.0);
         self
+    }
+
+    /// The same series with the frame rate of a video, and split at its cuts if `stop_at_cuts`.
+    pub fn with_timing(self, timing: &Timing, stop_at_cuts: bool) -> Self {
+        let series = match stop_at_cuts {
+            true => self.with_cuts(&timing.cuts),
+            false => self,
+        };
+        match timing.frame_rate {
+            Some(rate) => series.with_frame_rate(rate),
+            None => series,
+        }
     }
 
     /// The same series with an entry for each of these frames (in any order, duplicates allowed):

@@ -1,7 +1,9 @@
-//! What a table says of its own making, as JSON in the Parquet footer.
+//! How a table was made, as JSON in the Parquet footer.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+use crate::frame::FrameIndex;
 
 /// The footer's key.
 pub const FOOTER_KEY: &str = "abaw";
@@ -22,7 +24,7 @@ pub struct Footer {
     pub settings_hash: String,
     /// sha256 of the settings that the raw columns depend on: all but post-processing.
     pub raw_settings_hash: String,
-    /// The networks that spoke.
+    /// The weights of the detector, then of each network that annotates.
     pub weights: Vec<WeightsRecord>,
     /// Device kind, precision and form in which the networks ran.
     pub inference: String,
@@ -34,10 +36,30 @@ pub struct Footer {
     pub cuts: Vec<u32>,
     /// Size of the input file in bytes.
     pub input_bytes: u64,
+    /// Sizes of the table.
     pub counts: Counts,
 }
 
-/// What weights a network had.
+impl Footer {
+    /// Where the shots of the video begin and how long a frame lasts, as far as the footer tells.
+    pub fn timing(&self) -> Timing {
+        Timing {
+            cuts: self.cuts.iter().copied().filter_map(FrameIndex::new).collect(),
+            frame_rate: self.stream["fps"].as_f64(),
+        }
+    }
+}
+
+/// What post-processing needs to know of a video besides its rows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Timing {
+    /// First frames of shots, ascending, without the first frame of the video.
+    pub cuts: Vec<FrameIndex>,
+    /// Frames per second; `None` if unknown, as for crops.
+    pub frame_rate: Option<f64>,
+}
+
+/// The weights of one network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightsRecord {
     /// What the network is for: `detector` or `affect`.
@@ -69,7 +91,10 @@ impl WeightsRecord {
 /// Sizes of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
+    /// Frames of the video.
     pub frames: u64,
+    /// Frames in which at least one face was detected or tracked.
     pub frames_with_face: u64,
+    /// Different persons.
     pub persons: u64,
 }

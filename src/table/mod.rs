@@ -5,7 +5,7 @@ mod footer;
 mod read;
 mod write;
 
-pub use footer::{Counts, FOOTER_KEY, Footer, SECONDS_KEY, StageSeconds, WeightsRecord};
+pub use footer::{Counts, FOOTER_KEY, Footer, SECONDS_KEY, StageSeconds, Timing, WeightsRecord};
 pub use read::{ColumnSelection, read, read_columns, read_footer};
 pub use write::write;
 
