@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use abaw::config::Pipeline;
-use abaw::face::crop_folder::read_crop;
+use abaw::crops::read_crop;
 use abaw::labels::{Affect, PerTask};
 use abaw::model::Ensemble;
 use abaw::model::weights::{Card, NumberFormat, Weights};

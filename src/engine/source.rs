@@ -6,8 +6,8 @@ use std::vec;
 use serde_json::json;
 
 use crate::config::Pipeline;
+use crate::crops::{CropError, CropFolder, read_crop};
 use crate::face::DetectorSettings;
-use crate::face::crop_folder::{CropError, CropFolder, read_crop};
 use crate::face::shot::{ShotDetector, Signature};
 use crate::frame::{FrameIndex, Picture};
 use crate::model::{AlignedFace, ModelError};

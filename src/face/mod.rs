@@ -10,7 +10,6 @@
 pub mod alignment;
 mod assignment;
 pub mod candidate;
-pub mod crop_folder;
 pub mod detector_batch;
 pub mod detector_settings;
 pub mod error;

@@ -5,7 +5,7 @@ use tch::{TchError, Tensor};
 
 use super::error::ModelError;
 use super::inference_form::InferenceForm;
-use super::layers::{ConvBnPrelu, Convolution, Mode};
+use super::layers::{ConvBnPrelu, ConvSpec, Mode};
 use super::mixed_depthwise::{BottleneckShape, MixedDepthwiseBottleneck};
 
 /// Channels of the backbone's output.
@@ -84,15 +84,15 @@ impl Backbone {
             blocks.map(Stage::Residuals)
         };
         let stages: Result<Vec<Stage>, TchError> = [
-            convolution(0, Convolution::full(3, 64, 3).stride(2)),
-            convolution(1, Convolution::depthwise(64, 3)),
+            convolution(0, ConvSpec::full(3, 64, 3).stride(2)),
+            convolution(1, ConvSpec::depthwise(64, 3)),
             reduction(2, 64, 64, &[(3, 64), (5, 32), (7, 32)]),
             residuals(3, 9, 64, &[(3, 96), (5, 32)]),
             reduction(4, 64, 128, &[(3, 128), (5, 64), (7, 64)]),
             residuals(5, 16, 128, &[(3, 192), (5, 64)]),
             reduction(6, 128, 256, &[(3, 256), (5, 256), (7, 256), (9, 256)]),
             residuals(7, 6, 256, &[(3, 172), (5, 170), (7, 170)]),
-            convolution(8, Convolution::pointwise(256, FEATURE_CHANNELS)),
+            convolution(8, ConvSpec::pointwise(256, FEATURE_CHANNELS)),
         ]
         .into_iter()
         .collect();

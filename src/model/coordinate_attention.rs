@@ -4,10 +4,10 @@
 use tch::nn::Path;
 use tch::{TchError, Tensor};
 
+use super::elementwise;
 use super::excitation::Excitation;
 use super::inference_form::InferenceForm;
-use super::layers::{Conv, ConvBn, Convolution, Mode};
-use super::maps;
+use super::layers::{Conv, ConvBn, ConvSpec, Mode};
 
 /// The bottleneck of a gate has this share of the channels ...
 const REDUCTION: i64 = 32;
@@ -27,8 +27,8 @@ pub(super) struct CoordinateGates {
 impl CoordinateGates {
     pub(super) fn new(path: &Path, channels: i64) -> Result<Self, TchError> {
         let squeezed = (channels / REDUCTION).max(MIN_CHANNELS);
-        let squeeze = Convolution::pointwise(channels, squeezed).with_bias();
-        let excite = Convolution::pointwise(squeezed, channels).with_bias();
+        let squeeze = ConvSpec::pointwise(channels, squeezed).with_bias();
+        let excite = ConvSpec::pointwise(squeezed, channels).with_bias();
         Ok(Self {
             squeeze: ConvBn::named(path, "conv1", "bn1", squeeze)?,
             rows: Conv::new(&(path / "conv2"), excite)?,
@@ -84,8 +84,8 @@ impl CoordinateAttention {
     pub(super) fn forward(&self, maps: &[Tensor], mode: Mode) -> Result<Tensor, TchError> {
         if let Some(excitation) = &self.gates.excitation {
             let height = maps.first().map_or(0, |map| map.size()[2]) as usize;
-            let mut gates = excitation.logits(&maps::pool(maps)?, height)?;
-            return maps::gate(maps, &gates.f_sigmoid_()?);
+            let mut gates = excitation.logits(&elementwise::pool(maps)?, height)?;
+            return elementwise::gate(maps, &gates.f_sigmoid_()?);
         }
         let x = Tensor::f_cat(maps, 1)?;
         let (_, _, height, width) = x.size4()?;

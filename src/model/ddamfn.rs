@@ -11,7 +11,7 @@ use super::direction_attention::DirectionAttention;
 use super::error::{Misshapen, ModelError};
 use super::heads::{HeadOutputs, Heads};
 use super::inference_form::InferenceForm;
-use super::layers::{ConvBn, Convolution, Mode};
+use super::layers::{ConvBn, ConvSpec, Mode};
 
 /// Tensors by PyTorch's name, as in a checkpoint.
 pub type NamedTensors = BTreeMap<String, Tensor>;
@@ -66,7 +66,7 @@ impl Ddamfn {
     fn define(root: &Path, architecture: &Architecture) -> Result<Self, TchError> {
         let attention =
             |name| DirectionAttention::new(&(root / name / "CoordAtt"), FEATURE_CHANNELS, FEATURE_SIDE);
-        let pool = Convolution::learned_pool(FEATURE_CHANNELS, [FEATURE_SIDE, FEATURE_SIDE]);
+        let pool = ConvSpec::learned_pool(FEATURE_CHANNELS, [FEATURE_SIDE, FEATURE_SIDE]);
         Ok(Self {
             backbone: Backbone::new(&(root / "features"))?,
             attention: [attention("cat_head0")?, attention("cat_head1")?],

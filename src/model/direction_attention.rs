@@ -6,7 +6,7 @@ use tch::{TchError, Tensor};
 
 use super::coordinate_attention::CoordinateGates;
 use super::inference_form::InferenceForm;
-use super::layers::{ConvBn, Convolution, Mode};
+use super::layers::{ConvBn, ConvSpec, Mode};
 
 /// One head over the backbone's `[N, C, 7, 7]` features.
 ///
@@ -22,14 +22,8 @@ impl DirectionAttention {
     /// For features of `channels` channels and `side` x `side` pixels.
     pub(super) fn new(path: &Path, channels: i64, side: i64) -> Result<Self, TchError> {
         Ok(Self {
-            row_pool: ConvBn::new(
-                &(path / "Linear_h"),
-                Convolution::learned_pool(channels, [1, side]),
-            )?,
-            column_pool: ConvBn::new(
-                &(path / "Linear_w"),
-                Convolution::learned_pool(channels, [side, 1]),
-            )?,
+            row_pool: ConvBn::new(&(path / "Linear_h"), ConvSpec::learned_pool(channels, [1, side]))?,
+            column_pool: ConvBn::new(&(path / "Linear_w"), ConvSpec::learned_pool(channels, [side, 1]))?,
             gates: CoordinateGates::new(path, channels)?,
         })
     }

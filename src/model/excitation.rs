@@ -4,7 +4,7 @@
 use pulp::Arch;
 use tch::{Kind, TchError, Tensor};
 
-use super::maps::{empty, values, values_mut};
+use super::elementwise::{empty, values, values_mut};
 
 /// Two fully connected layers with a hard swish between them, from pools to the logits of gates: the second
 /// layer is one for rows and another for columns.

@@ -64,7 +64,7 @@ impl InferenceForm {
         }
     }
 
-    /// Whether element-wise work is done by [`maps`](super::maps), which needs a CPU and channels last.
+    /// Whether element-wise work is done by [`elementwise`](super::elementwise), which needs a CPU and channels last.
     pub(super) fn in_one_pass(self) -> bool {
         self.device == Device::Cpu && self.folded && self.channels_last && utils::has_mkldnn()
     }

@@ -9,9 +9,9 @@ use std::ops::Deref;
 use tch::nn::Path;
 use tch::{Device, Kind, TchError, Tensor, utils};
 
+use super::elementwise;
 use super::excitation::Excitation;
 use super::inference_form::InferenceForm;
-use super::maps;
 
 /// Momentum and epsilon of every batch normalisation: PyTorch's defaults, which DDAMFN uses.
 const MOMENTUM: f64 = 0.1;
@@ -82,7 +82,7 @@ pub(super) fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
 
 /// What a convolution does; its weights come from a path.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Convolution {
+pub(super) struct ConvSpec {
     inputs: i64,
     outputs: i64,
     kernel: [i64; 2],
@@ -92,7 +92,7 @@ pub(super) struct Convolution {
     bias: bool,
 }
 
-impl Convolution {
+impl ConvSpec {
     /// A square kernel over all channels, padded so that stride 1 keeps the size; no bias.
     pub(super) fn full(inputs: i64, outputs: i64, size: i64) -> Self {
         Self {
@@ -147,7 +147,7 @@ impl Convolution {
 /// A convolution.
 #[derive(Debug, Clone)]
 pub(super) struct Conv {
-    shape: Convolution,
+    shape: ConvSpec,
     weight: Parameter,
     bias: Option<Parameter>,
     /// Calls oneDNN itself. torch would take a slower kernel for 1x1 on one thread and fewer than
@@ -156,7 +156,7 @@ pub(super) struct Conv {
 }
 
 impl Conv {
-    pub(super) fn new(path: &Path, shape: Convolution) -> Result<Self, TchError> {
+    pub(super) fn new(path: &Path, shape: ConvSpec) -> Result<Self, TchError> {
         let [height, width] = shape.kernel;
         let weights = [shape.outputs, shape.inputs / shape.groups, height, width];
         Ok(Self {
@@ -186,7 +186,7 @@ impl Conv {
     }
 
     fn convolve(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, TchError> {
-        let Convolution { groups, .. } = self.shape;
+        let ConvSpec { groups, .. } = self.shape;
         let (stride, padding, dilation) = ([self.shape.stride; 2], [self.shape.padding; 2], [1, 1]);
         match self.onednn {
             true => x.f_mkldnn_convolution(weight, bias, padding, stride, dilation, groups),
@@ -256,12 +256,12 @@ pub(super) struct ConvBn {
 
 impl ConvBn {
     /// With parameters at `path.conv` and `path.bn`.
-    pub(super) fn new(path: &Path, shape: Convolution) -> Result<Self, TchError> {
+    pub(super) fn new(path: &Path, shape: ConvSpec) -> Result<Self, TchError> {
         Self::named(path, "conv", "bn", shape)
     }
 
     /// With parameters below the two names.
-    pub(super) fn named(path: &Path, conv: &str, norm: &str, shape: Convolution) -> Result<Self, TchError> {
+    pub(super) fn named(path: &Path, conv: &str, norm: &str, shape: ConvSpec) -> Result<Self, TchError> {
         Ok(Self {
             conv: Conv::new(&(path / conv), shape)?,
             norm: Some(BatchNorm::new(&(path / norm), shape.outputs)?),
@@ -337,7 +337,7 @@ pub(super) struct ConvBnPrelu {
 }
 
 impl ConvBnPrelu {
-    pub(super) fn new(path: &Path, shape: Convolution) -> Result<Self, TchError> {
+    pub(super) fn new(path: &Path, shape: ConvSpec) -> Result<Self, TchError> {
         Ok(Self {
             linear: ConvBn::new(path, shape)?,
             slope: Parameter::trainable(&(path / "prelu"), "weight", &[shape.outputs])?,
@@ -349,7 +349,7 @@ impl ConvBnPrelu {
         let x = self.linear.forward(x, mode)?;
         match mode {
             Mode::Training => prelu_to_train(&x, &self.slope),
-            Mode::Inference if self.one_pass => maps::prelu(x, &self.slope),
+            Mode::Inference if self.one_pass => elementwise::prelu(x, &self.slope),
             Mode::Inference => x.f_prelu(&self.slope),
         }
     }
@@ -362,7 +362,7 @@ impl ConvBnPrelu {
         mode: Mode,
     ) -> Result<Vec<Tensor>, TchError> {
         match mode == Mode::Inference && self.one_pass {
-            true => maps::prelu_apart(&self.linear.forward(x, mode)?, &self.slope, shares),
+            true => elementwise::prelu_apart(&self.linear.forward(x, mode)?, &self.slope, shares),
             false => self.forward(x, mode)?.f_split_with_sizes(shares, 1),
         }
     }

@@ -6,7 +6,7 @@ use tch::{TchError, Tensor};
 
 use super::coordinate_attention::CoordinateAttention;
 use super::inference_form::InferenceForm;
-use super::layers::{Conv, ConvBn, ConvBnPrelu, Convolution, Mode};
+use super::layers::{Conv, ConvBn, ConvBnPrelu, ConvSpec, Mode};
 
 /// Depthwise kernels: the side of each and the number of channels that it is applied to.
 pub(super) type Kernels = &'static [(i64, i64)];
@@ -34,10 +34,7 @@ impl MixedDepthwise {
     fn new(path: &Path, kernels: Kernels, stride: i64) -> Result<Self, TchError> {
         let path = path / "mixed_depthwise_conv";
         let convolution = |(i, &(side, channels)): (usize, &(i64, i64))| {
-            Conv::new(
-                &(&path / i),
-                Convolution::depthwise(channels, side).stride(stride),
-            )
+            Conv::new(&(&path / i), ConvSpec::depthwise(channels, side).stride(stride))
         };
         let convolutions: Result<_, _> = kernels.iter().enumerate().map(convolution).collect();
         Ok(Self {
@@ -77,13 +74,10 @@ impl MixedDepthwiseBottleneck {
     pub(super) fn new(path: &Path, shape: BottleneckShape) -> Result<Self, TchError> {
         let expanded = shape.kernels.iter().map(|&(_, channels)| channels).sum();
         Ok(Self {
-            expand: ConvBnPrelu::new(&(path / "conv"), Convolution::pointwise(shape.inputs, expanded))?,
+            expand: ConvBnPrelu::new(&(path / "conv"), ConvSpec::pointwise(shape.inputs, expanded))?,
             depthwise: MixedDepthwise::new(&(path / "conv_dw"), shape.kernels, shape.stride)?,
             attention: CoordinateAttention::new(&(path / "CA"), expanded)?,
-            project: ConvBn::new(
-                &(path / "project"),
-                Convolution::pointwise(expanded, shape.outputs),
-            )?,
+            project: ConvBn::new(&(path / "project"), ConvSpec::pointwise(expanded, shape.outputs))?,
         })
     }
 

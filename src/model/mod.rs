@@ -17,6 +17,7 @@ mod crop;
 mod ddamfn;
 mod detector;
 mod direction_attention;
+mod elementwise;
 mod ensemble;
 mod error;
 mod excitation;
@@ -24,7 +25,7 @@ mod heads;
 mod inference_form;
 mod initial_weights;
 mod layers;
-mod maps;
+
 mod mixed_depthwise;
 mod predictor;
 pub mod retinaface;

@@ -147,7 +147,7 @@ impl Predictor {
 
         let mut affects = Vec::with_capacity(faces);
         for (crop, row) in values.chunks_exact(width).take(faces).enumerate() {
-            let mut row = Row { crop, values: row };
+            let mut row = OutputRow { crop, values: row };
             affects.push(Affect {
                 valence_arousal: match heads.valence_arousal {
                     Some(_) => Some(row.valence_arousal()?),
@@ -174,12 +174,12 @@ fn on_scale_of_bytes(channels: [f32; 3], device: Device) -> Result<Parameter, Tc
 }
 
 /// One crop's outputs, taken from the left.
-struct Row<'a> {
+struct OutputRow<'a> {
     crop: usize,
     values: &'a [f32],
 }
 
-impl Row<'_> {
+impl OutputRow<'_> {
     fn take(&mut self, count: usize, output: NotFinite) -> Result<&[f32], ModelError> {
         let (values, rest) = self.values.split_at(count);
         self.values = rest;

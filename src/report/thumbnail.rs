@@ -11,8 +11,8 @@ use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
 use super::ReportError;
 use super::moment::Moment;
+use crate::crops::{CropFolder, read_crop};
 use crate::face::BoundingBox;
-use crate::face::crop_folder::{CropFolder, read_crop};
 use crate::frame::{FrameIndex, Picture};
 use crate::run::{InputKind, Plan, PlannedInput};
 use crate::video::{Stills, VideoReader};
@@ -97,7 +97,7 @@ enum Stopped {
 type Take<'a> = &'a mut dyn FnMut(FrameIndex, &Picture) -> Result<(), ReportError>;
 
 fn crops(folder: &Path, asked: &[(FrameIndex, Option<f64>)], take: Take) -> Result<(), Stopped> {
-    let reading = |error: crate::face::crop_folder::CropError| Stopped::Reading(error.to_string());
+    let reading = |error: crate::crops::CropError| Stopped::Reading(error.to_string());
     let folder = CropFolder::open(folder).map_err(reading)?;
     for (frame, path) in folder.images() {
         if asked.iter().any(|(asked, _)| *asked == frame) {

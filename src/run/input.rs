@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
-use crate::face::crop_folder::is_image_name;
+use crate::crops::is_image_name;
 use crate::video::is_video_name;
 
 /// The name of a video within a run: its path below the input folder, without the extension.

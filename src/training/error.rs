@@ -6,7 +6,7 @@ use tch::TchError;
 use thiserror::Error;
 
 use crate::affwild2;
-use crate::face::crop_folder::CropError;
+use crate::crops::CropError;
 use crate::model::ModelError;
 use crate::model::weights::WeightsError;
 

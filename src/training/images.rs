@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::affwild2::ImageName;
-use crate::face::crop_folder::{CropError, CropFolder, decode_crop};
+use crate::crops::{CropError, CropFolder, decode_crop};
 use crate::frame::{FrameIndex, Picture};
 
 /// Aff-Wild2's name for the folder of all crops; left out of members' names in a `.tar` file.

@@ -428,7 +428,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::face::crop_folder::read_crop;
+    use crate::crops::read_crop;
     use crate::model::weights::Weights;
 
     /// Of two faces, each as it is and mirrored, in four lights: 16 images with labels of all sorts.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use abaw::face::crop_folder::read_crop;
+use abaw::crops::read_crop;
 use abaw::frame::Picture;
 use serde_json::Value;
 

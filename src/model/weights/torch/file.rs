@@ -11,8 +11,7 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::pickle;
-use super::storage::Storage;
-use super::value::{Pickle, Value};
+use super::value::{Pickle, Storage, Value};
 use crate::model::weights::WeightsError;
 
 /// The number that begins files of before PyTorch 1.6, as its pickle writes it.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use image::imageops::FilterType;
 use image::{ImageReader, imageops};
 
-use super::template::CROP_SIZE;
+use crate::face::template::CROP_SIZE;
 use crate::frame::{FrameIndex, Picture};
 
 /// The images of one folder in the order of their frames; gaps are allowed.
