@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use abaw::affwild2::Labels;
-use abaw::finalise::{self, Evaluation, RunReader};
+use abaw::finalise::{self, Evaluation};
 use abaw::labels::{ActionUnit, Expression};
 use abaw::metrics::{Interval, Intervals, Scores, Tally, TaskTallies, intervals, worst_first};
-use abaw::run::RunFolder;
+use abaw::run::{RunFolder, RunReader};
 use clap::Args;
 
 use super::{CommandResult, EXIT_DONE};

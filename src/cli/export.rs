@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use abaw::export::{self, AnnotatedVideo, Format, IntervalRules};
-use abaw::finalise::{PredictionsError, RunReader};
 use abaw::postprocess::Window;
-use abaw::run::{PlannedInput, RunFolder};
+use abaw::run::{PlannedInput, RunFolder, RunReader, RunReaderError};
 use clap::Args;
 
 use super::{CommandResult, EXIT_DONE, EXIT_SOME_FAILED};
@@ -74,7 +73,7 @@ fn export_video(
 }
 
 /// An input with its table.
-pub fn annotated(run: &RunReader, input: &PlannedInput) -> Result<AnnotatedVideo, PredictionsError> {
+pub fn annotated(run: &RunReader, input: &PlannedInput) -> Result<AnnotatedVideo, RunReaderError> {
     let (rows, footer) = run.table(&input.id)?;
     Ok(AnnotatedVideo::new(
         input.id.to_string(),

@@ -6,8 +6,7 @@ use std::process::ExitCode;
 
 use abaw::affwild2::write_video_labels;
 use abaw::export::{self, Format, Found};
-use abaw::finalise::RunReader;
-use abaw::run::RunFolder;
+use abaw::run::{RunFolder, RunReader};
 use clap::Args;
 
 use super::export::annotated;

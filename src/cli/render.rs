@@ -4,9 +4,8 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use abaw::finalise::RunReader;
 use abaw::render::{self, Annotated, RenderError, View};
-use abaw::run::{InputKind, RunFolder};
+use abaw::run::{InputKind, RunFolder, RunReader};
 use abaw::stop::{EXIT_STOPPED, Stop};
 use abaw::table::WeightsRecord;
 use clap::Args;

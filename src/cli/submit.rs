@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use abaw::affwild2::{Challenge, FrameList, IfMissing, VideoList, write_submission, write_video_files};
-use abaw::finalise::RunReader;
-use abaw::run::RunFolder;
+use abaw::finalise::SubjectReader;
+use abaw::run::{RunFolder, RunReader};
 use clap::Args;
 
 use super::{CommandResult, EXIT_DONE};
@@ -43,7 +43,8 @@ pub fn run(arguments: Arguments) -> CommandResult {
     } else {
         IfMissing::Refuse
     };
-    let predictions = |video: &str| run.predictions(video);
+    let subjects = SubjectReader::of(&run);
+    let predictions = |video: &str| subjects.predictions(video);
     let (challenge, out) = (arguments.challenge, &arguments.out);
     let summary = if arguments.per_video {
         let list = VideoList::read(&arguments.template)?;

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use abaw::affwild2::Labels;
-use abaw::finalise::{self, RunReader};
+use abaw::finalise;
 use abaw::publish::publish;
-use abaw::run::RunFolder;
+use abaw::run::{RunFolder, RunReader};
 use abaw::tuning::{Calibration, Gain, TuningSettings, tune};
 use clap::Args;
 

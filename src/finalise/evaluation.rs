@@ -1,14 +1,14 @@
-//! A run beside labels: how good its final numbers are, and its raw ones for tuning.
+//! A run beside labels: scores of its final predictions, and its raw predictions for tuning.
 
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::predictions::{PredictionsError, RunReader};
+use super::subject::{SubjectError, SubjectReader};
 use crate::affwild2::{FrameAnswer, LabelRow, Labels, VideoPredictions};
-use crate::labels::{Expression, ValenceArousal};
+use crate::labels::{Expression, PerTask, ValenceArousal};
 use crate::metrics::{Annotation, Tally};
-use crate::run::VideoId;
+use crate::run::{RunReader, VideoId};
 use crate::tuning::LabelledVideo;
 
 /// A run scored on labels.
@@ -16,17 +16,18 @@ use crate::tuning::LabelledVideo;
 pub struct Evaluation {
     /// The labelled videos of the run, in the order of the labels.
     pub videos: Vec<ScoredVideo>,
-    /// Labelled videos that the run knows nothing of; they do not count.
+    /// Labelled videos that are not in the run; they do not count.
     pub unknown: Vec<String>,
 }
 
 /// One video, or one person of it, scored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScoredVideo {
-    /// As the labels call it.
+    /// Its name in the labels.
     pub name: String,
-    /// The input it is from; two people of one video share it.
+    /// Its input; two persons of one video share it.
     pub input: VideoId,
+    /// Sums for the scores.
     pub tally: Tally,
     /// Frames with a label of any task; one listed twice counts twice.
     pub frames: u64,
@@ -42,7 +43,7 @@ impl Evaluation {
         Tally::merged(self.videos.iter().map(|video| &video.tally))
     }
 
-    /// One tally an input, for draws of videos: two people of one video are not independent.
+    /// One tally per input, for bootstrap samples: two persons of one video are not independent.
     pub fn by_input(&self) -> Vec<Tally> {
         let mut inputs: BTreeMap<&VideoId, Tally> = BTreeMap::new();
         for video in &self.videos {
@@ -52,38 +53,38 @@ impl Evaluation {
     }
 }
 
-/// Scores a run's final numbers as a submission of them would be: labelled frames that the run lacks are
-/// filled from their neighbours, videos of the run without any prediction (no face, or failed) get
-/// neutral values. A task of which no video has a prediction is not scored.
+/// Scores a run's final predictions as a submission of them would be scored.
+///
+/// Labelled frames that the run lacks are filled from their neighbours. Videos of the run without any prediction (no
+/// face, or failed) get neutral values. A task without a prediction in any video is not scored.
 ///
 /// # Errors
-/// A table that cannot be read.
-pub fn evaluate(run: &RunReader, labels: &Labels) -> Result<Evaluation, PredictionsError> {
+/// As [`SubjectReader::predictions`].
+pub fn evaluate(run: &RunReader, labels: &Labels) -> Result<Evaluation, SubjectError> {
     let by_video: Vec<_> = labels.by_video().collect();
     let known = |name: &str| run.input_named(name).is_some();
     let unknown = by_video.iter().filter(|(name, _)| !known(name));
     let unknown = unknown.map(|(name, _)| (*name).to_owned()).collect();
-    let joined: Vec<Option<Joined>> = by_video
+    let subjects = SubjectReader::of(run);
+    let scored: Vec<Option<FirstPass>> = by_video
         .into_par_iter()
-        .map(|(name, rows)| join(run, name, &rows))
+        .map(|(name, rows)| FirstPass::of(&subjects, name, &rows))
         .collect::<Result<_, _>>()?;
-    let mut videos: Vec<Joined> = joined.into_iter().flatten().collect();
+    let mut videos: Vec<FirstPass> = scored.into_iter().flatten().collect();
 
-    let spoken = videos.iter().fold(Spoken::default(), |all, video| Spoken {
-        valence_arousal: all.valence_arousal || video.spoken.valence_arousal,
-        expression: all.expression || video.spoken.expression,
-        action_units: all.action_units || video.spoken.action_units,
+    let predicted = videos.iter().fold(PredictedTasks::default(), |all, video| {
+        all.zip(video.predicted).map(|(all, one)| all || one)
     });
     for video in videos
         .iter_mut()
-        .filter(|video| video.spoken == Spoken::default())
+        .filter(|video| video.predicted == PredictedTasks::default())
     {
         let neutral = Annotation {
-            valence_arousal: spoken.valence_arousal.then(ValenceArousal::default),
-            expression: spoken.expression.then_some(Expression::Neutral),
-            action_units: spoken.action_units.then(Default::default),
+            valence_arousal: predicted.valence_arousal.then(ValenceArousal::default),
+            expression: predicted.expression.then_some(Expression::Neutral),
+            action_units: predicted.action_units.then(Default::default),
         };
-        for label in &video.silent_labels {
+        for label in &video.labels_without_prediction {
             video.scored.tally.add(label, &neutral);
         }
         video.scored.neutral = video.scored.frames;
@@ -94,88 +95,87 @@ pub fn evaluate(run: &RunReader, labels: &Labels) -> Result<Evaluation, Predicti
     })
 }
 
-/// A labelled video after the first pass.
-struct Joined {
+/// The tasks for which there is a prediction.
+type PredictedTasks = PerTask<bool>;
+
+/// A labelled video, scored as far as its own predictions go.
+struct FirstPass {
     scored: ScoredVideo,
-    spoken: Spoken,
-    /// The labels of a video without any prediction, which is scored when all others are.
-    silent_labels: Vec<Annotation>,
+    predicted: PredictedTasks,
+    /// Labels of a video without any prediction: scored once it is known which tasks other videos have.
+    labels_without_prediction: Vec<Annotation>,
 }
 
-/// The tasks of which there is a prediction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Spoken {
-    valence_arousal: bool,
-    expression: bool,
-    action_units: bool,
-}
-
-fn join(run: &RunReader, name: &str, rows: &[&LabelRow]) -> Result<Option<Joined>, PredictionsError> {
-    let Some((input, _)) = run.input_named(name) else {
-        return Ok(None);
-    };
-    let predictions: VideoPredictions = run.predictions(name)?.unwrap_or_default();
-    let mut joined = Joined {
-        scored: ScoredVideo {
-            name: name.to_owned(),
-            input: input.id.clone(),
-            tally: Tally::default(),
-            frames: 0,
-            filled: 0,
-            neutral: 0,
-        },
-        spoken: Spoken::default(),
-        silent_labels: Vec::new(),
-    };
-    for row in rows {
-        let label = annotation(row);
-        if label == Annotation::default() {
-            continue;
-        }
-        let FrameAnswer {
-            valence_arousal,
-            expression,
-            action_units,
-            filled,
-        } = predictions.answer(row.frame);
-        let answer = Annotation {
-            valence_arousal,
-            expression,
-            action_units,
+impl FirstPass {
+    /// `None` for a video that is not in the run.
+    fn of(subjects: &SubjectReader, name: &str, rows: &[&LabelRow]) -> Result<Option<Self>, SubjectError> {
+        let Some((input, _)) = subjects.run().input_named(name) else {
+            return Ok(None);
         };
-        joined.scored.frames += 1;
-        if answer == Annotation::default() {
-            joined.silent_labels.push(label);
-            continue;
+        let predictions: VideoPredictions = subjects.predictions(name)?.unwrap_or_default();
+        let mut video = Self {
+            scored: ScoredVideo {
+                name: name.to_owned(),
+                input: input.id.clone(),
+                tally: Tally::default(),
+                frames: 0,
+                filled: 0,
+                neutral: 0,
+            },
+            predicted: PredictedTasks::default(),
+            labels_without_prediction: Vec::new(),
+        };
+        for row in rows {
+            let label = annotation(row);
+            if label == Annotation::default() {
+                continue;
+            }
+            let FrameAnswer {
+                valence_arousal,
+                expression,
+                action_units,
+                filled,
+            } = predictions.answer(row.frame);
+            let answer = Annotation {
+                valence_arousal,
+                expression,
+                action_units,
+            };
+            video.scored.frames += 1;
+            if answer == Annotation::default() {
+                video.labels_without_prediction.push(label);
+                continue;
+            }
+            video.scored.tally.add(&label, &answer);
+            video.scored.filled += u64::from(filled);
+            video.predicted.valence_arousal |= valence_arousal.is_some();
+            video.predicted.expression |= expression.is_some();
+            video.predicted.action_units |= action_units.is_some();
         }
-        joined.scored.tally.add(&label, &answer);
-        joined.scored.filled += u64::from(filled);
-        joined.spoken.valence_arousal |= valence_arousal.is_some();
-        joined.spoken.expression |= expression.is_some();
-        joined.spoken.action_units |= action_units.is_some();
+        Ok(Some(video))
     }
-    Ok(Some(joined))
 }
 
-/// The labelled videos of a run with its raw numbers; the names of those it has no table of beside.
+/// The labelled videos of a run with its raw predictions, and the names of those that have no table.
 ///
 /// # Errors
-/// A table that cannot be read.
+/// As [`SubjectReader::raw_series`].
 pub fn labelled_videos(
     run: &RunReader,
     labels: &Labels,
-) -> Result<(Vec<LabelledVideo>, Vec<String>), PredictionsError> {
+) -> Result<(Vec<LabelledVideo>, Vec<String>), SubjectError> {
     let by_video: Vec<_> = labels.by_video().collect();
+    let subjects = SubjectReader::of(run);
     let found: Vec<Result<LabelledVideo, String>> = by_video
         .into_par_iter()
         .map(|(name, rows)| {
-            let Some((id, series)) = run.raw_series(name)? else {
+            let Some((id, series)) = subjects.raw_series(name)? else {
                 return Ok(Err(name.to_owned()));
             };
             let labels = rows.iter().map(|row| (row.frame, annotation(row))).collect();
             Ok(Ok(LabelledVideo::new(id.into(), series, labels)))
         })
-        .collect::<Result<_, PredictionsError>>()?;
+        .collect::<Result<_, SubjectError>>()?;
     let (mut videos, mut absent) = (Vec::new(), Vec::new());
     for one in found {
         match one {

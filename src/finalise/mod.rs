@@ -3,11 +3,11 @@
 mod evaluation;
 mod postprocess_run;
 mod postprocessor;
-mod predictions;
 mod run_blend;
+mod subject;
 
 pub use evaluation::{Evaluation, ScoredVideo, evaluate, labelled_videos};
 pub use postprocess_run::{PostprocessRunError, PostprocessSummary, postprocess_run, postprocess_table};
 pub use postprocessor::{Postprocessor, PostprocessorError};
-pub use predictions::{PredictionsError, RunReader, SubjectTable};
 pub use run_blend::{BlendError, Blended, name_contents};
+pub use subject::{SubjectError, SubjectReader, SubjectTable};

@@ -5,22 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
 
-use super::predictions::{Names, PredictionsError, RunReader};
 use crate::blend::blend_affects;
 use crate::hash::hash;
 use crate::labels::{Affect, PerTask};
 use crate::postprocess::BlendSettings;
-use crate::run::{Plan, PlanError, RunFolder, VideoId};
+use crate::run::{InputNames, Plan, PlanError, RunFolder, RunReader, RunReaderError, VideoId, endings};
 use crate::table::{Row, WeightsRecord};
 
 /// Runs cannot be blended.
 #[derive(Debug, thiserror::Error)]
 pub enum BlendError {
     #[error("blended run {}: {source}", run.display())]
-    Run {
-        run: PathBuf,
-        source: Box<PredictionsError>,
-    },
+    Run { run: PathBuf, source: RunReaderError },
     #[error(
         "blended run {} holds other numbers than when it was named; `abaw postprocess RUN --pipeline FILE` takes it \
          as it is now",
@@ -38,7 +34,7 @@ pub struct Blend {
     overlap: f32,
     own: PerTask<f64>,
     /// The names of the run's own videos.
-    names: Names,
+    names: InputNames,
     others: Vec<Other>,
 }
 
@@ -81,9 +77,9 @@ pub fn name_contents(settings: &mut BlendSettings) -> Result<(), BlendError> {
 
 /// A run, and the sha256 of all that its raw columns depend on.
 fn open(folder: &Path) -> Result<(RunReader, String), BlendError> {
-    let failed = |source: PredictionsError| BlendError::Run {
+    let failed = |source: RunReaderError| BlendError::Run {
         run: folder.to_owned(),
-        source: Box::new(source),
+        source,
     };
     let run = RunReader::open(RunFolder::new(folder)).map_err(failed)?;
     let plan = run.plan();
@@ -107,7 +103,7 @@ impl Blend {
         let mut blend = Blend {
             overlap: settings.overlap,
             own: PerTask::default(),
-            names: Names::of(&plan.inputs),
+            names: InputNames::of(&plan.inputs),
             others: Vec::new(),
         };
         for member in &settings.member {
@@ -195,7 +191,7 @@ impl Blend {
 
 impl Other {
     /// This run's rows of a video of the run it is blended into; none if it failed on the video.
-    fn rows_of(&self, own_names: &Names, id: &VideoId, side: &str) -> Result<Vec<Row>, BlendError> {
+    fn rows_of(&self, own_names: &InputNames, id: &VideoId, side: &str) -> Result<Vec<Row>, BlendError> {
         // A run over other folders has other ids: the ending will do where it is unmistakable.
         let names = std::iter::once(id.as_str())
             .chain(endings(id.as_str()).filter(|name| own_names.input(name) == own_names.input(id.as_str())));
@@ -208,7 +204,7 @@ impl Other {
         };
         let rows = self.run.raw_rows(&name).map_err(|source| BlendError::Run {
             run: self.folder.clone(),
-            source: Box::new(source),
+            source,
         })?;
         match rows {
             Some(rows) => Ok(rows),
@@ -219,11 +215,6 @@ impl Other {
             }),
         }
     }
-}
-
-/// What stands after each slash.
-fn endings(id: &str) -> impl Iterator<Item = &str> {
-    id.match_indices('/').map(|(slash, _)| &id[slash + 1..])
 }
 
 /// For each row the place in `theirs` of the same face. Both go by ascending frame.

@@ -2,13 +2,17 @@
 
 use std::path::PathBuf;
 
-use crate::finalise::PredictionsError;
+use crate::finalise::SubjectError;
+use crate::run::RunReaderError;
 
 /// A report cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     #[error(transparent)]
-    Run(#[from] PredictionsError),
+    Run(#[from] RunReaderError),
+    /// The predictions for a subject cannot be had.
+    #[error(transparent)]
+    Subject(#[from] SubjectError),
     #[error(
         "{}: the run is not finished (run.json is missing or knows not all inputs of the plan); `abaw annotate` goes on \
          with it, `abaw merge {}` closes one done in shards", run.display(), run.display()

@@ -36,8 +36,8 @@ use jiff::Timestamp;
 use rayon::prelude::*;
 
 use crate::affwild2::Labels;
-use crate::finalise::{PredictionsError, RunReader};
-use crate::run::{Event, Failure, PlannedInput, RunFolder, RunSummary, Stage, Status};
+use crate::finalise::{SubjectError, SubjectReader};
+use crate::run::{Event, Failure, PlannedInput, RunFolder, RunReader, RunSummary, Stage, Status};
 use crate::tuning::ThresholdCounts;
 use facts::{VideoEntry, VideoFacts};
 use folder::ReportFolder;
@@ -80,6 +80,7 @@ pub fn write(
     let folder = ReportFolder::prepare(out)?;
     let reporter = Reporter {
         run,
+        subjects: SubjectReader::of(run),
         summary: &summary,
         folder: &folder,
         labelled: labelled.as_ref(),
@@ -113,11 +114,7 @@ pub fn write(
         }
         entries.push(one.entry);
     }
-    let thresholds = run
-        .plan()
-        .postprocess()
-        .map_err(PredictionsError::from)?
-        .thresholds;
+    let thresholds = run.plan().postprocess().map_err(SubjectError::from)?.thresholds;
     let weights = weights::cards(run.plan(), &summary.weights);
     let scores = labelled
         .as_ref()
@@ -146,6 +143,7 @@ fn finished(run: &RunReader) -> Result<RunSummary, ReportError> {
 /// What all videos' pages need.
 struct Reporter<'a> {
     run: &'a RunReader,
+    subjects: SubjectReader<'a>,
     summary: &'a RunSummary,
     folder: &'a ReportFolder,
     labelled: Option<&'a LabelledRun<'a>>,
@@ -176,7 +174,7 @@ impl Reporter<'_> {
             }
         };
         let facts = VideoFacts::of(&rows, &footer);
-        let tracks = Tracks::of(self.run, &rows, &footer, self.labelled, &input.id)?;
+        let tracks = Tracks::of(&self.subjects, &rows, &footer, self.labelled, &input.id)?;
         let moments = moment::choose(&tracks);
         let pictures = thumbnail::write(
             self.run.plan(),

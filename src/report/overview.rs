@@ -7,9 +7,8 @@ use super::facts::{AffectSums, CELLS, VideoEntry};
 use super::format::{count, duration, percent, score, signed};
 use super::score_page::ScorePage;
 use super::weights::WeightsCard;
-use crate::finalise::RunReader;
 use crate::labels::{ActionUnit, EXPRESSIONS, Expression};
-use crate::run::{RunSummary, Stage, missing_tasks_warning};
+use crate::run::{RunReader, RunSummary, Stage, missing_tasks_warning};
 
 /// The page.
 #[derive(Template)]
@@ -116,7 +115,7 @@ impl<'a> Overview<'a> {
         let postprocess = run
             .plan()
             .postprocess()
-            .map_err(crate::finalise::PredictionsError::from)?;
+            .map_err(crate::finalise::SubjectError::from)?;
         let versions = summary.versions.iter();
         Ok(Self {
             title: name

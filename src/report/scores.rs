@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::ReportError;
 use crate::affwild2::{FrameLabel, LabelRow, Labels};
-use crate::finalise::{self, Evaluation, RunReader};
+use crate::finalise::{self, Evaluation};
 use crate::frame::FrameIndex;
 use crate::metrics::{Scores, Tally};
-use crate::run::VideoId;
+use crate::run::{RunReader, VideoId};
 
 /// Labels, sorted by the videos of a run, and the run's scores on them.
 pub struct LabelledRun<'a> {

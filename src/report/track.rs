@@ -11,7 +11,7 @@ use super::moment::Moment;
 use super::scores::LabelledRun;
 use crate::affwild2::FrameLabel;
 use crate::face::PersonId;
-use crate::finalise::RunReader;
+use crate::finalise::SubjectReader;
 use crate::frame::FrameIndex;
 use crate::labels::{ACTION_UNITS, ActionUnit, Expression};
 use crate::run::VideoId;
@@ -61,9 +61,9 @@ impl Tracks {
     /// Sorts a table's rows by person and puts labels beside them.
     ///
     /// # Errors
-    /// Those of finishing the rows of a person on one side anew.
+    /// As [`SubjectReader::table`].
     pub fn of(
-        run: &RunReader,
+        subjects: &SubjectReader,
         rows: &[Row],
         footer: &Footer,
         labelled: Option<&LabelledRun>,
@@ -110,7 +110,7 @@ impl Tracks {
                 true => tracks[0].labels = Some(by_place),
                 false => {
                     let mut track = Track::new(labels.name.to_owned(), 0);
-                    let table = run.subject(labels.name)?;
+                    let table = subjects.table(labels.name)?;
                     for row in table.iter().flat_map(|table| &table.rows) {
                         if let Some(place) = place_of(row.frame) {
                             track.put(place, row);

@@ -3,10 +3,12 @@
 mod columns;
 mod footer;
 mod read;
+mod subject;
 mod write;
 
 pub use footer::{Counts, FOOTER_KEY, Footer, SECONDS_KEY, StageSeconds, Timing, WeightsRecord};
 pub use read::{ColumnSelection, read, read_columns, read_footer};
+pub use subject::mark_subject;
 pub use write::write;
 
 use std::path::PathBuf;
