@@ -26,6 +26,7 @@ pub mod hash;
 pub mod labels;
 pub mod metrics;
 pub mod model;
+pub mod path_error;
 pub mod postprocess;
 pub mod printable;
 pub mod publish;

@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-
 use super::video::{FinishedVideo, VideoOutcome, VideoState};
 use crate::finalise::{Postprocessor, postprocess_table};
-use crate::run::{Event, Failure, Plan, PlannedInput, RunFolder, Stage, TableState};
+use crate::run::{Event, Plan, PlannedInput, RunFolder, Stage, TableState};
 use crate::table::{self, Counts, Footer, Row, Timing};
 
 /// Where a run publishes, and what every table of it says of its making.
@@ -79,20 +77,11 @@ impl Publication {
                 Event::Skipped { id: id.clone() }
             }
             Err((stage, error)) => {
-                let mut failure = Failure {
-                    input: video.input.path.display().to_string(),
-                    stage,
-                    error,
-                    when: Timestamp::now(),
-                };
                 // A table of an earlier attempt would pass for this one's.
                 let _ = std::fs::remove_file(self.run.table(id));
-                if let Err(error) = self.run.record_failure(id, &failure) {
-                    failure.error += &format!(" (and this could not be recorded: {error})");
-                }
                 Event::Failed {
                     id: id.clone(),
-                    failure,
+                    failure: self.run.fail(id, &video.input.path, stage, error),
                 }
             }
         }

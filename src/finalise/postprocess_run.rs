@@ -4,14 +4,14 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jiff::Timestamp;
 use rayon::prelude::*;
 
 use super::postprocessor::{Postprocessor, PostprocessorError};
 use super::run_blend::Blended;
+use crate::path_error::PathError;
 use crate::publish::publish_json;
 use crate::run::{
-    Event, Failure, InputTotals, Plan, PlanError, PlannedInput, RunFolder, RunSummary, Stage, TableState,
+    Event, InputTotals, Plan, PlanError, PlannedInput, RunFolder, RunSummary, Stage, TableState,
 };
 use crate::stop::Stop;
 use crate::table::{self, Footer};
@@ -23,11 +23,9 @@ pub enum PostprocessRunError {
     Plan(#[from] PlanError),
     #[error(transparent)]
     Postprocessor(#[from] PostprocessorError),
-    #[error("{}: {source}", path.display())]
-    File {
-        path: std::path::PathBuf,
-        source: std::io::Error,
-    },
+    /// The summary of the run cannot be written.
+    #[error(transparent)]
+    File(#[from] PathError),
 }
 
 /// What was done to a run's tables.
@@ -106,20 +104,9 @@ pub fn postprocess_table(
     postprocessor: &Postprocessor,
     input: &PlannedInput,
 ) -> Event {
-    rewrite(run, plan, postprocessor, input).unwrap_or_else(|(stage, error)| {
-        let mut failure = Failure {
-            input: input.path.display().to_string(),
-            stage,
-            error,
-            when: Timestamp::now(),
-        };
-        if let Err(error) = run.record_failure(&input.id, &failure) {
-            failure.error += &format!(" (and this could not be recorded: {error})");
-        }
-        Event::Failed {
-            id: input.id.clone(),
-            failure,
-        }
+    rewrite(run, plan, postprocessor, input).unwrap_or_else(|(stage, error)| Event::Failed {
+        id: input.id.clone(),
+        failure: run.fail(&input.id, &input.path, stage, error),
     })
 }
 
@@ -164,5 +151,5 @@ fn renew_summary(run: &RunFolder, plan: &Plan) -> Result<(), PostprocessRunError
         return Ok(());
     };
     summary.settings_hash = plan.settings_hash.clone();
-    publish_json(&path, &summary).map_err(|source| PostprocessRunError::File { path, source })
+    Ok(publish_json(&path, &summary).map_err(PathError::at(path))?)
 }

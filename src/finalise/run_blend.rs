@@ -9,7 +9,9 @@ use crate::blend::blend_affects;
 use crate::hash::hash;
 use crate::labels::{Affect, PerTask};
 use crate::postprocess::BlendSettings;
-use crate::run::{InputNames, Plan, PlanError, RunFolder, RunReader, RunReaderError, VideoId, endings};
+use crate::run::{
+    InputNames, Plan, PlanError, RunFolder, RunReader, RunReaderError, VideoId, absolute, endings,
+};
 use crate::table::{Row, WeightsRecord};
 
 /// Runs cannot be blended.
@@ -67,7 +69,7 @@ pub struct Blended {
 pub fn name_contents(settings: &mut BlendSettings) -> Result<(), BlendError> {
     for member in &mut settings.member {
         if let Some(folder) = &member.run {
-            let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+            let folder = absolute(folder);
             let (_, content) = open(&folder)?;
             (member.run, member.content) = (Some(folder), Some(content));
         }
@@ -83,9 +85,9 @@ fn open(folder: &Path) -> Result<(RunReader, String), BlendError> {
     };
     let run = RunReader::open(RunFolder::new(folder)).map_err(failed)?;
     let plan = run.plan();
-    let content = hash(&(&plan.raw_settings_hash, &plan.weights)).map_err(|error| {
-        let (path, reason) = (folder.to_owned(), error.to_string());
-        failed(PlanError::Foreign { path, reason }.into())
+    let content = hash(&(&plan.raw_settings_hash, &plan.weights)).map_err(|source| {
+        let path = run.folder().plan();
+        failed(PlanError::NotAPlan { path, source }.into())
     })?;
     Ok((run, content))
 }

@@ -1,53 +1,79 @@
-//! What happens during a run, for whoever watches.
+//! Events of a run, for progress bars and logs.
 
 use super::folder::Failure;
 use super::input::VideoId;
 use super::stage::Stage;
 use crate::table::{Counts, StageSeconds};
 
-/// Frames and faces that wait for the networks.
+/// Numbers of frames and faces that are queued for the networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct QueueLengths {
+    /// Frames before detection.
     pub frames: usize,
+    /// Faces before inference.
     pub faces: usize,
 }
 
-/// News from the engine, in the order in which it happens.
+/// An event of a run, sent in the order in which it happens.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// Work on a video begins; the container's own count of frames, if it has one.
+    /// Work on a video begins.
     Started {
+        /// The video.
         id: VideoId,
+        /// The number of frames that the container gives, if any.
         expected_frames: Option<u64>,
     },
-    /// Frames have passed detection, or crops have been read; how much waits for workers.
-    Frames { count: u64, waiting: QueueLengths },
-    /// A network has looked at a batch.
-    Pass { stage: Stage },
-    /// The table of a video is there.
+    /// Frames have passed detection, or crops have been read.
+    Frames {
+        /// How many.
+        count: u64,
+        /// What is queued at this moment.
+        waiting: QueueLengths,
+    },
+    /// A forward pass of a network over a batch has ended.
+    Pass {
+        /// `Detect` or `Infer`.
+        stage: Stage,
+    },
+    /// The table of a video is written.
     Done {
+        /// The video.
         id: VideoId,
+        /// Sizes of the table.
         counts: Counts,
+        /// Seconds of work by stage.
         seconds: StageSeconds,
-        /// Sentence on damage in the file, if any.
+        /// A sentence about damage in the file, if any.
         damage: Option<String>,
     },
-    /// The table was there already.
-    Skipped { id: VideoId },
-    /// A video was given up.
-    Failed { id: VideoId, failure: Failure },
+    /// The table of a video existed already.
+    Skipped {
+        /// The video.
+        id: VideoId,
+    },
+    /// A video failed.
+    Failed {
+        /// The video.
+        id: VideoId,
+        /// Why.
+        failure: Failure,
+    },
 }
 
-/// What a shard's work came to.
+/// Numbers of inputs by result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InputTotals {
+    /// Inputs whose table was written.
     pub done: u64,
+    /// Inputs whose table existed already.
     pub skipped: u64,
+    /// Inputs that failed.
     pub failed: u64,
 }
 
 impl InputTotals {
-    /// Counts an event.
+    /// Counts an event, if it ends the work on an input.
     pub fn count(&mut self, event: &Event) {
         match event {
             Event::Done { .. } => self.done += 1,
@@ -57,7 +83,7 @@ impl InputTotals {
         }
     }
 
-    /// Inputs dealt with.
+    /// All inputs counted.
     pub fn total(&self) -> u64 {
         self.done + self.skipped + self.failed
     }

@@ -12,7 +12,7 @@ use super::stage::Stage;
 use crate::hash::hexadecimal;
 use crate::publish::{UNFINISHED_PREFIX, publish_json};
 
-/// `RUN`: the plan, a table or a failure a video, and the summary.
+/// The folder of a run: the plan, a table or a failure for each input, and the summary.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     root: PathBuf,
@@ -21,11 +21,13 @@ pub struct RunFolder {
 /// Why an input has no table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
-    /// The input's path.
+    /// The path of the input.
     pub input: String,
+    /// The stage in which it failed.
     pub stage: Stage,
     /// One sentence: what, where, what to do.
     pub error: String,
+    /// When it failed.
     pub when: Timestamp,
 }
 
@@ -55,7 +57,7 @@ impl RunFolder {
         self.root.join("frames")
     }
 
-    /// `RUN/frames/<id>.parquet`; names that are too long for a file are cut, as [`file_name`] says.
+    /// `RUN/frames/<id>.parquet`; names that are too long for a file are cut, as described at [`file_name`].
     pub fn table(&self, id: &VideoId) -> PathBuf {
         self.tables().join(file_name(id, ".parquet"))
     }
@@ -65,7 +67,25 @@ impl RunFolder {
         self.root.join("failures").join(file_name(id, ".json"))
     }
 
-    /// Records why an input failed.
+    /// Records that an input at `path` failed just now, and returns the record. If it cannot be written, its `error`
+    /// mentions that.
+    pub fn fail(&self, id: &VideoId, path: &Path, stage: Stage, error: String) -> Failure {
+        let mut failure = Failure {
+            input: path.display().to_string(),
+            stage,
+            error,
+            when: Timestamp::now(),
+        };
+        if let Err(error) = self.record_failure(id, &failure) {
+            failure.error += &format!(" (and this could not be recorded: {error})");
+        }
+        failure
+    }
+
+    /// Writes the failure of an input.
+    ///
+    /// # Errors
+    /// The file system's.
     pub fn record_failure(&self, id: &VideoId, failure: &Failure) -> io::Result<()> {
         publish_json(&self.failure(id), failure)
     }
@@ -76,7 +96,10 @@ impl RunFolder {
         serde_json::from_slice(&text).ok()
     }
 
-    /// Forgets a failure, after a later attempt succeeded.
+    /// Deletes the failure of an input, if there is one, after a later attempt succeeded.
+    ///
+    /// # Errors
+    /// The file system's.
     pub fn forget_failure(&self, id: &VideoId) -> io::Result<()> {
         match std::fs::remove_file(self.failure(id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -84,7 +107,7 @@ impl RunFolder {
         }
     }
 
-    /// Makes the folder and proves that files can be written to it.
+    /// Makes the folder and checks that files can be written to it.
     ///
     /// # Errors
     /// The file system's reason why not.
@@ -100,8 +123,8 @@ impl RunFolder {
 /// Bytes of a file's or folder's name at most, on nearly every file system.
 const LONGEST_NAME: usize = 255;
 
-/// An id as a path. A part that would be longer than [`LONGEST_NAME`], its ending included, is cut,
-/// and the first 16 digits of its sha256 stand for what is missing, after a `~`.
+/// An id as a path. A part that would be longer than [`LONGEST_NAME`], with its ending, is cut and gets a `~` and the
+/// first 16 digits of its sha256.
 fn file_name(id: &VideoId, ending: &str) -> PathBuf {
     let (folders, name) = id.as_str().rsplit_once('/').unwrap_or(("", id.as_str()));
     let mut path: PathBuf = folders.split('/').map(|folder| cut(folder, "")).collect();
@@ -114,8 +137,8 @@ fn cut(name: &str, ending: &str) -> String {
         return format!("{name}{ending}");
     }
     let digits = &hexadecimal(&Sha256::digest(name))[..16];
-    let room = LONGEST_NAME - ending.len() - digits.len() - 1;
-    let kept = (0..=room)
+    let longest = LONGEST_NAME - ending.len() - digits.len() - 1;
+    let kept = (0..=longest)
         .rev()
         .find(|&at| name.is_char_boundary(at))
         .unwrap_or(0);

@@ -1,10 +1,12 @@
-//! What a run works on: video files, folders walked for videos, folders of aligned crops.
+//! The inputs of a run: video files, folders searched for videos, folders of aligned crops.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
+use rayon::ThreadPoolBuilder;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
@@ -59,7 +61,7 @@ impl fmt::Display for VideoId {
     }
 }
 
-/// What lies at an input's path.
+/// The kind of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InputKind {
@@ -72,36 +74,57 @@ pub enum InputKind {
 /// One video, or one folder of crops, to be annotated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
+    /// Its name in the run.
     pub id: VideoId,
+    /// The file, or the folder of crops.
     pub path: PathBuf,
+    /// Video or crops.
     pub kind: InputKind,
     /// Size of the file, 0 if there is none; for crops the number of images.
     pub bytes: u64,
 }
 
-/// The arguments of a run do not make a work list.
+/// No list of inputs can be made from the arguments of a run.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
+    /// No argument leads to an input.
     #[error("{}", reasons.join("; "))]
-    NothingToDo { reasons: Vec<String> },
+    NothingToDo {
+        /// One sentence for each argument that leads to no input.
+        reasons: Vec<String>,
+    },
+    /// Two inputs would have the same id.
     #[error(
         "two inputs would both be called `{id}`: {first:?} and {second:?}; rename one, annotate them in runs of their own, or give the folder above them"
     )]
     SameId {
+        /// The id.
         id: VideoId,
+        /// The path of one input.
         first: PathBuf,
+        /// The path of the other.
         second: PathBuf,
     },
+    /// An id is empty or leaves its folder.
     #[error("`{name}` cannot name a video")]
-    BadId { name: String },
-    #[error("{}: {reason}", path.display())]
-    Unreadable { path: PathBuf, reason: String },
+    BadId {
+        /// The id.
+        name: String,
+    },
+    /// A folder cannot be searched.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: walkdir::Error,
+    },
 }
 
-/// Makes the work list of a run from its arguments, in order, folders in the order of their names.
+/// Lists the inputs that the arguments of a run lead to, in order; those of a folder in the order of their names.
 ///
-/// A file that does not exist, a folder without videos and an empty folder of crops stay in the list, where they fail alone,
-/// unless nothing else is there.
+/// A file that does not exist, a folder without videos and an empty folder of crops stay in the list, where each fails
+/// alone, unless the list has no other input.
 ///
 /// # Errors
 /// [`InputError::NothingToDo`] if no argument leads to a file; [`InputError::SameId`] if two inputs
@@ -127,7 +150,7 @@ pub fn collect(arguments: &[PathBuf], kind: InputKind) -> Result<Vec<Input>, Inp
 }
 
 impl Input {
-    /// False for the stand-in of an argument that leads to nothing.
+    /// False for the entry of an argument that leads to no input.
     fn is_there(&self) -> bool {
         match self.kind {
             InputKind::Video => self.path.exists() && !self.path.is_dir(),
@@ -221,12 +244,12 @@ fn crop_folders(argument: &Path) -> Result<Vec<Input>, InputError> {
         .collect()
 }
 
-/// True for a folder with nothing in it: a video whose crops are missing, which should be heard of.
+/// True for an empty folder: a video whose crops are missing, which is reported as a failed input.
 fn is_empty_folder(path: &Path) -> bool {
     path.read_dir().is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// Everything below a folder that is not hidden, in the order of names, links followed.
+/// All files and folders below a folder that are not hidden, in the order of names; links are followed.
 fn walk(folder: &Path) -> impl Iterator<Item = Result<PathBuf, InputError>> {
     WalkDir::new(folder)
         .follow_links(true)
@@ -238,9 +261,20 @@ fn walk(folder: &Path) -> impl Iterator<Item = Result<PathBuf, InputError>> {
             Ok(entry) => Ok(entry.into_path()),
             Err(error) => Err(InputError::Unreadable {
                 path: error.path().unwrap_or(Path::new("?")).to_owned(),
-                reason: error.to_string(),
+                source: error,
             }),
         })
+}
+
+/// Threads of [`read_each`]: more than cores, since a shared file system answers slowly but serves many requests at once.
+const READERS: usize = 16;
+
+/// Applies `read`, which opens a file, to each item, several at once; the results are in the order of the items.
+pub(super) fn read_each<T: Sync, A: Send>(items: &[T], read: impl Fn(&T) -> A + Sync + Send) -> Vec<A> {
+    match ThreadPoolBuilder::new().num_threads(READERS).build() {
+        Ok(pool) => pool.install(|| items.par_iter().map(read).collect()),
+        Err(_) => items.iter().map(read).collect(),
+    }
 }
 
 fn refuse_same_ids(inputs: &[Input]) -> Result<(), InputError> {

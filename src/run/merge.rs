@@ -1,4 +1,4 @@
-//! The end of a run: every input is accounted for, and `run.json` says how it went.
+//! The end of a run: every input has a table or a failure, and `run.json` sums them up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,33 +6,47 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Failure, RunFolder};
-use super::input::VideoId;
-use super::many_files::ask_all;
+use super::input::{VideoId, read_each};
 use super::plan::{Plan, PlanError, PlannedInput, TableState};
+use crate::path_error::PathError;
 use crate::publish::{publish_json, sweep};
 use crate::table::{self, StageSeconds, WeightsRecord};
 
 /// `run.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
+    /// Version of the program that made the plan.
     pub abaw: String,
+    /// When the summary was made.
     pub finished: Timestamp,
+    /// Versions of the program and of the libraries that shape the numbers, by name; empty without any table.
     pub versions: BTreeMap<String, String>,
+    /// sha256 of the settings.
     pub settings_hash: String,
+    /// The weights of the detector, then of each network that annotates.
     pub weights: Vec<WeightsRecord>,
+    /// Device kind, precision and form in which the networks ran; empty without any table.
     pub inference: String,
+    /// Sums over all videos.
     pub totals: Totals,
+    /// All inputs in the order of the plan.
     pub videos: Vec<VideoSummary>,
 }
 
 /// Sums over all videos of a run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Totals {
+    /// Inputs of the run.
     pub videos: u64,
+    /// Inputs with a table.
     pub done: u64,
+    /// Inputs with a failure.
     pub failed: u64,
+    /// Frames of all tables.
     pub frames: u64,
+    /// Frames with at least one face.
     pub frames_with_face: u64,
+    /// Persons, each counted once per video.
     pub persons: u64,
     /// Seconds of work by stage, over all threads and machines.
     pub seconds: StageSeconds,
@@ -42,17 +56,24 @@ pub struct Totals {
     pub frames_per_second: Option<f64>,
 }
 
-/// How one video went.
+/// The result of one video.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VideoSummary {
+    /// Its name in the run.
     pub id: VideoId,
+    /// Whether it has a table.
     pub status: Status,
+    /// Frames of the table, 0 without one.
     pub frames: u64,
+    /// Frames with at least one face.
     pub frames_with_face: u64,
+    /// Different persons.
     pub persons: u64,
-    /// What the decoder met; empty for a failed video.
+    /// Damage that the decoder found; empty for a failed video.
     pub damage: serde_json::Value,
+    /// Seconds of work by stage.
     pub seconds: StageSeconds,
+    /// Why there is no table.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub failure: Option<Failure>,
 }
@@ -61,30 +82,35 @@ pub struct VideoSummary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
+    /// It has one.
     Done,
+    /// It has none, and a failure is recorded.
     Failed,
 }
 
-/// A run cannot be closed.
+/// `run.json` cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum MergeError {
+    /// The plan cannot be read.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Some inputs are not done.
     #[error(
-        "{} of {total} inputs have neither a table nor a recorded failure, {} first; do their shards again \
+        "{} of {total} inputs have neither a table nor a recorded failure (first: {}); do their shards again \
          (on Slurm --array={}), then merge again",
         missing.len(), missing[0], ranges(shards)
     )]
     Incomplete {
+        /// Number of inputs.
         total: usize,
+        /// Inputs without a table or a failure.
         missing: Vec<VideoId>,
+        /// The shards of these inputs.
         shards: BTreeSet<u32>,
     },
-    #[error("{}: {source}", path.display())]
-    File {
-        path: std::path::PathBuf,
-        source: std::io::Error,
-    },
+    /// `run.json` cannot be written.
+    #[error(transparent)]
+    File(#[from] PathError),
 }
 
 /// Numbers as Slurm takes them: `3,7-9`.
@@ -103,7 +129,7 @@ fn ranges(numbers: &BTreeSet<u32>) -> String {
     texts.collect::<Vec<_>>().join(",")
 }
 
-/// How fast one process did the whole run.
+/// The speed of one process that did the whole run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
     /// Seconds from start to end on the clock.
@@ -131,7 +157,7 @@ pub fn merge(run: &RunFolder, pace: Option<Pace>) -> Result<RunSummary, MergeErr
     };
     let mut missing = Vec::new();
     let mut shards = BTreeSet::new();
-    let outcomes = ask_all(&plan.inputs, |input| outcome(run, &plan, input));
+    let outcomes = read_each(&plan.inputs, |input| outcome(run, &plan, input));
     for (input, outcome) in plan.inputs.iter().zip(outcomes) {
         match outcome {
             Some(video) => summary.videos.push(video),
@@ -156,11 +182,11 @@ pub fn merge(run: &RunFolder, pace: Option<Pace>) -> Result<RunSummary, MergeErr
     }
     summary.totals = totals(&summary.videos, pace);
     let path = run.summary();
-    publish_json(&path, &summary).map_err(|source| MergeError::File { path, source })?;
+    publish_json(&path, &summary).map_err(PathError::at(path))?;
     Ok(summary)
 }
 
-/// How an input went; `None` if it has neither a table of this plan nor a recorded failure.
+/// The result of an input; `None` if it has neither a table of this plan nor a recorded failure.
 fn outcome(run: &RunFolder, plan: &Plan, input: &PlannedInput) -> Option<VideoSummary> {
     let table = table::read_footer(&run.table(&input.id)).ok();
     if let Some((footer, seconds)) =

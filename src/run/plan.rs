@@ -1,15 +1,16 @@
-//! The plan of a run: the frozen work list and settings, the same on every machine.
+//! The plan of a run: the inputs and settings, fixed once and the same on every machine.
 
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::folder::RunFolder;
 use super::input::{Input, InputKind, VideoId};
+use super::path::{self, absolute};
+use super::settings::RunSettings;
 use super::shards;
-use crate::config::Pipeline;
-use crate::hash::hash;
+use crate::path_error::PathError;
 use crate::postprocess::{Postprocess, PostprocessError, PostprocessSettings, Preset};
 use crate::publish::publish_json;
 use crate::table::{self, Footer, WeightsRecord};
@@ -17,104 +18,90 @@ use crate::table::{self, Footer, WeightsRecord};
 /// `plan.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The program that made the plan.
+    /// Version of the program that made the plan.
     pub abaw: String,
+    /// Everything that shapes the numbers besides inputs and weights.
     pub settings: RunSettings,
-    /// sha256 of the settings, paths of weights and blended runs left out.
+    /// [`RunSettings::hash`].
     pub settings_hash: String,
-    /// As `settings_hash`, of what shapes the raw columns: post-processing left out too.
+    /// [`RunSettings::raw_hash`].
     pub raw_settings_hash: String,
+    /// The weights of the detector, then of each network that annotates.
     pub weights: Vec<WeightsRecord>,
+    /// Number of shards, at least 1.
     pub shards: u32,
+    /// All inputs, in the order of the arguments.
     pub inputs: Vec<PlannedInput>,
 }
 
-/// An input and the shard that does it.
+/// An input and the shard that annotates it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedInput {
+    /// Its name in the run.
     pub id: VideoId,
-    #[serde(with = "path_bytes")]
+    /// The file, or the folder of crops; absolute.
+    #[serde(with = "path")]
     pub path: PathBuf,
+    /// Video or crops.
     pub kind: InputKind,
     /// Size of the file; for crops the number of images.
     pub bytes: u64,
-    /// 0-based.
+    /// The shard that annotates it, 0-based.
     pub shard: u32,
-}
-
-/// Everything that shapes the numbers of a run besides inputs and weights.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunSettings {
-    pub pipeline: Pipeline,
-    /// Thresholds and smoothing found for the weights: those that the weights carry, or a file's.
-    /// The pipeline's own go before them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub calibration: Option<Preset>,
-    /// `cpu` or `cuda`.
-    pub device_kind: String,
-    /// Frames after this one are left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit_frames: Option<u32>,
 }
 
 /// A plan cannot be made, read or continued.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: std::io::Error },
-    #[error("{}: not a plan.json written by abaw: {reason}", path.display())]
-    Foreign { path: PathBuf, reason: String },
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] PathError),
+    /// The file is no plan.
+    #[error("{}: not a plan.json written by abaw: {source}", path.display())]
+    NotAPlan {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        source: serde_json::Error,
+    },
+    /// The folder holds a run whose raw columns are made otherwise.
     #[error(
         "{} holds a run with other {}; give another folder, or --force to begin it anew",
         root.display(), changed.join(" and ")
     )]
-    Changed { root: PathBuf, changed: Vec<String> },
+    Changed {
+        /// The folder of the run.
+        root: PathBuf,
+        /// What differs: settings, weights.
+        changed: Vec<String>,
+    },
+    /// The folder holds a run that differs in its post-processing only.
     #[error(
         "{0} holds a run with other post-processing ({changed}); `abaw postprocess {0}` applies yours without \
          annotating again, and so does --force", root.display()
     )]
-    OtherPostprocess { root: PathBuf, changed: String },
+    OtherPostprocess {
+        /// The folder of the run.
+        root: PathBuf,
+        /// The settings that differ.
+        changed: String,
+    },
 }
 
-/// How far an input's table is what a plan asks for.
+/// Whether an input has the table that a plan asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableState {
     /// Made with the plan's settings and weights from a file of this size.
     Current,
-    /// The same but for post-processing: the raw columns are good, the final ones are not.
+    /// As `Current` except for post-processing: the raw columns are those of the plan, the final ones are not.
     OtherPostprocess,
-    /// Not there, or made otherwise.
+    /// Missing, or made otherwise.
     Absent,
 }
 
-impl RunSettings {
-    /// sha256 over all of it but the places of weights and blended runs, whose contents have hashes of their own.
-    pub fn hash(&self) -> Result<String, serde_json::Error> {
-        let mut settings = self.clone();
-        settings.pipeline.model.weights = None;
-        for member in &mut settings.pipeline.model.member {
-            member.weights = PathBuf::new();
-        }
-        settings.pipeline.model.detector_weights = None;
-        for member in &mut settings.pipeline.postprocess.blend.member {
-            // A blended run's content stands beside its place.
-            member.run = member.run.take().map(|_| PathBuf::new());
-        }
-        hash(&settings)
-    }
-
-    /// As [`RunSettings::hash`] without post-processing: equal where the raw columns are.
-    pub fn raw_hash(&self) -> Result<String, serde_json::Error> {
-        let mut settings = self.clone();
-        settings.pipeline.postprocess = PostprocessSettings::default();
-        settings.calibration = None;
-        settings.hash()
-    }
-}
-
 impl Plan {
-    /// Spreads inputs over shards, the largest first, each to the shard with the least work so far. For
-    /// several shards the head of each video is read.
+    /// Makes a plan that spreads the inputs over shards of about equal work. For several shards the header of each video
+    /// is read.
     ///
     /// # Errors
     /// Only if the settings cannot be written as JSON.
@@ -124,16 +111,13 @@ impl Plan {
         settings: RunSettings,
         weights: Vec<WeightsRecord>,
     ) -> Result<Self, serde_json::Error> {
-        let shard_of = match shards {
-            0 | 1 => vec![0; inputs.len()],
-            several => balanced(&shards::expected(&inputs, &settings), several),
-        };
+        let shard_of = shards::assign(&inputs, shards, &settings);
         let inputs = inputs
             .into_iter()
             .zip(shard_of)
             .map(|(input, shard)| PlannedInput {
                 id: input.id,
-                path: absolute(input.path),
+                path: absolute(&input.path),
                 kind: input.kind,
                 bytes: input.bytes,
                 shard,
@@ -155,13 +139,10 @@ impl Plan {
     /// # Errors
     /// [`PlanError`] with the path.
     pub fn read(path: &Path) -> Result<Self, PlanError> {
-        let text = std::fs::read(path).map_err(|source| PlanError::File {
+        let text = std::fs::read(path).map_err(PathError::at(path))?;
+        serde_json::from_slice(&text).map_err(|source| PlanError::NotAPlan {
             path: path.to_owned(),
             source,
-        })?;
-        serde_json::from_slice(&text).map_err(|error| PlanError::Foreign {
-            path: path.to_owned(),
-            reason: error.to_string(),
         })
     }
 
@@ -175,7 +156,7 @@ impl Plan {
         if path.exists() && !force {
             Plan::read(&path)?.check_agrees(self, run.root())?;
         }
-        publish_json(&path, self).map_err(|source| PlanError::File { path, source })
+        Ok(publish_json(&path, self).map_err(PathError::at(path))?)
     }
 
     /// The inputs of one shard, in the plan's order.
@@ -210,8 +191,8 @@ impl Plan {
             .resolve(settings.calibration.as_ref())
     }
 
-    /// What is there of an input's table: made with this plan's settings and weights from a file of
-    /// this size, or from one that is gone now.
+    /// The state of an input's table. It is current if it was made with this plan's settings and weights, from a file of
+    /// this size or from one that no longer exists.
     pub fn table_state(&self, run: &RunFolder, input: &PlannedInput) -> TableState {
         match table::read_footer(&run.table(&input.id)) {
             Ok((footer, _)) => self.state_of(&footer, input),
@@ -235,13 +216,7 @@ impl Plan {
         let root = root.to_owned();
         let mut changed = Vec::new();
         if self.settings_hash != other.settings_hash {
-            let (ours, theirs) = (
-                serde_json::to_value(&self.settings).unwrap_or_default(),
-                serde_json::to_value(&other.settings).unwrap_or_default(),
-            );
-            let mut keys = Vec::new();
-            changed_keys("", &ours, &theirs, &mut keys);
-            let keys = keys.join(", ");
+            let keys = self.settings.changes(&other.settings).join(", ");
             if self.raw_settings_hash == other.raw_settings_hash && self.weights == other.weights {
                 return Err(PlanError::OtherPostprocess { root, changed: keys });
             }
@@ -271,31 +246,6 @@ fn changed_weights((old, new): (&WeightsRecord, &WeightsRecord)) -> String {
     format!("{}: {} -> {}", old.role, name(old), name(new))
 }
 
-/// Lists the settings in which two trees differ, as `a.b: 1 -> 2`.
-fn changed_keys(at: &str, old: &serde_json::Value, new: &serde_json::Value, found: &mut Vec<String>) {
-    match (old.as_object(), new.as_object()) {
-        (Some(old_map), Some(new_map)) => {
-            let keys: std::collections::BTreeSet<&String> = old_map.keys().chain(new_map.keys()).collect();
-            for key in keys {
-                let below = if at.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{at}.{key}")
-                };
-                let null = serde_json::Value::Null;
-                changed_keys(
-                    &below,
-                    old_map.get(key).unwrap_or(&null),
-                    new_map.get(key).unwrap_or(&null),
-                    found,
-                );
-            }
-        }
-        _ if old != new => found.push(format!("{at}: {old} -> {new}")),
-        _ => {}
-    }
-}
-
 /// The inputs that no earlier plan lists with the same id and size, whatever became of them there.
 pub fn new_since(inputs: Vec<Input>, earlier: &[Plan]) -> Vec<Input> {
     let known: HashSet<(&VideoId, u64)> = earlier
@@ -307,65 +257,10 @@ pub fn new_since(inputs: Vec<Input>, earlier: &[Plan]) -> Vec<Input> {
     inputs.into_iter().filter(is_new).collect()
 }
 
-/// The shard of each input, given their work.
-fn balanced(work: &[u64], shards: u32) -> Vec<u32> {
-    let mut largest_first: Vec<usize> = (0..work.len()).collect();
-    largest_first.sort_by_key(|&at| (std::cmp::Reverse(work[at]), at));
-    // Work, inputs and number of each shard, the least on top.
-    let mut load: BinaryHeap<_> = (0..shards)
-        .map(|shard| std::cmp::Reverse((0, 0, shard)))
-        .collect();
-    let mut shard_of = vec![0; work.len()];
-    for at in largest_first {
-        if let Some(mut least) = load.peek_mut() {
-            let std::cmp::Reverse((sum, inputs, shard)) = &mut *least;
-            *sum += work[at];
-            *inputs += 1;
-            shard_of[at] = *shard;
-        }
-    }
-    shard_of
-}
-
-/// A plan is used from other working folders; a path that cannot be resolved stays as it is.
-fn absolute(path: PathBuf) -> PathBuf {
-    std::path::absolute(&path).unwrap_or(path)
-}
-
-/// File names are bytes: UTF-8 ones as a JSON string, others as an array of numbers.
-mod path_bytes {
-    use std::ffi::OsString;
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    use std::path::{Path, PathBuf};
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Name {
-        Text(String),
-        Bytes(Vec<u8>),
-    }
-
-    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-        match path.to_str() {
-            Some(text) => text.serialize(serializer),
-            None => path.as_os_str().as_bytes().serialize(serializer),
-        }
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
-        Ok(match Name::deserialize(deserializer)? {
-            Name::Text(text) => PathBuf::from(text),
-            Name::Bytes(bytes) => PathBuf::from(OsString::from_vec(bytes)),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use crate::config::Pipeline;
 
     fn input(number: usize, bytes: u64) -> Input {
         Input {
@@ -382,23 +277,6 @@ mod tests {
             calibration: None,
             device_kind: "cpu".to_owned(),
             limit_frames: None,
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn shards_hold_every_input_once_and_stay_balanced(
-            work in proptest::collection::vec(0u64..1_000_000, 1..80),
-            shards in 1u32..9,
-        ) {
-            let shard_of = balanced(&work, shards);
-            prop_assert_eq!(shard_of.len(), work.len());
-            let mut load = vec![0; shards as usize];
-            for (&shard, work) in shard_of.iter().zip(&work) {
-                load[shard as usize] += work;
-            }
-            let spread = load.iter().max().unwrap() - load.iter().min().unwrap();
-            prop_assert!(spread <= *work.iter().max().unwrap());
         }
     }
 

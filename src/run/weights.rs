@@ -1,10 +1,12 @@
-//! The weights of a run: where they are, what they are, and what a person should know of them.
+//! The weights of a run: their files, records, calibration, and warnings about them.
 
 use std::path::{Path, PathBuf};
 
+use super::path::absolute;
 use crate::config::ModelSettings;
 use crate::labels::PerTask;
 use crate::model::weights::{Weights, WeightsError, sha256};
+use crate::path_error::PathError;
 use crate::postprocess::Preset;
 use crate::table::WeightsRecord;
 use crate::tuning::Calibration;
@@ -19,32 +21,45 @@ pub const DEMO: &str = "ddamfn-demo.safetensors";
 /// The initialisation of a network where there are no weights at all.
 pub const SEED: u64 = 2407_12390;
 
-/// What a record says of the networks' purposes.
+/// The roles in records.
 const ROLE_DETECTOR: &str = "detector";
 const ROLE_AFFECT: &str = "affect";
 
-/// The weights of a run cannot be named.
+/// The weights of a run cannot be found or used.
 #[derive(Debug, thiserror::Error)]
 pub enum FindWeightsError {
+    /// No weights of the detector are named or installed.
     #[error(
         "the face detector's weights are missing: run `make detector`, or name them as detector_weights under [model] in the pipeline file"
     )]
     NoDetector,
-    #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: std::io::Error },
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] PathError),
+    /// A file is not the one that the plan was made with.
     #[error("{} has changed since the run was planned (sha256 {found}, planned {planned}); plan anew or put the file back", path.display())]
     Changed {
+        /// The file.
         path: PathBuf,
+        /// Its sha256 in the plan.
         planned: String,
+        /// Its sha256 now.
         found: String,
     },
+    /// A file holds no weights of such a network.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    #[error("{}: the calibration that these weights carry cannot be used: {reason}", path.display())]
-    Calibration { path: PathBuf, reason: String },
+    /// The calibration in a file of weights is not valid.
+    #[error("{}: the calibration that these weights carry cannot be used: {source}", path.display())]
+    Calibration {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: toml::de::Error,
+    },
 }
 
-/// What a plan has to know of a run's networks.
+/// The networks of a run, for its plan.
 pub struct FoundWeights {
     /// The detector first, then each network that annotates, in the order of the settings.
     pub records: Vec<WeightsRecord>,
@@ -52,10 +67,10 @@ pub struct FoundWeights {
     pub calibration: Option<Preset>,
 }
 
-/// Names the weights of a run, and completes the settings with their places.
+/// Finds the weights of a run, and completes the settings with their absolute paths.
 ///
 /// # Errors
-/// [`FindWeightsError`] if a file is missing, holds no such network or a calibration that means nothing.
+/// [`FindWeightsError`] if a file is missing, holds no such network, or has a calibration that is not valid.
 pub fn find_weights(model: &mut ModelSettings) -> Result<FoundWeights, FindWeightsError> {
     let detector = match &model.detector_weights {
         Some(path) => path.clone(),
@@ -68,10 +83,10 @@ pub fn find_weights(model: &mut ModelSettings) -> Result<FoundWeights, FindWeigh
     let mut calibrations = Vec::new();
     for network in model.networks() {
         let weights = Weights::load(&network.weights)?;
-        let mut silent = weights.architecture().tasks_without_head();
-        for task in without_say(&network.weights_per_task()) {
-            if !silent.contains(&task) {
-                silent.push(task);
+        let mut missing = weights.architecture().tasks_without_head();
+        for task in tasks_without_weight(&network.weights_per_task()) {
+            if !missing.contains(&task) {
+                missing.push(task);
             }
         }
         records.push(WeightsRecord {
@@ -81,7 +96,7 @@ pub fn find_weights(model: &mut ModelSettings) -> Result<FoundWeights, FindWeigh
                 WeightsRecord::UNTRAINED
             }
             .to_owned(),
-            missing_tasks: silent.into_iter().map(str::to_owned).collect(),
+            missing_tasks: missing.into_iter().map(str::to_owned).collect(),
             ..record(ROLE_AFFECT, &network.weights)?
         });
         calibrations.push((
@@ -109,12 +124,12 @@ pub fn find_weights(model: &mut ModelSettings) -> Result<FoundWeights, FindWeigh
     })
 }
 
-/// The tasks in which a network has no say, in words.
-fn without_say(say: &PerTask<f64>) -> impl Iterator<Item = &'static str> {
+/// The tasks in which the weight of a network is 0, in words.
+fn tasks_without_weight(weights: &PerTask<f64>) -> impl Iterator<Item = &'static str> {
     [
-        ("valence and arousal", say.valence_arousal),
-        ("expressions", say.expression),
-        ("action units", say.action_units),
+        ("valence and arousal", weights.valence_arousal),
+        ("expressions", weights.expression),
+        ("action units", weights.action_units),
     ]
     .into_iter()
     .filter_map(|(task, weight)| (weight == 0.0).then_some(task))
@@ -125,28 +140,28 @@ fn calibration(path: &Path, weights: &Weights) -> Result<Option<Preset>, FindWei
     let text = weights.card.calibration.as_deref();
     text.map(Calibration::preset_of)
         .transpose()
-        .map_err(|error| FindWeightsError::Calibration {
+        .map_err(|source| FindWeightsError::Calibration {
             path: path.to_owned(),
-            reason: error.to_string(),
+            source,
         })
 }
 
-/// A calibration holds for the outputs it was found on: that of a network counts in the tasks in
-/// which no other network has a say.
+/// The calibration of several networks together. A calibration is valid for the outputs it was found on, so that of a
+/// network counts in the tasks in which no other network has a weight.
 fn joint_calibration(calibrations: &[(Option<Preset>, PerTask<f64>)]) -> Option<Preset> {
     let alone_in = |task: fn(&PerTask<f64>) -> f64| {
-        let mut speakers = calibrations.iter().filter(|(_, say)| task(say) > 0.0);
-        speakers
+        let mut members = calibrations.iter().filter(|(_, weights)| task(weights) > 0.0);
+        members
             .next()
-            .filter(|_| speakers.next().is_none())
+            .filter(|_| members.next().is_none())
             .and_then(|(preset, _)| preset.as_ref())
     };
-    let action_units = alone_in(|say| say.action_units);
+    let action_units = alone_in(|weights| weights.action_units);
     let preset = Preset {
         smoothing: PerTask {
-            valence_arousal: alone_in(|say| say.valence_arousal)
+            valence_arousal: alone_in(|weights| weights.valence_arousal)
                 .and_then(|preset| preset.smoothing.valence_arousal),
-            expression: alone_in(|say| say.expression).and_then(|preset| preset.smoothing.expression),
+            expression: alone_in(|weights| weights.expression).and_then(|preset| preset.smoothing.expression),
             action_units: action_units.and_then(|preset| preset.smoothing.action_units),
         },
         thresholds: action_units.and_then(|preset| preset.thresholds),
@@ -154,7 +169,7 @@ fn joint_calibration(calibrations: &[(Option<Preset>, PerTask<f64>)]) -> Option<
     (preset != Preset::default()).then_some(preset)
 }
 
-/// What a person should know of weights before trusting the numbers.
+/// Warnings about the weights of a run: untrained, or without an output for a task.
 pub fn warnings(records: &[WeightsRecord]) -> Vec<String> {
     let mut warnings = Vec::new();
     if records.iter().any(|record| !record.is_trained()) {
@@ -173,28 +188,25 @@ pub fn missing_tasks_warning(records: &[WeightsRecord]) -> Option<String> {
         .iter()
         .filter(|record| record.role == ROLE_AFFECT)
         .collect();
-    let mut silent = networks.first()?.missing_tasks.clone();
-    silent.retain(|task| {
+    let mut missing = networks.first()?.missing_tasks.clone();
+    missing.retain(|task| {
         networks
             .iter()
             .all(|network| network.missing_tasks.contains(task))
     });
     let sources: Vec<&str> = networks.iter().map(|network| network.source.as_str()).collect();
-    (!silent.is_empty()).then(|| {
+    (!missing.is_empty()).then(|| {
         format!(
             "{}: no output for {}; these columns are null",
             sources.join(" with "),
-            silent.join(" and ")
+            missing.join(" and ")
         )
     })
 }
 
 /// The record of a file of trained weights.
 fn record(role: &str, path: &Path) -> Result<WeightsRecord, FindWeightsError> {
-    let sum = sha256(path).map_err(|source| FindWeightsError::File {
-        path: path.to_owned(),
-        source,
-    })?;
+    let sum = sha256(path).map_err(PathError::at(path))?;
     let name = path.file_name().unwrap_or(path.as_os_str());
     Ok(WeightsRecord {
         role: role.to_owned(),
@@ -205,12 +217,12 @@ fn record(role: &str, path: &Path) -> Result<WeightsRecord, FindWeightsError> {
     })
 }
 
-/// Refuses a file that is not the one whose record was planned with.
+/// Checks that a file of weights is the one that the plan was made with.
+///
+/// # Errors
+/// [`FindWeightsError::Changed`] if it is not; a file that cannot be read.
 pub fn check_unchanged(planned: Option<&WeightsRecord>, path: &Path) -> Result<(), FindWeightsError> {
-    let found = sha256(path).map_err(|source| FindWeightsError::File {
-        path: path.to_owned(),
-        source,
-    })?;
+    let found = sha256(path).map_err(PathError::at(path))?;
     match planned.and_then(|record| record.sha256.clone()) {
         Some(planned) if planned != found => Err(FindWeightsError::Changed {
             path: path.to_owned(),
@@ -229,8 +241,4 @@ fn above_the_program(name: &str) -> Option<PathBuf> {
         .ancestors()
         .map(|folder| folder.join(name))
         .find(|path| path.is_file())
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use crate::face::{BoundingBox, Detection, Landmarks, PersonId};
 use crate::frame::FrameIndex;
 use crate::labels::{Affect, FinalAffect};
+use crate::path_error::PathError;
 
 /// How the face of a row was seen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -78,10 +79,17 @@ pub struct Row {
 /// A Parquet file could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: std::io::Error },
-    #[error("{}: not a table written by abaw: {reason}", path.display())]
-    Foreign { path: PathBuf, reason: String },
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] PathError),
+    /// The file is not a table.
+    #[error("{}: not a table written by abaw: {source}", path.display())]
+    NotATable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use super::{FOOTER_KEY, Footer, Row, SECONDS_KEY, StageSeconds, TableError};
 use crate::face::{BoundingBox, Landmarks, PersonId, Point};
 use crate::frame::FrameIndex;
 use crate::labels::{ACTION_UNITS, ActionUnit, Affect, EXPRESSIONS, Expression, FinalAffect, ValenceArousal};
+use crate::path_error::PathError;
 
 /// Which columns are read. What is left out is empty in the rows: no time, nobody, not seen, no numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,24 +52,21 @@ fn is_of_face(column: &str) -> bool {
 /// Reads only what a table says of its making, and the seconds that it took.
 ///
 /// # Errors
-/// The file system's, or [`TableError::Foreign`] for a file that this program did not write.
+/// The file system's, or [`TableError::NotATable`] for a file that this program did not write.
 pub fn read_footer(path: &Path) -> Result<(Footer, StageSeconds), TableError> {
     guarded(path, || {
-        let reader = SerializedFileReader::new(open(path)?).map_err(|error| foreign(path, error))?;
+        let reader = SerializedFileReader::new(open(path)?).map_err(|error| not_a_table(path, error))?;
         footer_in(path, reader.metadata())
     })
 }
 
 /// The Parquet library panics on some damaged files (found by fuzzing): that is an error of the file too.
 fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, TableError>) -> Result<T, TableError> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(foreign(path, "it is damaged")))
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(not_a_table(path, "it is damaged")))
 }
 
 fn open(path: &Path) -> Result<File, TableError> {
-    File::open(path).map_err(|source| TableError::File {
-        path: path.to_owned(),
-        source,
-    })
+    Ok(File::open(path).map_err(PathError::at(path))?)
 }
 
 fn footer_in(path: &Path, metadata: &ParquetMetaData) -> Result<(Footer, StageSeconds), TableError> {
@@ -77,17 +75,17 @@ fn footer_in(path: &Path, metadata: &ParquetMetaData) -> Result<(Footer, StageSe
         pairs
             .and_then(|pairs| pairs.iter().find(|pair| pair.key == key))
             .and_then(|pair| pair.value.as_deref())
-            .ok_or_else(|| foreign(path, format!("no `{key}` in the footer")))
+            .ok_or_else(|| not_a_table(path, format!("no `{key}` in the footer")))
     };
-    let footer = serde_json::from_str(text(FOOTER_KEY)?).map_err(|error| foreign(path, error))?;
-    let seconds = serde_json::from_str(text(SECONDS_KEY)?).map_err(|error| foreign(path, error))?;
+    let footer = serde_json::from_str(text(FOOTER_KEY)?).map_err(|error| not_a_table(path, error))?;
+    let seconds = serde_json::from_str(text(SECONDS_KEY)?).map_err(|error| not_a_table(path, error))?;
     Ok((footer, seconds))
 }
 
 /// Reads a table: its rows in the order of the file, and its footer.
 ///
 /// # Errors
-/// The file system's, or [`TableError::Foreign`] naming the first column that is not as expected.
+/// The file system's, or [`TableError::NotATable`] naming the first column that is not as expected.
 pub fn read(path: &Path) -> Result<(Vec<Row>, Footer), TableError> {
     read_columns(path, ColumnSelection::All)
 }
@@ -102,7 +100,7 @@ pub fn read_columns(path: &Path, columns: ColumnSelection) -> Result<(Vec<Row>, 
 
 fn read_unguarded(path: &Path, columns: ColumnSelection) -> Result<(Vec<Row>, Footer), TableError> {
     let builder =
-        ParquetRecordBatchReaderBuilder::try_new(open(path)?).map_err(|error| foreign(path, error))?;
+        ParquetRecordBatchReaderBuilder::try_new(open(path)?).map_err(|error| not_a_table(path, error))?;
     let (footer, _) = footer_in(path, builder.metadata())?;
     let names = builder.schema().fields().iter().map(|field| field.name());
     let wanted: Vec<&str> = names
@@ -115,18 +113,18 @@ fn read_unguarded(path: &Path, columns: ColumnSelection) -> Result<(Vec<Row>, Fo
         .with_projection(mask)
         .with_batch_size(8192)
         .build()
-        .map_err(|error| foreign(path, error))?;
+        .map_err(|error| not_a_table(path, error))?;
     for batch in batches {
-        let batch = batch.map_err(|error| foreign(path, error))?;
-        append_rows(&batch, columns, &mut rows).map_err(|reason| foreign(path, reason))?;
+        let batch = batch.map_err(|error| not_a_table(path, error))?;
+        append_rows(&batch, columns, &mut rows).map_err(|reason| not_a_table(path, reason))?;
     }
     Ok((rows, footer))
 }
 
-fn foreign(path: &Path, reason: impl ToString) -> TableError {
-    TableError::Foreign {
+fn not_a_table(path: &Path, reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TableError {
+    TableError::NotATable {
         path: path.to_owned(),
-        reason: reason.to_string(),
+        source: reason.into(),
     }
 }
 

@@ -14,6 +14,7 @@ use parquet::schema::types::ColumnPath;
 
 use super::columns::{columns, schema};
 use super::{FOOTER_KEY, Footer, Row, SECONDS_KEY, StageSeconds, TableError};
+use crate::path_error::PathError;
 use crate::publish::publish;
 
 /// Rows of a row group at most, so that readers can work in pieces.
@@ -37,10 +38,8 @@ pub fn write(
             error => io::Error::other(error),
         })
     })
-    .map_err(|source| TableError::File {
-        path: path.to_owned(),
-        source,
-    })
+    .map_err(PathError::at(path))?;
+    Ok(())
 }
 
 fn write_to(
