@@ -12,17 +12,23 @@ use crate::model::Precision;
 use crate::postprocess::PostprocessSettings;
 use crate::video::VideoSettings;
 
-/// The settings of a run. What a pipeline file leaves out has the default given in its room.
+/// The settings of a pipeline file, one section per module. A setting that is left out has the default of its section.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pipeline {
-    /// What is refused as a video, and when reading one is given up.
+    /// Limits for videos: which are refused, and when reading is given up.
     pub video: VideoSettings,
+    /// Face detection.
     pub detector: DetectorSettings,
+    /// Shot cuts.
     pub shots: ShotSettings,
+    /// Tracking of faces over frames.
     pub tracker: TrackerSettings,
+    /// Alignment of faces to crops.
     pub alignment: AlignmentSettings,
+    /// The networks.
     pub model: ModelSettings,
+    /// From raw to final predictions.
     pub postprocess: PostprocessSettings,
 }
 
@@ -99,14 +105,26 @@ impl ModelSettings {
 /// A pipeline file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// The file cannot be read.
     #[error("pipeline file {}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: std::io::Error },
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The file system's reason.
+        source: std::io::Error,
+    },
+    /// A setting is unknown or not valid.
     #[error("pipeline file {}: {reason}", path.display())]
-    Invalid { path: PathBuf, reason: String },
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line where there is one.
+        reason: String,
+    },
 }
 
 impl Pipeline {
-    /// Reads a pipeline file. Keys that mean nothing are refused.
+    /// Reads a pipeline file. Unknown keys are refused.
     ///
     /// # Errors
     /// [`ConfigError`] with the file, and the line where there is one.
@@ -122,7 +140,7 @@ impl Pipeline {
         Self::parse(&text, path.parent().unwrap_or(Path::new("."))).map_err(invalid)
     }
 
-    /// As [`Pipeline::read`] of a file in `folder` that holds `text`.
+    /// As [`Pipeline::read`] of a file with the content `text` in `folder`.
     ///
     /// # Errors
     /// What is wrong, with the line where there is one.
@@ -144,15 +162,15 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// Refuses values that no run could use.
+    /// Checks all values.
     fn check(&self) -> Result<(), String> {
-        let rooms = [
+        let sections = [
             ("detector", self.detector.check()),
             ("shots", self.shots.check()),
             ("tracker", self.tracker.check()),
         ];
-        for (room, checked) in rooms {
-            checked.map_err(|error| format!("[{room}] {error}"))?;
+        for (section, checked) in sections {
+            checked.map_err(|error| format!("[{section}] {error}"))?;
         }
         let blend = self.postprocess.blend.check();
         blend.map_err(|error| format!("[postprocess.blend] {error}"))?;
@@ -163,9 +181,9 @@ impl Pipeline {
             return Err("[model] has weights and members; name one network or several".to_owned());
         }
         for member in &self.model.member {
-            let say = [member.valence_arousal, member.expression, member.action_units];
-            let sound = say.iter().all(|weight| weight.is_finite() && *weight >= 0.0);
-            if !sound || say.iter().all(|weight| *weight == 0.0) {
+            let weights = [member.valence_arousal, member.expression, member.action_units];
+            let valid = weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0);
+            if !valid || weights.iter().all(|weight| *weight == 0.0) {
                 return Err(format!(
                     "[[model.member]] {}: valence_arousal, expression and action_units must be at least 0, and one of \
                      them more",
@@ -208,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_one_or_several_and_each_has_a_say() {
+    fn networks_are_one_or_several_and_each_has_a_weight() {
         let folder = tempfile::tempdir().unwrap();
         let read = |model: &str| {
             let path = folder.path().join("pipeline.toml");

@@ -72,7 +72,7 @@ impl Picture {
         &self.rgb
     }
 
-    /// The bytes, `[height, width, 3]`, to be written in place.
+    /// The bytes, `[height, width, 3]`, for changes in place.
     pub fn rgb_mut(&mut self) -> &mut [u8] {
         &mut self.rgb
     }

@@ -8,11 +8,11 @@ use std::path::Path;
 
 use walkdir::WalkDir;
 
-/// Prefix of unfinished files. Who writes one holds a lock on it; one without is a crash's.
+/// Prefix of unfinished files. Their writer holds a lock on them; one without a lock was left by a crash.
 pub const UNFINISHED_PREFIX: &str = ".unfinished-";
 
-/// Lets `write` fill a new file and puts it at `path`, replacing what was there. Missing folders
-/// are made. Any number of processes may publish to one path at once; the last one wins.
+/// Writes a new file by `write` and moves it to `path`, replacing an existing file. Missing folders are made. Any number
+/// of processes may publish to one path at once; the last one wins.
 ///
 /// # Errors
 /// Those of `write` and of the file system; then nothing has changed at `path`.
@@ -29,7 +29,7 @@ pub fn publish<E: From<io::Error>>(
         .prefix(UNFINISHED_PREFIX)
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)?;
-    // A file system without locks costs only that `sweep` leaves the file alone.
+    // On a file system without locks `sweep` cannot tell that the file is abandoned, and leaves it.
     let _ = unfinished.as_file().try_lock();
     let mut buffer = BufWriter::new(unfinished.as_file());
     write(&mut buffer)?;
@@ -42,8 +42,8 @@ pub fn publish<E: From<io::Error>>(
     Ok(())
 }
 
-/// Deletes, in a folder and those below it, the unfinished files that nobody writes any more. What
-/// cannot be read or deleted stays.
+/// Deletes the unfinished files below a folder that no process writes any more. A file that cannot be read or deleted
+/// stays.
 pub fn sweep(folder: &Path) {
     for entry in WalkDir::new(folder).into_iter().flatten() {
         let name = entry.file_name().as_encoded_bytes();
@@ -56,6 +56,9 @@ pub fn sweep(folder: &Path) {
 }
 
 /// [`publish`]es a value as indented JSON with a final line break.
+///
+/// # Errors
+/// Those of the file system; then nothing has changed at `path`.
 pub fn publish_json<T: serde::Serialize>(path: &Path, value: &T) -> io::Result<()> {
     publish(path, |file| {
         serde_json::to_writer_pretty(&mut *file, value)?;

@@ -1,4 +1,4 @@
-//! TERM and Ctrl-C: work in hand is dropped, what is published stays.
+//! Stopping on TERM and Ctrl-C: unfinished work is dropped, published files stay.
 
 use std::io;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use signal_hook::low_level::exit;
 /// The exit code of a stopped run: "temporary failure, try again" (sysexits.h).
 pub const EXIT_STOPPED: i32 = 75;
 
-/// How long threads may take to notice. A read from a dead network disk never does.
+/// Time for threads to return. A read from a dead network disk never returns.
 const GRACE: Duration = Duration::from_millis(2500);
 
-/// A wish to stop, seen by all threads.
+/// A flag that asks all threads to stop; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// A stop that TERM and INT ask for. From the first of them the process has 2.5 seconds to
-    /// return from its work; then it is ended with [`EXIT_STOPPED`]. A second one ends it at once.
+    /// A flag that the signals TERM and INT set. After the first signal the process has 2.5 seconds to return from its
+    /// work; then it is ended with [`EXIT_STOPPED`]. A second signal ends it at once.
     ///
     /// # Errors
     /// The operating system's, if signals cannot be watched.
@@ -59,7 +59,7 @@ impl Stop {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// True once somebody asked.
+    /// True after [`Stop::ask`] or a signal.
     pub fn asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,5 +1,4 @@
-//! Final columns made anew from the raw ones: what `abaw postprocess` does, without decoding and
-//! without a network.
+//! Final columns made anew from the raw ones, as `abaw postprocess` does: without decoding and without a network.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,8 +18,10 @@ use crate::table::{self, Footer};
 /// A run's final columns cannot be made anew.
 #[derive(Debug, thiserror::Error)]
 pub enum PostprocessRunError {
+    /// The plan cannot be written.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The post-processing that the plan asks for cannot be made.
     #[error(transparent)]
     Postprocessor(#[from] PostprocessorError),
     /// The summary of the run cannot be written.
@@ -28,29 +29,30 @@ pub enum PostprocessRunError {
     File(#[from] PathError),
 }
 
-/// What was done to a run's tables.
+/// The result of post-processing a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PostprocessSummary {
-    /// Rewritten, unchanged, failed.
+    /// Inputs whose table was rewritten, was current already, or failed.
     pub tables: InputTotals,
-    /// Inputs without a table to work on: not annotated yet, or failed.
+    /// Inputs without a table: not annotated yet, or failed.
     pub absent: u64,
-    /// Frames of the rewritten tables.
+    /// Frames of all rewritten tables.
     pub frames: u64,
-    /// Some are left because a signal came.
+    /// True if a signal stopped the work before its end.
     pub stopped: bool,
-    /// The runs that the rewritten tables were blended with.
+    /// The runs that were blended into the rewritten tables.
     pub blended: Vec<Blended>,
 }
 
-/// Gives every table of a run the final columns that `plan` asks for, many videos at once. `plan` must
-/// be that of the run but for its post-processing; it is published first, so that a run left half way
-/// is one that says so. Raw columns stay as they are; each table is replaced by rename.
+/// Makes the final columns of all tables of a run as `plan` asks for, many videos at once.
+///
+/// `plan` must be that of the run except for its post-processing. It is published first: when the work stops half way,
+/// the tables that are left differ from the plan and are recognised. Raw columns stay as they are; each table is replaced
+/// by rename.
 ///
 /// # Errors
-/// A preset that is not there, a blended run that cannot be read or has changed, a plan or summary that
-/// cannot be written. What goes wrong with one table
-/// is an [`Event::Failed`]; that table stays as it was.
+/// A preset that does not exist, a blended run that cannot be read or has changed, a plan or summary that cannot be
+/// written. The failure of one table is an [`Event::Failed`]; that table stays as it was.
 pub fn postprocess_run(
     run: &RunFolder,
     plan: &Plan,
@@ -86,7 +88,7 @@ pub fn postprocess_run(
     let absent = absent.into_inner();
     let stopped = tables.total() + absent < plan.inputs.len() as u64;
     if !stopped {
-        renew_summary(run, plan)?;
+        update_summary(run, plan)?;
     }
     Ok(PostprocessSummary {
         tables,
@@ -97,7 +99,7 @@ pub fn postprocess_run(
     })
 }
 
-/// Gives one table, whose raw columns are those of the plan, the plan's final columns.
+/// Makes the final columns of one table, whose raw columns are those of the plan.
 pub fn postprocess_table(
     run: &RunFolder,
     plan: &Plan,
@@ -131,7 +133,7 @@ fn rewrite(
         ..footer
     };
     table::write(&path, input.id.as_str(), &rows, &footer, &seconds).map_err(|error| writing(&error))?;
-    // A leftover record of an earlier failure is only confusing; merge prefers the table.
+    // A record of an earlier failure does no harm, since merge prefers the table.
     let _ = run.forget_failure(&input.id);
     Ok(Event::Done {
         id: input.id.clone(),
@@ -141,8 +143,8 @@ fn rewrite(
     })
 }
 
-/// `run.json`, if it is there, names the settings of the tables.
-fn renew_summary(run: &RunFolder, plan: &Plan) -> Result<(), PostprocessRunError> {
+/// Writes the settings' hash into `run.json`, if there is one.
+fn update_summary(run: &RunFolder, plan: &Plan) -> Result<(), PostprocessRunError> {
     let path = run.summary();
     let Ok(text) = std::fs::read(&path) else {
         return Ok(());

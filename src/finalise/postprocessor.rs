@@ -1,4 +1,4 @@
-//! From raw to final columns: a run's post-processing and the runs that it is blended with.
+//! From raw to final columns: the post-processing of a run, and the runs that are blended into it.
 
 use super::run_blend::{Blend, BlendError, Blended};
 use crate::labels::Affect;
@@ -9,13 +9,15 @@ use crate::table::{Row, Timing};
 /// Final columns cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PostprocessorError {
+    /// The settings or a series are not valid.
     #[error(transparent)]
     Postprocess(#[from] PostprocessError),
+    /// Runs cannot be blended.
     #[error(transparent)]
     Blend(#[from] BlendError),
 }
 
-/// How a run's final columns are made. Any number of threads may use it at once.
+/// Makes the final columns of a run. Any number of threads may use it at once.
 pub struct Postprocessor {
     postprocess: Postprocess,
     blend: Option<Blend>,
@@ -25,7 +27,7 @@ impl Postprocessor {
     /// The post-processing that a plan asks for.
     ///
     /// # Errors
-    /// A preset that is not there; another run that cannot be read, or has changed.
+    /// A preset that does not exist; another run that cannot be read, or has changed.
     pub fn of(plan: &Plan) -> Result<Self, PostprocessorError> {
         Ok(Self {
             postprocess: plan.postprocess()?,

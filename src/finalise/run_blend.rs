@@ -1,4 +1,4 @@
-//! Several finished runs as one: what they say of the same face, found in each run's tables.
+//! Several finished runs as one: predictions for the same face, found in each run's tables and blended.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,23 +17,46 @@ use crate::table::{Row, WeightsRecord};
 /// Runs cannot be blended.
 #[derive(Debug, thiserror::Error)]
 pub enum BlendError {
+    /// A blended run cannot be read.
     #[error("blended run {}: {source}", run.display())]
-    Run { run: PathBuf, source: RunReaderError },
+    Run {
+        /// Its folder.
+        run: PathBuf,
+        /// Why not.
+        source: RunReaderError,
+    },
+    /// A blended run was made anew with other settings or weights.
     #[error(
         "blended run {} holds other numbers than when it was named; `abaw postprocess RUN --pipeline FILE` takes it \
          as it is now",
         run.display()
     )]
-    Changed { run: PathBuf },
+    Changed {
+        /// Its folder.
+        run: PathBuf,
+    },
+    /// A blended run lacks a video.
     #[error("blended run {} has no video {video}", run.display())]
-    UnknownVideo { run: PathBuf, video: String },
+    UnknownVideo {
+        /// Its folder.
+        run: PathBuf,
+        /// The id of the video.
+        video: String,
+    },
+    /// A blended run has not annotated a video yet.
     #[error("blended run {} is not finished: {video} has neither a table nor a recorded failure", run.display())]
-    Unfinished { run: PathBuf, video: String },
+    Unfinished {
+        /// Its folder.
+        run: PathBuf,
+        /// The id of the video.
+        video: String,
+    },
 }
 
-/// A run and others beside it, each with its say in each task. Any number of threads may ask at once.
+/// A run and the runs blended into it, each with a weight in each task. Any number of threads may use it at once.
 pub struct Blend {
     overlap: f32,
+    /// The weights of the run itself.
     own: PerTask<f64>,
     /// The names of the run's own videos.
     names: InputNames,
@@ -44,25 +67,28 @@ struct Other {
     folder: PathBuf,
     content: String,
     run: RunReader,
-    say: PerTask<f64>,
-    /// Rows that were asked about, and those of them that this run knows the face of.
+    weights_per_task: PerTask<f64>,
+    /// Rows that were to be blended.
     rows: AtomicU64,
+    /// Those of them whose face is in this run.
     matched: AtomicU64,
 }
 
-/// How much of a run another one knows.
+/// How many rows of a run found their face in another run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blended {
     /// Folder of the other run.
     pub run: PathBuf,
-    /// Rows that were blended, and those of them whose face the other run knows.
+    /// Rows that were to be blended.
     pub rows: u64,
+    /// Those of them whose face is in the other run.
     pub matched: u64,
     /// The other run's networks.
     pub weights: Vec<WeightsRecord>,
 }
 
-/// Writes into the settings what each named run holds now, so that it is noticed when that changes.
+/// Writes a hash of each named run's raw columns into the settings, so that a later change is noticed, and makes the
+/// paths absolute.
 ///
 /// # Errors
 /// A run that cannot be read.
@@ -96,7 +122,7 @@ impl Blend {
     /// The blend that a plan asks for; `None` if it asks for none.
     ///
     /// # Errors
-    /// A run that cannot be read, or that was done anew with other settings since it was named.
+    /// A run that cannot be read, or that was made anew with other settings since it was named.
     pub fn of(plan: &Plan) -> Result<Option<Self>, BlendError> {
         let settings = &plan.settings.pipeline.postprocess.blend;
         if settings.is_empty() {
@@ -121,7 +147,7 @@ impl Blend {
                 folder: folder.clone(),
                 content,
                 run,
-                say: member.weights_per_task(),
+                weights_per_task: member.weights_per_task(),
                 rows: AtomicU64::new(0),
                 matched: AtomicU64::new(0),
             });
@@ -129,15 +155,16 @@ impl Blend {
         Ok(Some(blend))
     }
 
-    /// What all runs together say of each of a video's rows; `None` where nobody with a say saw the face.
-    /// `side`: the ending `_left` or `_right` of the name that the video is asked for by, or nothing.
+    /// The blended prediction for each of a video's rows; `None` where no run with a weight saw the face.
+    ///
+    /// `side`: the ending of the name by which the video is asked for, `_left` or `_right`, or nothing.
     ///
     /// A face is the same in two runs where it is in the same frame and the boxes overlap enough. Rows
-    /// without a box (crops, frames without any face) go with the row that speaks for the video. Where
-    /// the other run has no such face or failed on the video, it has no say.
+    /// without a box (crops, frames without any face) are matched with the row of the subject. Where the other run has
+    /// no such face or failed on the video, it does not count.
     ///
     /// # Errors
-    /// A run that lacks the video, has not done it yet, or whose table cannot be read.
+    /// A run that lacks the video, has not annotated it yet, or whose table cannot be read.
     pub fn predictions(
         &self,
         id: &VideoId,
@@ -151,13 +178,13 @@ impl Blend {
             other.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
             let matched = partners.iter().flatten().count() as u64;
             other.matched.fetch_add(matched, Ordering::Relaxed);
-            theirs.push((other.say, found, partners));
+            theirs.push((other.weights_per_task, found, partners));
         }
         let blended = rows.iter().enumerate().map(|(at, row)| {
             let own = row.sighting.is_face().then_some((row.raw, self.own));
-            let others = theirs.iter().filter_map(|(say, found, partners)| {
+            let others = theirs.iter().filter_map(|(weights, found, partners)| {
                 let row: &Row = &found[partners[at]?];
-                row.sighting.is_face().then_some((row.raw, *say))
+                row.sighting.is_face().then_some((row.raw, *weights))
             });
             let affect = blend_affects(own.into_iter().chain(others));
             (affect != Affect::default()).then_some(affect)
@@ -165,7 +192,7 @@ impl Blend {
         Ok(blended.collect())
     }
 
-    /// How far the other runs knew what they were asked about so far.
+    /// For each blended run the number of rows so far, and of those that found their face there.
     pub fn blended(&self) -> Vec<Blended> {
         let of = |other: &Other| Blended {
             run: other.folder.clone(),
@@ -176,13 +203,13 @@ impl Blend {
         self.others.iter().map(of).collect()
     }
 
-    /// What tables say of the blend in their footers.
+    /// The blend as table footers record it.
     pub fn record(&self) -> serde_json::Value {
         let of = |other: &Other| {
             json!({
                 "run": other.folder,
                 "content": other.content,
-                "say": other.say,
+                "say": other.weights_per_task,
                 "weights": other.run.plan().weights,
             })
         };
@@ -194,7 +221,7 @@ impl Blend {
 impl Other {
     /// This run's rows of a video of the run it is blended into; none if it failed on the video.
     fn rows_of(&self, own_names: &InputNames, id: &VideoId, side: &str) -> Result<Vec<Row>, BlendError> {
-        // A run over other folders has other ids: the ending will do where it is unmistakable.
+        // A run over other folders has other ids: an ending is enough where it is unique.
         let names = std::iter::once(id.as_str())
             .chain(endings(id.as_str()).filter(|name| own_names.input(name) == own_names.input(id.as_str())));
         let mut names = names.map(|name| format!("{name}{side}"));
@@ -219,7 +246,7 @@ impl Other {
     }
 }
 
-/// For each row the place in `theirs` of the same face. Both go by ascending frame.
+/// For each row the index in `theirs` of the row of the same face. Both are in ascending order of frames.
 fn partners(rows: &[Row], theirs: &[Row], overlap: f32) -> Vec<Option<usize>> {
     let mut partners = vec![None; rows.len()];
     let (mut start, mut first) = (0, 0);

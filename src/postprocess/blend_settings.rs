@@ -23,23 +23,26 @@ use crate::labels::PerTask;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BlendSettings {
-    /// Overlap (intersection over union) from which the boxes of two runs are one face, in (0, 1].
+    /// Boxes of two runs are of one face if their intersection over union is at least this, in (0, 1].
     pub overlap: f32,
+    /// The runs, each with its weights; none: nothing is blended.
     pub member: Vec<BlendMember>,
 }
 
-/// One run of several, and how much it counts in each task beside the others. 0, or a task left out: it
-/// has no say there.
+/// One run of several, and its weight in each task. A task that is left out has the weight 0.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BlendMember {
     /// Folder of a finished run, a relative path counts from the pipeline file; left out: this run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<PathBuf>,
+    /// Weight in valence and arousal, at least 0.
     pub valence_arousal: f64,
+    /// Weight in the expressions, at least 0.
     pub expression: f64,
+    /// Weight in the action units, at least 0.
     pub action_units: f64,
-    /// What the folder held when it was named: written by the program into the plan, never by hand.
+    /// Hash of what the folder held when the plan was made: written by the program, never by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
 }
@@ -54,7 +57,7 @@ impl Default for BlendSettings {
 }
 
 impl BlendMember {
-    /// How much the run counts.
+    /// The weights by task.
     pub fn weights_per_task(&self) -> PerTask<f64> {
         PerTask {
             valence_arousal: self.valence_arousal,
@@ -65,15 +68,15 @@ impl BlendMember {
 }
 
 impl BlendSettings {
-    /// Nothing is blended.
+    /// True if nothing is blended.
     pub fn is_empty(&self) -> bool {
         self.member.is_empty()
     }
 
-    /// Refuses what no run could be blended by.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// One sentence.
+    /// One sentence about the first value that is not valid.
     pub fn check(&self) -> Result<(), String> {
         if !(self.overlap > 0.0 && self.overlap <= 1.0) {
             return Err(format!(
@@ -98,10 +101,10 @@ impl BlendSettings {
                 action_units,
                 ..
             } = *member;
-            let say = [valence_arousal, expression, action_units];
-            let sound = say.iter().all(|weight| weight.is_finite() && *weight >= 0.0);
-            let silent = say.iter().all(|weight| *weight == 0.0);
-            if !sound || (silent && member.run.is_some()) {
+            let weights = [valence_arousal, expression, action_units];
+            let valid = weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0);
+            let all_zero = weights.iter().all(|weight| *weight == 0.0);
+            if !valid || (all_zero && member.run.is_some()) {
                 let name = member
                     .run
                     .as_ref()

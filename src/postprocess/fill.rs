@@ -3,11 +3,11 @@
 use crate::frame::FrameIndex;
 use std::ops::Range;
 
-/// Gives every entry a row of numbers; `None` if there is none at all to start from.
+/// Fills the gaps of a series; `None` if no row is given.
 ///
-/// Before the first given row of a shot stands the first, after the last the last, between two the
-/// line through both in the frame number (which keeps probabilities of sum 1 at sum 1). A shot
-/// without any lies on the line between its neighbours. `shots` are ranges of entries, in order.
+/// Before the first given row of a shot that row is repeated, and so is the last one after it. Rows between two given
+/// ones are interpolated linearly in the frame number, which keeps probabilities of sum 1 at sum 1. A shot without any
+/// given row is interpolated between its neighbours. `shots`: ranges of entries, in order.
 pub fn fill_gaps<const N: usize>(
     frames: &[FrameIndex],
     given: &[Option<[f64; N]>],

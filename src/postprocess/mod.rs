@@ -1,11 +1,11 @@
-//! From the raw numbers of a network to final ones: gap filling, smoothing, thresholds.
+//! Post-processing: from raw to final predictions, by gap filling, smoothing and thresholds.
 //!
 //! ```text
 //! raw rows -> (blend) -> Series -> fill -> smooth -> decide -> FinalAffect
 //! ```
 //!
-//! Everything here is cheap and can be run again on a raw table. A kernel over entries
-//! ([`Kernel::FrameDistance`]) smooths before gaps are filled, so that it sees predictions only.
+//! All of it is cheap and can be repeated on a raw table. A kernel over list entries ([`Kernel::FrameDistance`]) smooths
+//! before gaps are filled, so that it runs over predictions only.
 
 mod blend_settings;
 mod fill;
@@ -27,52 +27,71 @@ use crate::frame::FrameIndex;
 use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, Expression, FinalAffect, PerTask, ValenceArousal};
 use serde::{Deserialize, Serialize};
 
-/// What can be wrong with a series or the settings.
+/// A series or the settings are not valid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PostprocessError {
+    /// A series needs one prediction per frame.
     #[error("a series has {frames} frame numbers and {values} predictions")]
-    LengthsDiffer { frames: usize, values: usize },
+    LengthsDiffer {
+        /// Number of frames.
+        frames: usize,
+        /// Number of predictions.
+        values: usize,
+    },
+    /// Frame numbers repeat or decrease.
     #[error("frame numbers must increase, but {next} follows {frame}")]
-    FramesNotIncreasing { frame: FrameIndex, next: FrameIndex },
+    FramesNotIncreasing {
+        /// A frame.
+        frame: FrameIndex,
+        /// The one listed after it.
+        next: FrameIndex,
+    },
+    /// A window in seconds for a video of unknown frame rate.
     #[error("a window of {0} needs the frame rate of the video, which is not known: give it in frames")]
     NoFrameRate(Window),
+    /// A preset is used that does not exist.
     #[error("no preset is called `{name}`; known: {known}")]
-    UnknownPreset { name: String, known: String },
+    UnknownPreset {
+        /// The name.
+        name: String,
+        /// The names that exist, joined by commas.
+        known: String,
+    },
 }
 
-/// The step itself, its settings resolved: one kernel a task, one threshold an action unit.
+/// Post-processing with its settings resolved: one kernel per task, one threshold per action unit.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Postprocess {
-    /// One kernel a task.
+    /// One kernel per task.
     pub smoothing: PerTask<Kernel>,
-    /// One threshold an action unit.
+    /// One threshold per action unit.
     pub thresholds: Thresholds,
-    /// Nothing is filled or smoothed across a shot cut.
+    /// If true, nothing is filled or smoothed across a shot cut.
     pub stop_at_cuts: bool,
 }
 
 impl Postprocess {
-    /// Fills, smooths and decides a whole series; one result an entry.
+    /// Fills the gaps of a series, smooths it and applies the thresholds; one result per entry.
     ///
     /// # Errors
     /// A window in seconds on a series without a frame rate.
     pub fn apply(&self, series: &Series) -> Result<Vec<FinalAffect>, PostprocessError> {
         let mut finals = vec![FinalAffect::default(); series.frames().len()];
         if let Some(curve) = valence_arousal(series, self.smoothing.valence_arousal)? {
-            for (last, point) in finals.iter_mut().zip(curve) {
-                last.affect.valence_arousal = Some(point);
+            for (row, point) in finals.iter_mut().zip(curve) {
+                row.affect.valence_arousal = Some(point);
             }
         }
         if let Some(curve) = expression(series, self.smoothing.expression)? {
-            for (last, probabilities) in finals.iter_mut().zip(curve) {
-                last.affect.expression = Some(probabilities);
-                last.expression = Some(Expression::most_probable(&probabilities));
+            for (row, probabilities) in finals.iter_mut().zip(curve) {
+                row.affect.expression = Some(probabilities);
+                row.expression = Some(Expression::most_probable(&probabilities));
             }
         }
         if let Some(curve) = action_units(series, self.smoothing.action_units)? {
-            for (last, probabilities) in finals.iter_mut().zip(curve) {
-                last.affect.action_units = Some(probabilities);
-                last.action_units = Some(self.thresholds.decide(&probabilities));
+            for (row, probabilities) in finals.iter_mut().zip(curve) {
+                row.affect.action_units = Some(probabilities);
+                row.action_units = Some(self.thresholds.decide(&probabilities));
             }
         }
         Ok(finals)

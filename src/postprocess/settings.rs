@@ -1,23 +1,23 @@
-//! The settings of the step, as they stand in a pipeline file, and how they lie over each other.
+//! The settings of post-processing in a pipeline file, and which of them overrides which.
 
 use super::{BlendSettings, Kernel, Postprocess, PostprocessError, Thresholds};
 use crate::labels::PerTask;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Numbers that belong together and were found together: a team's published ones, or a calibration.
-/// What is not set is left to what lies below.
+/// Settings that were found together: those that a team published, or a calibration. A setting that is `None` is left to
+/// presets and calibrations of lower priority.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Preset {
-    /// One kernel a task.
+    /// One kernel per task.
     pub smoothing: PerTask<Option<Kernel>>,
     /// 12 numbers in [0, 1], ABAW order.
     pub thresholds: Option<Thresholds>,
 }
 
 impl Preset {
-    /// What is set here, else what is set in `other`.
+    /// The settings here, and those of `other` where there is none here.
     pub fn or(self, other: Preset) -> Preset {
         Preset {
             smoothing: self
@@ -41,27 +41,28 @@ impl Preset {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PostprocessSettings {
-    /// One kernel a task; goes before presets and calibration.
+    /// One kernel per task; overrides presets and calibration.
+    // Not a flattened `Preset`: serde does not combine `flatten` with `deny_unknown_fields`.
     pub smoothing: PerTask<Option<Kernel>>,
-    /// 12 numbers in [0, 1], ABAW order; goes before presets and calibration.
+    /// 12 numbers in [0, 1], ABAW order; overrides presets and calibration.
     pub thresholds: Option<Thresholds>,
-    /// Whether a shot cut ends a stretch that is filled and smoothed; a video's end always does.
+    /// If true, nothing is filled or smoothed across a shot cut.
     pub stop_at_cuts: bool,
-    /// Names of the presets to use; the first that sets a thing wins.
+    /// Names of the presets to use; an earlier one overrides a later one.
     pub presets: Vec<String>,
-    /// The presets that can be named.
+    /// The presets by name.
     pub preset: BTreeMap<String, Preset>,
-    /// Other runs that the numbers are blended from.
+    /// Runs whose predictions are blended.
     #[serde(skip_serializing_if = "BlendSettings::is_empty")]
     pub blend: BlendSettings,
 }
 
 impl PostprocessSettings {
-    /// The step: what is set here, else by the named presets, else by the calibration of the weights,
-    /// else no smoothing and thresholds of 0.5.
+    /// Resolves the settings: those set here override those of the named presets, which override the calibration of the
+    /// weights. Without any there is no smoothing, and thresholds are 0.5.
     ///
     /// # Errors
-    /// A preset that is not there.
+    /// A preset that does not exist.
     pub fn resolve(&self, calibration: Option<&Preset>) -> Result<Postprocess, PostprocessError> {
         let set = self.set_here()?.or(calibration.cloned().unwrap_or_default());
         Ok(Postprocess {
@@ -71,10 +72,10 @@ impl PostprocessSettings {
         })
     }
 
-    /// The names of what a calibration sets and these settings set too, so that it counts for nothing.
+    /// The names of the settings in a calibration that these settings override.
     ///
     /// # Errors
-    /// A preset that is not there.
+    /// A preset that does not exist.
     pub fn overruled(&self, calibration: &Preset) -> Result<Vec<&'static str>, PostprocessError> {
         let here = self.set_here()?;
         let smoothing = here.smoothing.zip(calibration.smoothing);
@@ -94,7 +95,7 @@ impl PostprocessSettings {
             .collect())
     }
 
-    /// What is set here or by the named presets.
+    /// The settings made here or by the named presets.
     fn set_here(&self) -> Result<Preset, PostprocessError> {
         let mut set = Preset {
             smoothing: self.smoothing,

@@ -22,6 +22,9 @@ pub enum Window {
 
 impl Window {
     /// The length in frames, not rounded, at least 0.
+    ///
+    /// # Errors
+    /// A window in seconds without a frame rate.
     pub fn in_frames(self, frame_rate: Option<f64>) -> Result<f64, PostprocessError> {
         match (self, frame_rate) {
             (Window::Frames(frames), _) => Ok(f64::from(frames)),
@@ -75,7 +78,7 @@ impl From<Window> for String {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kernel", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Kernel {
-    /// Not at all. (Braces, because serde lets unknown fields pass a unit variant.)
+    /// No smoothing. (Braces, because serde accepts unknown fields in a unit variant.)
     None {},
     /// The mean over `[f - half_width, f + half_width]`, cut at the ends of the shot.
     Box {
@@ -158,15 +161,28 @@ pub enum ShotKernel {
     /// [`Kernel::None`].
     None,
     /// [`Kernel::Box`], in frames.
-    Box { half_width: u32 },
+    Box {
+        /// Frames on either side.
+        half_width: u32,
+    },
     /// [`Kernel::Gaussian`], in frames.
-    Gaussian { sigma: f64, radius: u32 },
+    Gaussian {
+        /// Standard deviation, frames.
+        sigma: f64,
+        /// Frames on either side.
+        radius: u32,
+    },
     /// [`Kernel::FrameDistance`], in squared frames and in entries.
-    FrameDistance { sigma: f64, entries: u32 },
+    FrameDistance {
+        /// Squared frames.
+        sigma: f64,
+        /// Entries on either side.
+        entries: u32,
+    },
 }
 
 impl ShotKernel {
-    /// Whether the kernel runs over filled series; if not, it wants entries with a prediction only.
+    /// Whether the kernel runs over a series without gaps; if not, it runs over the entries with a prediction only.
     pub fn wants_gaps_filled(self) -> bool {
         !matches!(self, ShotKernel::FrameDistance { .. })
     }
@@ -338,7 +354,7 @@ impl<const N: usize> Shot<'_, N> {
     }
 }
 
-/// A mean in the making.
+/// A weighted mean that is summed up row by row.
 struct WeightedMean<const N: usize> {
     sum: [f64; N],
     weight: f64,

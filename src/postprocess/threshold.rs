@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Thresholds([f64; ACTION_UNITS]);
 
 impl Thresholds {
-    /// `None` if one lies outside [0, 1].
+    /// The thresholds of the 12 action units; `None` if one lies outside [0, 1].
     pub fn new(thresholds: [f64; ACTION_UNITS]) -> Option<Self> {
         thresholds
             .iter()

@@ -179,10 +179,10 @@ impl Plan {
         Ok(self)
     }
 
-    /// The step from raw to final columns.
+    /// The post-processing from raw to final columns.
     ///
     /// # Errors
-    /// A preset that is not there.
+    /// A preset that does not exist.
     pub fn postprocess(&self) -> Result<Postprocess, PostprocessError> {
         let settings = &self.settings;
         settings
@@ -246,7 +246,7 @@ fn changed_weights((old, new): (&WeightsRecord, &WeightsRecord)) -> String {
     format!("{}: {} -> {}", old.role, name(old), name(new))
 }
 
-/// The inputs that no earlier plan lists with the same id and size, whatever became of them there.
+/// The inputs that no earlier plan lists with the same id and size, whatever their result there.
 pub fn new_since(inputs: Vec<Input>, earlier: &[Plan]) -> Vec<Input> {
     let known: HashSet<(&VideoId, u64)> = earlier
         .iter()

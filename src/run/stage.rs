@@ -1,4 +1,4 @@
-//! The stages of the work on a video, and the seconds spent in each, counted from many threads.
+//! The stages of the work on a video, and the seconds spent in each, summed over threads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,16 +11,22 @@ use crate::table::StageSeconds;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
+    /// Decoding frames, or reading crops.
     Decode,
+    /// Face detection.
     Detect,
+    /// Tracking and alignment.
     Track,
+    /// The networks that annotate.
     Infer,
+    /// Final columns.
     Postprocess,
+    /// Writing the table.
     Write,
 }
 
 impl Stage {
-    /// All stages in the order in which a frame meets them.
+    /// All stages in the order in which a frame passes them.
     pub const ALL: [Stage; 6] = [
         Stage::Decode,
         Stage::Detect,
@@ -43,14 +49,14 @@ impl Stage {
     }
 }
 
-/// Adds up the time of each stage.
+/// The time spent in each stage. Any number of threads may add to it at once.
 #[derive(Debug, Default)]
 pub struct StageClock {
     nanoseconds: [AtomicU64; Stage::ALL.len()],
 }
 
 impl StageClock {
-    /// Runs `work` and counts its time to `stage`.
+    /// Runs `work` and adds its time to `stage`.
     pub fn time<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = work();
@@ -58,14 +64,14 @@ impl StageClock {
         result
     }
 
-    /// Counts time to `stage` that was spent elsewhere.
+    /// Adds time to `stage` that was measured elsewhere.
     pub fn add(&self, stage: Stage, spent: Duration) {
         let spent = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds[stage as usize].fetch_add(spent, Ordering::Relaxed);
     }
 
-    /// The sums so far, in seconds to the microsecond, of the stages that took any time. Writing is none
-    /// of them yet when a table's footer is made.
+    /// The sums so far, in seconds rounded down to microseconds, of the stages that took any time. The footer of a table
+    /// is made before it is written, so it has no time for that stage.
     pub fn seconds(&self) -> StageSeconds {
         Stage::ALL
             .into_iter()

@@ -1,4 +1,4 @@
-//! The result: one row a frame and person, as Parquet.
+//! Tables: one row per frame and person, as Parquet.
 
 mod columns;
 mod footer;
@@ -18,29 +18,31 @@ use crate::frame::FrameIndex;
 use crate::labels::{Affect, FinalAffect};
 use crate::path_error::PathError;
 
-/// How the face of a row was seen.
+/// How the face of a row was found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Sighting {
     /// The detector found it in this frame.
     Found(Detection),
     /// The detector did not run on this frame; the tracker carried the face over from others.
     Carried {
+        /// The box that the tracker predicts, pixels of the upright frame.
         bounding_box: BoundingBox,
+        /// The five landmarks, likewise.
         landmarks: Landmarks,
     },
     /// An aligned crop was the input, so no detector ran.
     Crop,
-    /// Not seen; the final numbers are filled from neighbours.
+    /// No face was found; the final values are filled from other frames.
     Missing,
 }
 
 impl Sighting {
-    /// True if the network saw a face here.
+    /// True if there is a face, on which the network ran.
     pub fn is_face(&self) -> bool {
         !matches!(self, Sighting::Missing)
     }
 
-    /// The detector's score; none for carried faces and crops.
+    /// The detector's score, 0 to 1; `None` for carried faces and crops.
     pub fn score(&self) -> Option<f32> {
         match self {
             Sighting::Found(detection) => Some(detection.score),
@@ -64,19 +66,23 @@ impl Sighting {
 /// One person in one frame, or a frame without any.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Row {
+    /// The frame.
     pub frame: FrameIndex,
-    /// Presentation time in seconds.
+    /// Presentation time in seconds; `None` for crops.
     pub time_s: Option<f64>,
+    /// The person; `None` in a frame without any.
     pub person: Option<PersonId>,
-    /// This row speaks for the video in submissions; exactly one a frame does.
+    /// True for the row that submissions take; each frame has exactly one.
     pub subject: bool,
+    /// How the face was found, and where.
     pub sighting: Sighting,
-    /// The network's own outputs; empty where no face was seen.
+    /// The outputs of the network; empty without a face.
     pub raw: Affect,
+    /// The final values.
     pub postprocessed: FinalAffect,
 }
 
-/// A Parquet file could not be written or read.
+/// A table cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
     /// The file cannot be read or written.

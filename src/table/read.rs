@@ -22,18 +22,19 @@ use crate::frame::FrameIndex;
 use crate::labels::{ACTION_UNITS, ActionUnit, Affect, EXPRESSIONS, Expression, FinalAffect, ValenceArousal};
 use crate::path_error::PathError;
 
-/// Which columns are read. What is left out is empty in the rows: no time, nobody, not seen, no numbers.
+/// Which columns are read. Fields of the others are empty in the rows: no time, no person, no face, no values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnSelection {
+    /// All columns.
     All,
-    /// All but times and final numbers.
+    /// All but times and final values.
     Raw,
-    /// Frame, subject and the final numbers.
+    /// Frame, subject and the final values.
     Final,
 }
 
 impl ColumnSelection {
-    fn hold(self, column: &str) -> bool {
+    fn contains(self, column: &str) -> bool {
         let is_raw = column.ends_with("_raw");
         match (self, column) {
             (ColumnSelection::All, _) | (_, "frame" | "subject") => true,
@@ -44,12 +45,12 @@ impl ColumnSelection {
     }
 }
 
-/// Whether a column says who is seen in a row, and where.
+/// Whether a column tells who is in a row, and where.
 fn is_of_face(column: &str) -> bool {
     matches!(column, "person" | "detected" | "det_score" | "landmarks") || column.starts_with("box_")
 }
 
-/// Reads only what a table says of its making, and the seconds that it took.
+/// Reads only the footer of a table, and the seconds of work by stage.
 ///
 /// # Errors
 /// The file system's, or [`TableError::NotATable`] for a file that this program did not write.
@@ -105,7 +106,7 @@ fn read_unguarded(path: &Path, columns: ColumnSelection) -> Result<(Vec<Row>, Fo
     let names = builder.schema().fields().iter().map(|field| field.name());
     let wanted: Vec<&str> = names
         .map(String::as_str)
-        .filter(|name| columns.hold(name))
+        .filter(|name| columns.contains(name))
         .collect();
     let mask = ProjectionMask::columns(builder.parquet_schema(), wanted);
     let mut rows = Vec::with_capacity(footer.counts.frames.min(1 << 20) as usize);
@@ -200,7 +201,7 @@ fn named_expressions(batch: &RecordBatch) -> Result<Vec<Option<Expression>>, Str
         .collect()
 }
 
-/// The final numbers.
+/// The columns of final values.
 struct FinalColumns<'batch> {
     affect: AffectColumns<'batch>,
     expression: Vec<Option<Expression>>,
