@@ -129,7 +129,7 @@ fn read(folder: &Path, run: &str, video: &str) -> (Vec<Row>, Footer) {
 
 /// The row of the other run's same face: by hand, the one whose box has its middle nearest.
 fn same_face<'a>(row: &Row, others: &'a [Row]) -> Option<&'a Row> {
-    let middle = |row: &Row| row.sighting.place().unwrap().0.centre();
+    let middle = |row: &Row| row.sighting.location().unwrap().0.centre();
     let distance = |other: &&Row| (middle(other).x - middle(row).x).hypot(middle(other).y - middle(row).y);
     let same_frame = others.iter().filter(|other| other.frame == row.frame);
     same_frame.min_by(|a, b| distance(a).total_cmp(&distance(b)))

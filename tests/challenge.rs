@@ -382,7 +382,7 @@ fn left_and_right_are_the_two_people_of_one_video() {
                 .iter()
                 .filter(|row| row.frame == answer.frame)
                 .find(|row| {
-                    let is_left = row.sighting.place().unwrap().0.centre().x < 320.0;
+                    let is_left = row.sighting.location().unwrap().0.centre().x < 320.0;
                     is_left == video.ends_with("_left")
                 })
                 .unwrap();

@@ -142,7 +142,7 @@ fn two_people_are_two_persons_in_every_frame() {
     assert_eq!(footer.counts.persons, 2);
     let seen = rows.iter().filter(|row| row.sighting.is_face()).count();
     assert_eq!(seen, 2 * footer.counts.frames as usize);
-    let on_the_left = |row: &Row| row.sighting.place().unwrap().0.centre().x < 320.0;
+    let on_the_left = |row: &Row| row.sighting.location().unwrap().0.centre().x < 320.0;
     for row in &rows {
         let stays = on_the_left(row) == on_the_left(&rows[0]);
         assert_eq!(stays, row.person == rows[0].person, "frame {}", row.frame);

@@ -79,7 +79,7 @@ pub fn write(video: &AnnotatedVideo, folder: &Path) -> Result<(), ExportError> {
             ),
             (PERSON, format!("Person_{}", person.0)),
         ];
-        if let Some((place, _)) = row.sighting.place() {
+        if let Some((place, _)) = row.sighting.location() {
             cells.extend([
                 ("FaceRectX", place.x1.to_string()),
                 ("FaceRectY", place.y1.to_string()),

@@ -1,5 +1,6 @@
 //! Final columns made anew from the raw ones, as `abaw postprocess` does: without decoding and without a network.
 
+use std::error::Error;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,6 +8,7 @@ use rayon::prelude::*;
 
 use super::postprocessor::{Postprocessor, PostprocessorError};
 use super::run_blend::Blended;
+use crate::error_chain::sentence;
 use crate::path_error::PathError;
 use crate::publish::publish_json;
 use crate::run::{
@@ -119,7 +121,7 @@ fn rewrite(
     input: &PlannedInput,
 ) -> Result<Event, (Stage, String)> {
     let path = run.table(&input.id);
-    let in_stage = |stage: Stage| move |error: &dyn ToString| (stage, error.to_string());
+    let in_stage = |stage: Stage| move |error: &dyn Error| (stage, sentence(error));
     let (reading, writing) = (in_stage(Stage::Postprocess), in_stage(Stage::Write));
     let (_, seconds) = table::read_footer(&path).map_err(|error| reading(&error))?;
     let (mut rows, footer) = table::read(&path).map_err(|error| reading(&error))?;

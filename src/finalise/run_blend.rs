@@ -9,9 +9,7 @@ use crate::blend::blend_affects;
 use crate::hash::hash;
 use crate::labels::{Affect, PerTask};
 use crate::postprocess::BlendSettings;
-use crate::run::{
-    InputNames, Plan, PlanError, RunFolder, RunReader, RunReaderError, VideoId, absolute, endings,
-};
+use crate::run::{InputNames, Plan, PlanError, RunFolder, RunReader, RunReaderError, VideoId, absolute};
 use crate::table::{Row, WeightsRecord};
 
 /// Runs cannot be blended.
@@ -222,9 +220,7 @@ impl Other {
     /// This run's rows of a video of the run it is blended into; none if it failed on the video.
     fn rows_of(&self, own_names: &InputNames, id: &VideoId, side: &str) -> Result<Vec<Row>, BlendError> {
         // A run over other folders has other ids: an ending is enough where it is unique.
-        let names = std::iter::once(id.as_str())
-            .chain(endings(id.as_str()).filter(|name| own_names.input(name) == own_names.input(id.as_str())));
-        let mut names = names.map(|name| format!("{name}{side}"));
+        let mut names = own_names.of_id(id.as_str()).map(|name| format!("{name}{side}"));
         let Some(name) = names.find(|name| self.run.input_named(name).is_some()) else {
             return Err(BlendError::UnknownVideo {
                 run: self.folder.clone(),
@@ -270,7 +266,7 @@ fn partners(rows: &[Row], theirs: &[Row], overlap: f32) -> Vec<Option<usize>> {
 
 /// The pairs of rows of one frame that are of one face.
 fn pairs(own: &[Row], theirs: &[Row], overlap: f32) -> Vec<(usize, usize)> {
-    let place = |row: &Row| row.sighting.place().map(|(face, _)| face);
+    let place = |row: &Row| row.sighting.location().map(|(face, _)| face);
     let mut near: Vec<(f32, usize, usize)> = Vec::new();
     for (at, row) in own.iter().enumerate() {
         for (other, candidate) in theirs.iter().enumerate() {

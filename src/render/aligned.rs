@@ -43,7 +43,7 @@ pub fn draw(canvas: &mut Canvas, picture: &Picture, rows: &[Row], settings: &Ali
     };
     let clock = format!("frame {}   {time_s:.2} s", row.frame);
     canvas.text(&clock, right, Anchor::Right, TEXT, Colour::WHITE);
-    let (Some(person), Some((bounding_box, landmarks))) = (row.person, row.sighting.place()) else {
+    let (Some(person), Some((bounding_box, landmarks))) = (row.person, row.sighting.location()) else {
         canvas.text("no face seen", left, Anchor::Left, TEXT, Colour::WHITE);
         return;
     };

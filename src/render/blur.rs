@@ -30,7 +30,7 @@ impl Hidden {
         };
         let mut persons: BTreeMap<PersonId, Vec<(u32, BoundingBox)>> = BTreeMap::new();
         for row in rows {
-            if let (Some(person), Some((place, _))) = (row.person, row.sighting.place()) {
+            if let (Some(person), Some((place, _))) = (row.person, row.sighting.location()) {
                 persons
                     .entry(person)
                     .or_default()

@@ -44,7 +44,7 @@ impl Overlay {
     pub fn draw(&mut self, canvas: &mut Canvas, rows: &[Row], scale: f32, time_s: f64) {
         self.follow(rows, time_s);
         for row in rows {
-            if let (Some(person), Some((place, landmarks))) = (row.person, row.sighting.place()) {
+            if let (Some(person), Some((place, landmarks))) = (row.person, row.sighting.location()) {
                 self.draw_face(
                     canvas,
                     row,

@@ -62,7 +62,7 @@ fn of_track(number: usize, track: &Track) -> Vec<Moment> {
                 frame: row.frame,
                 time_s: row.time_s,
                 person: row.person,
-                face: row.sighting.place().map(|(face, _)| face),
+                face: row.sighting.location().map(|(face, _)| face),
                 what: what.to_owned(),
             }),
         }

@@ -17,7 +17,7 @@ pub use event::{Event, InputTotals, QueueLengths};
 pub use folder::{Failure, RunFolder};
 pub use input::{Input, InputError, InputKind, VideoId, absence, collect};
 pub use merge::{MergeError, Pace, RunSummary, Status, Totals, VideoSummary, merge};
-pub use names::{InputNames, endings};
+pub use names::InputNames;
 pub use path::absolute;
 pub use plan::{Plan, PlanError, PlannedInput, TableState, new_since};
 pub use reader::{RunReader, RunReaderError};

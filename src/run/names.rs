@@ -34,6 +34,13 @@ impl InputNames {
         Self(names)
     }
 
+    /// The names that lead to the input with an id: the id itself, then its endings that no other id has, the longest
+    /// first.
+    pub fn of_id<'id>(&self, id: &'id str) -> impl Iterator<Item = &'id str> {
+        let is_unique = move |name: &&str| self.input(name) == self.input(id);
+        std::iter::once(id).chain(endings(id).filter(is_unique))
+    }
+
     /// The index of the input that a name leads to; `None` if there is none, or several.
     pub fn input(&self, name: &str) -> Option<usize> {
         match self.0.get(name)? {
@@ -44,7 +51,7 @@ impl InputNames {
 }
 
 /// The parts of an id that follow a slash, the longest first: `b/c` and `c` for `a/b/c`.
-pub fn endings(id: &str) -> impl Iterator<Item = &str> {
+fn endings(id: &str) -> impl Iterator<Item = &str> {
     id.match_indices('/').map(|(slash, _)| &id[slash + 1..])
 }
 

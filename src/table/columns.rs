@@ -59,10 +59,10 @@ pub(super) fn columns(video: &str, rows: &[Row]) -> Vec<(Field, ArrayRef)> {
         BooleanArray::from_iter(rows.iter().map(|row| Some(row.sighting.is_face()))),
     );
     columns.float("det_score", |row| row.sighting.score());
-    columns.float("box_x1", |row| row.sighting.place().map(|(face, _)| face.x1));
-    columns.float("box_y1", |row| row.sighting.place().map(|(face, _)| face.y1));
-    columns.float("box_x2", |row| row.sighting.place().map(|(face, _)| face.x2));
-    columns.float("box_y2", |row| row.sighting.place().map(|(face, _)| face.y2));
+    columns.float("box_x1", |row| row.sighting.location().map(|(face, _)| face.x1));
+    columns.float("box_y1", |row| row.sighting.location().map(|(face, _)| face.y1));
+    columns.float("box_x2", |row| row.sighting.location().map(|(face, _)| face.x2));
+    columns.float("box_y2", |row| row.sighting.location().map(|(face, _)| face.y2));
     columns.landmarks();
     columns.valence_arousal("", |row| row.postprocessed.affect);
     columns.expression();
@@ -125,7 +125,7 @@ impl ColumnBuilder<'_> {
     /// itself null.
     fn landmarks(&mut self) {
         let coordinates = self.rows.iter().flat_map(|row| {
-            let points = row.sighting.place().map(|(_, landmarks)| landmarks.0);
+            let points = row.sighting.location().map(|(_, landmarks)| landmarks.0);
             (0..5).flat_map(move |nth| {
                 let point = points.map(|points| points[nth]);
                 [point.map(|point| point.x), point.map(|point| point.y)]

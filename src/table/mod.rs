@@ -3,84 +3,19 @@
 mod columns;
 mod footer;
 mod read;
+mod row;
 mod subject;
 mod write;
 
 pub use footer::{Counts, FOOTER_KEY, Footer, SECONDS_KEY, StageSeconds, Timing, WeightsRecord};
 pub use read::{ColumnSelection, read, read_columns, read_footer};
+pub use row::{Row, Sighting};
 pub use subject::mark_subject;
 pub use write::write;
 
 use std::path::PathBuf;
 
-use crate::face::{BoundingBox, Detection, Landmarks, PersonId};
-use crate::frame::FrameIndex;
-use crate::labels::{Affect, FinalAffect};
 use crate::path_error::PathError;
-
-/// How the face of a row was found.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Sighting {
-    /// The detector found it in this frame.
-    Found(Detection),
-    /// The detector did not run on this frame; the tracker carried the face over from others.
-    Carried {
-        /// The box that the tracker predicts, pixels of the upright frame.
-        bounding_box: BoundingBox,
-        /// The five landmarks, likewise.
-        landmarks: Landmarks,
-    },
-    /// An aligned crop was the input, so no detector ran.
-    Crop,
-    /// No face was found; the final values are filled from other frames.
-    Missing,
-}
-
-impl Sighting {
-    /// True if there is a face, on which the network ran.
-    pub fn is_face(&self) -> bool {
-        !matches!(self, Sighting::Missing)
-    }
-
-    /// The detector's score, 0 to 1; `None` for carried faces and crops.
-    pub fn score(&self) -> Option<f32> {
-        match self {
-            Sighting::Found(detection) => Some(detection.score),
-            _ => None,
-        }
-    }
-
-    /// Where the face is in the upright frame, in pixels.
-    pub fn place(&self) -> Option<(BoundingBox, Landmarks)> {
-        match *self {
-            Sighting::Found(detection) => Some((detection.bounding_box, detection.landmarks)),
-            Sighting::Carried {
-                bounding_box,
-                landmarks,
-            } => Some((bounding_box, landmarks)),
-            Sighting::Crop | Sighting::Missing => None,
-        }
-    }
-}
-
-/// One person in one frame, or a frame without any.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Row {
-    /// The frame.
-    pub frame: FrameIndex,
-    /// Presentation time in seconds; `None` for crops.
-    pub time_s: Option<f64>,
-    /// The person; `None` in a frame without any.
-    pub person: Option<PersonId>,
-    /// True for the row that submissions take; each frame has exactly one.
-    pub subject: bool,
-    /// How the face was found, and where.
-    pub sighting: Sighting,
-    /// The outputs of the network; empty without a face.
-    pub raw: Affect,
-    /// The final values.
-    pub postprocessed: FinalAffect,
-}
 
 /// A table cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -101,8 +36,9 @@ pub enum TableError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::face::Point;
-    use crate::labels::{EXPRESSIONS, Expression, ValenceArousal};
+    use crate::face::{BoundingBox, Detection, Landmarks, PersonId, Point};
+    use crate::frame::FrameIndex;
+    use crate::labels::{Affect, EXPRESSIONS, Expression, FinalAffect, ValenceArousal};
     use proptest::prelude::*;
 
     fn affect() -> impl Strategy<Value = Affect> {

@@ -10,7 +10,7 @@ use crate::face::subject::{SubjectRule, Subjects};
 pub fn mark_subject(rows: &mut [Row], rule: SubjectRule) {
     let mut subjects = Subjects::new();
     for frame in rows.chunk_by(|a, b| a.frame == b.frame) {
-        let face = |row: &Row| Some((row.person?, row.sighting.place()?.0));
+        let face = |row: &Row| Some((row.person?, row.sighting.location()?.0));
         let faces: Vec<_> = frame.iter().filter_map(face).collect();
         subjects.observe(&faces);
     }

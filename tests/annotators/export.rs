@@ -117,7 +117,7 @@ fn cvat_has_a_box_a_frame_with_attributes() {
         for unit in ActionUnit::ALL {
             assert_eq!(one[unit.name()], present(row, unit), "{one}");
         }
-        let place = row.sighting.place().unwrap().0;
+        let place = row.sighting.location().unwrap().0;
         for (nth, wanted) in [place.x1, place.y1, place.x2, place.y2].into_iter().enumerate() {
             let wanted = wanted.clamp(0.0, if nth % 2 == 0 { 640.0 } else { 360.0 });
             assert!((one["points"][nth].as_f64().unwrap() - f64::from(wanted)).abs() < 0.01);
@@ -244,7 +244,7 @@ fn py_feat_has_its_columns_and_they_hold_what_they_say() {
             .parse()
             .unwrap();
         let table = &rows_of(person)[&(row["frame"].as_u64().unwrap() as usize)];
-        let place = table.sighting.place().unwrap().0;
+        let place = table.sighting.location().unwrap().0;
         let affect = table.postprocessed.affect;
         for (name, wanted) in [
             ("FaceRectX", place.x1),

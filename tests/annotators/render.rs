@@ -51,7 +51,7 @@ fn frames(path: &Path) -> Vec<Frame> {
 }
 
 fn place(row: &Row) -> BoundingBox {
-    row.sighting.place().unwrap().0
+    row.sighting.location().unwrap().0
 }
 
 /// How far apart pixels are, on average over the channels.
@@ -194,7 +194,7 @@ fn a_video_that_lies_on_its_side_is_rendered_upright() {
         frames(&film),
         rows.iter().find(|row| row.sighting.is_face()).unwrap(),
     );
-    let nose = row.sighting.place().unwrap().1.0[2];
+    let nose = row.sighting.location().unwrap().1.0[2];
     let (x, y) = ((nose.x + 0.5) as u32, (nose.y + 0.5) as u32);
     let picture = &drawn[row.frame.number() as usize - 1].picture;
     assert!(

@@ -38,7 +38,7 @@ fn rows(workplace: &Workplace, every: u32, threads: &str) -> Vec<Row> {
 fn boxes(rows: &[Row]) -> BTreeMap<u32, BoundingBox> {
     let places = rows
         .iter()
-        .filter_map(|row| Some((row.frame.number(), row.sighting.place()?.0)));
+        .filter_map(|row| Some((row.frame.number(), row.sighting.location()?.0)));
     places.collect()
 }
 

@@ -38,7 +38,7 @@ fn two_faces(workplace: &Workplace, astronaut_x: &str, man_x: &str, door_x: &str
 /// The persons seen on one side of [`BETWEEN_THEM`], and in how many frames.
 fn seen(rows: &[Row], above: bool) -> (BTreeSet<u16>, usize) {
     let faces = rows.iter().filter_map(|row| {
-        let (face, _) = row.sighting.place()?;
+        let (face, _) = row.sighting.location()?;
         ((face.centre().y < BETWEEN_THEM) == above).then_some(row.person?.0)
     });
     let numbers: Vec<u16> = faces.collect();

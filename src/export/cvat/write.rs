@@ -148,7 +148,7 @@ fn states(video: &AnnotatedVideo, person: PersonId, rules: IntervalRules) -> BTr
                 .for_each(|units| units[unit.index()] = true);
         }
     }
-    let places = video.series(person, |row| row.sighting.place().map(|(place, _)| place));
+    let places = video.series(person, |row| row.sighting.location().map(|(place, _)| place));
     let places = between(&places, video.size);
     let rows = video.people.get(&person).map_or(&[][..], Vec::as_slice);
     let mut states = BTreeMap::new();
