@@ -4,15 +4,18 @@ use std::error::Error;
 
 /// The message of an error and those of its sources, outermost first, joined by `: `.
 ///
-/// A source whose text the sentence contains already is left out, since some errors print their source themselves.
+/// A source whose text the sentence contains already is left out, since some errors print their source themselves. Of a source's
+/// message the first line counts.
 pub fn sentence(error: &dyn Error) -> String {
     let mut sentence = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         let text = cause.to_string();
-        if !sentence.contains(&text) {
+        // libtorch's go on with a backtrace.
+        let text = text.lines().next().unwrap_or_default();
+        if !sentence.contains(text) {
             sentence.push_str(": ");
-            sentence.push_str(&text);
+            sentence.push_str(text);
         }
         source = cause.source();
     }

@@ -15,6 +15,7 @@ pub mod affwild2;
 pub mod blend;
 pub mod config;
 pub mod crops;
+pub mod cuda;
 pub mod device;
 pub mod engine;
 pub mod error_chain;

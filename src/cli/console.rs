@@ -119,6 +119,20 @@ impl Progress {
                 Stage::Detect => self.detector_passes += 1,
                 _ => self.network_passes += 1,
             },
+            Event::DeviceStarts { device } => {
+                if self.drawn {
+                    self.bar
+                        .set_message(format!("cuda:{device}: preparing the networks"));
+                    return;
+                }
+                tracing::info!("cuda:{device}: preparing the networks");
+            }
+            Event::BatchHalved { stage, batch } => {
+                tracing::warn!(
+                    "the device is out of memory: {} goes on in batches of {batch}",
+                    stage.name()
+                );
+            }
             Event::Done {
                 id,
                 counts,

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use super::context::{AnnotateOptions, Context, Producer, Queue, Task, Work};
 use super::cpu;
-use super::network;
+use super::network::{self, Passes};
 use super::publication::Publication;
 use super::queue::Capacity;
 use super::threads::{Threads, Worker};
 use crate::config::Pipeline;
+use crate::model::Feed;
 use crate::run::{Event, InputTotals, PlannedInput};
 use crate::stop::Stop;
 
@@ -43,10 +44,13 @@ pub fn annotate(
     stop: &Stop,
     on_event: &mut dyn FnMut(&Event),
 ) -> std::io::Result<Outcome> {
-    let (queue, producers) = Queue::new(capacity(pipeline, &threads), threads.readers.min(inputs.len()));
+    let feed = threads.feed(pipeline);
+    let capacity = capacity(&feed, &threads);
+    let (queue, producers) = Queue::new(capacity, threads.readers.min(inputs.len()));
     let (events, received) = mpsc::channel();
     let context = Context {
         pipeline: Arc::new(pipeline.clone()),
+        feed,
         options,
         publication,
         queue,
@@ -93,15 +97,20 @@ pub fn annotate(
     })
 }
 
-/// Two batches for each thread that runs networks: one in work, one ready.
-fn capacity(pipeline: &Pipeline, threads: &Threads) -> Capacity {
-    let (frame_batch, face_batch) = (pipeline.detector.batch, pipeline.model.batch);
-    let batches = 2 * threads.networks().max(1);
+/// Batches that may be in memory for each thread that runs networks: one in work, one ready; beside a thread that only
+/// runs networks also one in flight and one that fills up.
+fn capacity(feed: &Feed, threads: &Threads) -> Capacity {
+    let batches = threads.workers.iter().map(|worker| match worker {
+        Worker::Network(_) => 4,
+        Worker::Both(_) => 2,
+        Worker::Cpu => 0,
+    });
+    let batches = batches.sum::<usize>().max(1);
     Capacity {
-        frame_batch,
-        face_batch,
-        frames: batches * frame_batch,
-        crops: batches * face_batch,
+        frame_batch: feed.frame_batch(),
+        face_batch: feed.face_batch(),
+        frames: batches * feed.frame_batch(),
+        crops: batches * feed.face_batch(),
     }
 }
 
@@ -142,16 +151,30 @@ fn read_inputs(
 fn work(context: &Context, worker: &Worker) {
     // On the CPU the workers are the parallelism; threads below them only wait for each other.
     tch::set_num_threads(1);
-    while let Some(work) = context.queue.next(worker.role()) {
-        match (work, worker.networks()) {
-            (Work::Frames(_, frames), _) => cpu::prepare_frames(context, frames),
-            (Work::Faces(faces), _) => cpu::prepare_faces(context, faces),
-            (Work::Task(Task::Track(frames)), _) => cpu::track(context, frames),
-            (Work::Task(Task::Publish(video, outcome)), _) => cpu::publish(context, &video, *outcome),
-            (Work::Task(Task::Detect(pass)), Some(networks)) => network::detect(context, networks, pass),
-            (Work::Task(Task::Infer(pass)), Some(networks)) => network::infer(context, networks, pass),
+    let is_network = matches!(worker, Worker::Network(_));
+    let mut passes = worker
+        .networks()
+        .map(|networks| Passes::new(context, networks, is_network));
+    if let (Worker::Network(networks), Some(device)) = (worker, worker.cuda_device()) {
+        network::start_device(context, networks, device);
+    }
+    loop {
+        let in_flight = passes.as_ref().is_some_and(Passes::in_flight);
+        let work = match in_flight {
+            true => context.queue.try_next(worker.role()),
+            false => context.queue.next(worker.role()),
+        };
+        match (work, &mut passes) {
+            (Some(Work::Frames(_, frames)), _) => cpu::prepare_frames(context, frames),
+            (Some(Work::Faces(faces)), _) => cpu::prepare_faces(context, faces),
+            (Some(Work::Task(Task::Track(frames))), _) => cpu::track(context, frames),
+            (Some(Work::Task(Task::Publish(video, outcome))), _) => cpu::publish(context, &video, *outcome),
+            (Some(Work::Task(Task::Detect(pass))), Some(passes)) => passes.detect(pass),
+            (Some(Work::Task(Task::Infer(pass))), Some(passes)) => passes.infer(pass),
             // The role of a worker without networks has no such steps.
-            (Work::Task(Task::Detect(_) | Task::Infer(_)), None) => {}
+            (Some(Work::Task(Task::Detect(_) | Task::Infer(_))), None) => {}
+            (None, Some(passes)) if in_flight => passes.finish(),
+            (None, _) => return,
         }
     }
 }

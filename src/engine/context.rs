@@ -12,6 +12,7 @@ use super::slice::Slice;
 use super::video::{Face, FrameInWork, VideoOutcome, VideoState};
 use crate::config::Pipeline;
 use crate::face::Candidate;
+use crate::model::Feed;
 use crate::run::{Event, Stage};
 
 /// What a run is to do beside its plan. None of it changes a number.
@@ -23,15 +24,15 @@ pub struct AnnotateOptions {
     pub scratch: Option<PathBuf>,
 }
 
-/// Width and height at which the detector sees a frame. Only frames that are equal in them share a batch.
-pub type DetectorInput = (u32, u32);
+/// Width and height in which frames of a batch must be equal: see [`Feed::key`].
+pub type BatchKey = (u32, u32);
 
 /// The queue between the threads of a run.
-pub type Queue = queue::Queue<DetectorInput, FrameInWork, Face, Task>;
+pub type Queue = queue::Queue<BatchKey, FrameInWork, Face, Task>;
 /// A reader's end of the queue.
-pub type Producer = queue::Producer<DetectorInput, FrameInWork, Face, Task>;
+pub type Producer = queue::Producer<BatchKey, FrameInWork, Face, Task>;
 /// What a worker does next.
-pub type Work = queue::Work<DetectorInput, FrameInWork, Face, Task>;
+pub type Work = queue::Work<BatchKey, FrameInWork, Face, Task>;
 
 /// A task of a step that has no batches to fill.
 pub enum Task {
@@ -45,6 +46,8 @@ pub enum Task {
 /// What the threads of a run share.
 pub struct Context<'run> {
     pub pipeline: Arc<Pipeline>,
+    /// Makes the batches.
+    pub feed: Arc<Feed>,
     pub options: AnnotateOptions,
     pub publication: &'run Publication,
     pub queue: Arc<Queue>,

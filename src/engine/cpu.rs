@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tch::TchError;
+
 use super::context::{Context, Producer, Task, caught};
 use super::network::{DetectorPass, InferencePass};
 use super::queue::{PermitKind, Step};
@@ -12,6 +14,8 @@ use super::video::{DetectedFrame, Face, FrameInWork, VideoOutcome, VideoState};
 use crate::error_chain::sentence;
 use crate::face::resize::Resize;
 use crate::face::{Candidate, detections};
+use crate::frame::Picture;
+use crate::model::AlignedFace;
 use crate::run::{Event, InputKind, PlannedInput, Stage};
 
 /// Reads one input to its end, unless it need not be read.
@@ -62,7 +66,10 @@ fn read_frames(
         let Some(frame) = source.next(&video.clock)? else {
             break;
         };
-        let input = frame.detector_input;
+        let key = frame
+            .picture()
+            .filter(|_| frame.detect)
+            .map(|picture| context.feed.key(picture));
         let read = FrameInWork {
             video: Arc::clone(video),
             position: frames,
@@ -70,8 +77,8 @@ fn read_frames(
             permit,
         };
         frames += 1;
-        match input {
-            Some(input) => context.queue.put_frame(input, read),
+        match key {
+            Some(key) => context.queue.put_frame(key, read),
             None => {
                 let video = Arc::clone(video);
                 let items = vec![(read, None)];
@@ -85,51 +92,61 @@ fn read_frames(
     Ok(())
 }
 
-/// Makes frames of one size the input of a detector pass.
+/// Makes frames of one size a detector pass.
 pub fn prepare_frames(context: &Context, frames: Vec<FrameInWork>) {
     let slices = slices(frames, |read| &read.video);
-    let settings = &context.pipeline.detector;
-    if let Some(pass) = prepare(context, Stage::Detect, slices, |slices| {
-        DetectorPass::prepare(slices, settings)
-    }) {
+    let pass = prepare(context, Stage::Detect, slices, |slices| {
+        let frames = slices.iter().flat_map(|slice| &slice.items);
+        let pictures: Vec<&Picture> = frames.filter_map(|read| read.frame.picture()).collect();
+        let batch = context.feed.frames(&pictures)?;
+        Ok(DetectorPass { batch, slices })
+    });
+    if let Some(pass) = pass {
         context.queue.put_task(Step::Detect, Task::Detect(pass));
     }
 }
 
-/// Makes faces the input of an inference pass.
+/// Makes faces an inference pass.
 pub fn prepare_faces(context: &Context, faces: Vec<Face>) {
     let slices = slices(faces, |face| &face.video);
-    let batch = context.pipeline.model.batch;
-    if let Some(pass) = prepare(context, Stage::Infer, slices, |slices| {
-        InferencePass::prepare(slices, batch)
-    }) {
+    let pass = prepare(context, Stage::Infer, slices, |slices| {
+        let faces = slices.iter().flat_map(|slice| &slice.items);
+        let crops: Vec<&AlignedFace> = faces.map(|face| &face.crop).collect();
+        let batch = context.feed.faces(&crops)?;
+        Ok(InferencePass { batch, slices })
+    });
+    if let Some(pass) = pass {
         context.queue.put_task(Step::Infer, Task::Infer(pass));
     }
 }
 
-/// Prepares a pass and counts the time to the videos by their shares. A panic costs these videos and not the run.
+/// Prepares a pass and counts the time to the videos by their shares. A failure, even a panic, costs these videos and
+/// not the run.
 fn prepare<T, P>(
     context: &Context,
     stage: Stage,
     slices: Vec<Slice<T>>,
-    pass: impl FnOnce(Vec<Slice<T>>) -> Option<P>,
+    pass: impl FnOnce(Vec<Slice<T>>) -> Result<P, TchError>,
 ) -> Option<P> {
-    let items: usize = slices.iter().map(|slice| slice.items.len()).sum();
     let shares = slices
         .iter()
         .map(|slice| (Arc::clone(&slice.video), slice.items.len()));
     let shares: Vec<_> = shares.collect();
+    let items: usize = shares.iter().map(|(_, items)| items).sum();
+    if items == 0 {
+        return None;
+    }
     let start = Instant::now();
-    let prepared = caught(|| pass(slices));
-    let share = start.elapsed().div_f64(items.max(1) as f64);
+    let prepared = caught(|| pass(slices).map_err(|error| sentence(&error))).flatten();
+    let share = start.elapsed().div_f64(items as f64);
     for (video, items) in shares {
         video.clock.add(stage, share.mul_f64(items as f64));
-        if let Err(bug) = &prepared {
-            video.fail(stage, bug.clone());
+        if let Err(reason) = &prepared {
+            video.fail(stage, reason.clone());
             context.publish_if_complete(&video);
         }
     }
-    prepared.ok().flatten()
+    prepared.ok()
 }
 
 /// Tracks frames of one video, and all that waited for them, and hands on their faces.

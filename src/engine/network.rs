@@ -1,159 +1,300 @@
 //! Who runs the networks: the only file of the engine that makes them compute.
 //!
-//! On a GPU one thread does this and nothing else; on the CPU each worker does it with networks of its own
-//! (`threads.rs`). A pass is prepared by a CPU thread (`cpu.rs`) and its outputs go back to one.
+//! On a GPU one thread does this and nothing else, and gives the device a pass before it waits for the one before; on
+//! the CPU each worker does it with networks of its own (`threads.rs`). A pass is prepared by a CPU thread (`cpu.rs`),
+//! and its outputs go back to one.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::context::{Context, Task, caught};
 use super::load::Networks;
 use super::queue::Step;
 use super::slice::Slice;
 use super::video::{Face, FrameInWork};
+use crate::cuda;
 use crate::error_chain::sentence;
-use crate::face::{DetectorBatch, DetectorSettings};
+use crate::face::Candidate;
 use crate::frame::Picture;
-use crate::model::{AlignedFace, FaceBatch};
+use crate::model::{AlignedFace, FaceBatch, FrameBatch, PendingDetections, PendingInference};
 use crate::run::{Event, Stage};
 
-/// One pass of a network: its prepared input, and whose the items in it are.
-pub struct Pass<I, T> {
-    input: I,
-    slices: Vec<Slice<T>>,
-}
-
 /// Frames before the detector.
-pub type DetectorPass = Pass<DetectorBatch, FrameInWork>;
+pub struct DetectorPass {
+    pub batch: FrameBatch,
+    pub slices: Vec<Slice<FrameInWork>>,
+}
+
 /// Faces before the affect networks.
-pub type InferencePass = Pass<FaceBatch, Face>;
-
-impl DetectorPass {
-    /// The pass over frames of one detector input size; `None` without any.
-    pub fn prepare(slices: Vec<Slice<FrameInWork>>, settings: &DetectorSettings) -> Option<Self> {
-        let input = detector_batch(&slices, settings)?;
-        Some(Self { input, slices })
-    }
+pub struct InferencePass {
+    pub batch: FaceBatch,
+    pub slices: Vec<Slice<Face>>,
 }
 
-impl InferencePass {
-    /// The pass over faces; `None` without any.
-    pub fn prepare(slices: Vec<Slice<Face>>, batch: usize) -> Option<Self> {
-        let input = face_batch(&slices, batch)?;
-        Some(Self { input, slices })
-    }
+/// A thread's passes: those that it gives to its device and has not read yet.
+pub struct Passes<'a> {
+    context: &'a Context<'a>,
+    networks: &'a Networks,
+    /// At most one: the next is prepared and given to the device while it computes.
+    in_flight: Option<InFlight>,
+    /// Whether a pass is left in flight at all.
+    ahead: bool,
 }
 
-fn detector_batch(slices: &[Slice<FrameInWork>], settings: &DetectorSettings) -> Option<DetectorBatch> {
-    let pictures: Vec<&Picture> = slices
-        .iter()
-        .flat_map(|slice| &slice.items)
-        .filter_map(|read| read.frame.picture())
-        .collect();
-    (!pictures.is_empty()).then(|| DetectorBatch::prepare(&pictures, settings))
+enum InFlight {
+    Detection(Pending<PendingDetections, FrameInWork>),
+    Inference(Pending<PendingInference, Face>),
 }
 
-fn face_batch(slices: &[Slice<Face>], batch: usize) -> Option<FaceBatch> {
-    let crops: Vec<&AlignedFace> = slices
-        .iter()
-        .flat_map(|slice| &slice.items)
-        .map(|face| &face.crop)
-        .collect();
-    (!crops.is_empty()).then(|| FaceBatch::prepare(&crops, batch))
+struct Pending<P, T> {
+    /// The pass; or why it could not be given to the device.
+    pass: Result<P, String>,
+    slices: Vec<Slice<T>>,
+    /// What giving it took this thread.
+    spent: Duration,
 }
 
-/// Runs the detector, and hands each video's frames on to be tracked.
-pub fn detect(context: &Context, networks: &Networks, pass: DetectorPass) {
-    let Pass { input, slices } = pass;
-    let settings = &context.pipeline.detector;
-    let found = run(
-        context,
-        Stage::Detect,
-        input,
-        &slices,
-        |batch| networks.detector.run(batch).map_err(|error| sentence(&error)),
-        |slice| detector_batch(slice, settings),
-    );
-    for (Slice { video, items }, found) in slices.into_iter().zip(found) {
-        match found {
-            Ok(candidates) => {
-                let items = items.into_iter().zip(candidates.into_iter().map(Some)).collect();
-                context
-                    .queue
-                    .put_task(Step::Track, Task::Track(Slice { video, items }));
-            }
-            Err(reason) => {
-                video.fail(Stage::Detect, reason);
-                // The permits first: a reader of this video may wait for one.
-                drop(items);
-                context.publish_if_complete(&video);
-            }
+impl<'a> Passes<'a> {
+    /// None yet. `ahead`: whether a pass is given to the device before the one before is read.
+    pub fn new(context: &'a Context<'a>, networks: &'a Networks, ahead: bool) -> Self {
+        Self {
+            context,
+            networks,
+            in_flight: None,
+            ahead,
         }
     }
-}
 
-/// Runs the affect networks, and gives their outputs to the videos.
-pub fn infer(context: &Context, networks: &Networks, pass: InferencePass) {
-    let Pass { input, slices } = pass;
-    let batch = context.pipeline.model.batch;
-    let affects = run(
-        context,
-        Stage::Infer,
-        input,
-        &slices,
-        |batch| networks.affect.run(batch).map_err(|error| sentence(&error)),
-        |slice| face_batch(slice, batch),
-    );
-    for (Slice { video, items }, affects) in slices.into_iter().zip(affects) {
-        match affects {
-            Ok(affects) => video.faces_inferred(items, affects),
-            Err(reason) => video.fail(Stage::Infer, reason),
-        }
-        context.publish_if_complete(&video);
+    /// True if a pass has not been read yet.
+    pub fn in_flight(&self) -> bool {
+        self.in_flight.is_some()
     }
-}
 
-/// Runs one forward pass over all slices of a batch and returns the outputs of each. Its time is counted to the
-/// videos by their shares.
-///
-/// If the pass fails, each slice is prepared and run alone, so that one video's failure does not fail others in
-/// its batch.
-fn run<I, T, R>(
-    context: &Context,
-    stage: Stage,
-    input: I,
-    slices: &[Slice<T>],
-    network: impl Fn(&I) -> Result<Vec<R>, String>,
-    prepare: impl Fn(&[Slice<T>]) -> Option<I>,
-) -> Vec<Result<Vec<R>, String>> {
-    let pass = |input: &I, slices: &[Slice<T>]| {
-        context.send(Event::Pass { stage });
+    /// Runs the detector.
+    pub fn detect(&mut self, pass: DetectorPass) {
+        let DetectorPass { batch, slices } = pass;
+        let detector = &self.networks.detector;
+        let pending = self.submit(Stage::Detect, slices, || {
+            detector.submit(batch).map_err(|error| sentence(&error))
+        });
+        self.follow(InFlight::Detection(pending));
+    }
+
+    /// Runs the affect networks.
+    pub fn infer(&mut self, pass: InferencePass) {
+        let InferencePass { batch, slices } = pass;
+        let affect = &self.networks.affect;
+        let pending = self.submit(Stage::Infer, slices, || {
+            affect.submit(batch).map_err(|error| sentence(&error))
+        });
+        self.follow(InFlight::Inference(pending));
+    }
+
+    fn submit<P, T>(
+        &self,
+        stage: Stage,
+        slices: Vec<Slice<T>>,
+        submit: impl FnOnce() -> Result<P, String>,
+    ) -> Pending<P, T> {
+        self.context.send(Event::Pass { stage });
         let start = Instant::now();
-        let outputs = caught(|| network(input)).flatten();
+        let pass = caught(submit).flatten();
+        Pending {
+            pass,
+            slices,
+            spent: start.elapsed(),
+        }
+    }
+
+    fn follow(&mut self, next: InFlight) {
+        let before = self.in_flight.replace(next);
+        self.read(before);
+        if !self.ahead {
+            self.finish();
+        }
+    }
+
+    /// Reads the pass that is in flight, if any.
+    pub fn finish(&mut self) {
+        let last = self.in_flight.take();
+        self.read(last);
+    }
+
+    fn read(&self, pass: Option<InFlight>) {
+        match pass {
+            Some(InFlight::Detection(pending)) => self.hand_on_detections(pending),
+            Some(InFlight::Inference(pending)) => self.hand_on_affects(pending),
+            None => {}
+        }
+    }
+
+    /// Hands each video's frames on to be tracked.
+    fn hand_on_detections(&self, pending: Pending<PendingDetections, FrameInWork>) {
+        let (detector, feed) = (&self.networks.detector, &self.context.feed);
+        let (slices, found) = self.outputs(
+            Stage::Detect,
+            pending,
+            |pass| detector.finish(pass).map_err(|error| sentence(&error)),
+            Alone {
+                batch: &|| feed.frame_batch(),
+                halve: &|| feed.halve_frame_batch(),
+                run: &|frames: &[FrameInWork]| {
+                    let pictures = frames.iter().filter_map(|read| read.frame.picture());
+                    let pictures: Vec<&Picture> = pictures.collect();
+                    let batch = feed.frames(&pictures).map_err(|error| sentence(&error))?;
+                    let pass = detector.submit(batch).and_then(|pass| detector.finish(pass));
+                    pass.map_err(|error| sentence(&error))
+                },
+            },
+        );
+        for (Slice { video, items }, found) in slices.into_iter().zip(found) {
+            match found {
+                Ok(candidates) => {
+                    let candidates = candidates.into_iter().map(Some::<Vec<Candidate>>);
+                    let items = items.into_iter().zip(candidates).collect();
+                    let task = Task::Track(Slice { video, items });
+                    self.context.queue.put_task(Step::Track, task);
+                }
+                Err(reason) => {
+                    video.fail(Stage::Detect, reason);
+                    // The permits first: a reader of this video may wait for one.
+                    drop(items);
+                    self.context.publish_if_complete(&video);
+                }
+            }
+        }
+    }
+
+    /// Gives the outputs to the videos.
+    fn hand_on_affects(&self, pending: Pending<PendingInference, Face>) {
+        let (affect, feed) = (&self.networks.affect, &self.context.feed);
+        let (slices, affects) = self.outputs(
+            Stage::Infer,
+            pending,
+            |pass| affect.finish(pass).map_err(|error| sentence(&error)),
+            Alone {
+                batch: &|| feed.face_batch(),
+                halve: &|| feed.halve_face_batch(),
+                run: &|faces: &[Face]| {
+                    let crops: Vec<&AlignedFace> = faces.iter().map(|face| &face.crop).collect();
+                    let batch = feed.faces(&crops).map_err(|error| sentence(&error))?;
+                    let pass = affect.submit(batch).and_then(|pass| affect.finish(pass));
+                    pass.map_err(|error| sentence(&error))
+                },
+            },
+        );
+        for (Slice { video, items }, affects) in slices.into_iter().zip(affects) {
+            match affects {
+                Ok(affects) => video.faces_inferred(items, affects),
+                Err(reason) => video.fail(Stage::Infer, reason),
+            }
+            self.context.publish_if_complete(&video);
+        }
+    }
+
+    /// Waits for a pass and returns the outputs of each slice. Its time is counted to the videos by their shares.
+    ///
+    /// If it fails, each slice is prepared and run alone, so that one video's failure does not fail others in its batch;
+    /// if the device is out of memory, in batches half as large.
+    fn outputs<P, T, R>(
+        &self,
+        stage: Stage,
+        pending: Pending<P, T>,
+        finish: impl FnOnce(P) -> Result<Vec<R>, String>,
+        alone: Alone<'_, T, R>,
+    ) -> (Vec<Slice<T>>, Vec<Result<Vec<R>, String>>) {
+        let Pending { pass, slices, spent } = pending;
+        let start = Instant::now();
+        let outputs = pass.and_then(|pass| caught(|| finish(pass)).flatten());
         let items: usize = slices.iter().map(|slice| slice.items.len()).sum();
-        let share = start.elapsed().div_f64(items.max(1) as f64);
-        for slice in slices {
-            slice
-                .video
-                .clock
-                .add(stage, share.mul_f64(slice.items.len() as f64));
+        let share = (spent + start.elapsed()).div_f64(items.max(1) as f64);
+        for slice in &slices {
+            let share = share.mul_f64(slice.items.len() as f64);
+            slice.video.clock.add(stage, share);
         }
-        outputs
+        let outputs = match outputs {
+            Ok(outputs) => {
+                let mut outputs = outputs.into_iter();
+                let of_slice = |slice: &Slice<T>| Ok(outputs.by_ref().take(slice.items.len()).collect());
+                slices.iter().map(of_slice).collect()
+            }
+            Err(reason) if slices.len() == 1 && !is_out_of_memory(&reason) => vec![Err(reason)],
+            Err(reason) => {
+                if is_out_of_memory(&reason) {
+                    self.halve(stage, &alone);
+                }
+                let run = |slice: &Slice<T>| {
+                    let start = Instant::now();
+                    let outputs = self.run_alone(stage, &slice.items, &alone);
+                    slice.video.clock.add(stage, start.elapsed());
+                    outputs
+                };
+                slices.iter().map(run).collect()
+            }
+        };
+        (slices, outputs)
+    }
+
+    /// Runs items of one video, batch after batch.
+    fn run_alone<T, R>(&self, stage: Stage, items: &[T], alone: &Alone<'_, T, R>) -> Result<Vec<R>, String> {
+        let mut outputs = Vec::with_capacity(items.len());
+        let mut left = items;
+        while !left.is_empty() {
+            let (batch, rest) = left.split_at(left.len().min((alone.batch)()));
+            self.context.send(Event::Pass { stage });
+            match caught(|| (alone.run)(batch)).flatten() {
+                Ok(of_batch) => {
+                    outputs.extend(of_batch);
+                    left = rest;
+                }
+                Err(reason) if is_out_of_memory(&reason) && self.halve(stage, alone) => {}
+                Err(reason) => return Err(reason),
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// Makes batches of a stage half as large for the rest of the run; false if they hold one item.
+    fn halve<T, R>(&self, stage: Stage, alone: &Alone<'_, T, R>) -> bool {
+        let Some(batch) = (alone.halve)() else {
+            return false;
+        };
+        let feed = &self.context.feed;
+        self.context
+            .queue
+            .set_batches(feed.frame_batch(), feed.face_batch());
+        self.context.publication.record_halved_batch(stage, batch);
+        self.context.send(Event::BatchHalved { stage, batch });
+        true
+    }
+}
+
+/// How items are run without those that they shared a batch with.
+struct Alone<'a, T, R> {
+    batch: &'a dyn Fn() -> usize,
+    halve: &'a dyn Fn() -> Option<usize>,
+    run: &'a dyn Fn(&[T]) -> Result<Vec<R>, String>,
+}
+
+/// libtorch has no other sign than its text.
+fn is_out_of_memory(reason: &str) -> bool {
+    reason.contains("out of memory")
+}
+
+/// Makes a CUDA device the thread's own, and runs the networks on a batch of blank faces, so that cuDNN's plans are made
+/// while the first videos are decoded.
+pub fn start_device(context: &Context, networks: &Networks, device: usize) {
+    context.send(Event::DeviceStarts { device });
+    let warm_up = || -> Result<(), String> {
+        cuda::set_current_device(device).map_err(|error| sentence(&error))?;
+        let face = AlignedFace::new(Picture::black(AlignedFace::SIDE, AlignedFace::SIDE));
+        let face = face.map_err(|error| sentence(&error))?;
+        let batch = context.feed.faces(&[&face]).map_err(|error| sentence(&error))?;
+        let affect = &networks.affect;
+        let pass = affect.submit(batch).and_then(|pass| affect.finish(pass));
+        pass.map(drop).map_err(|error| sentence(&error))
     };
-    let outputs = pass(&input, slices);
-    match (outputs, slices) {
-        (outputs, [_]) => vec![outputs],
-        (Ok(outputs), several) => {
-            let mut outputs = outputs.into_iter();
-            let of_slice = |slice: &Slice<T>| Ok(outputs.by_ref().take(slice.items.len()).collect());
-            several.iter().map(of_slice).collect()
-        }
-        (Err(reason), several) => several
-            .iter()
-            .map(|slice| {
-                let alone = std::slice::from_ref(slice);
-                let input = prepare(alone).ok_or_else(|| reason.clone())?;
-                pass(&input, alone)
-            })
-            .collect(),
+    // What fails here fails again in a pass, which knows what to do about it.
+    if let Err(reason) = caught(warm_up).flatten() {
+        tracing::debug!("warm-up: {reason}");
     }
 }

@@ -1,6 +1,7 @@
 //! What leaves the engine: a table, or a failure, for each video.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use super::video::{FinishedVideo, VideoOutcome, VideoState};
 use crate::finalise::{Postprocessor, postprocess_table};
@@ -14,6 +15,8 @@ pub struct Publication {
     /// The footer of each table, its facts of one video left empty.
     footer: Footer,
     postprocessor: Postprocessor,
+    /// Sizes of batches that were halved, by stage.
+    halved: Mutex<BTreeMap<Stage, usize>>,
 }
 
 impl Publication {
@@ -43,6 +46,7 @@ impl Publication {
             plan: plan.clone(),
             footer,
             postprocessor,
+            halved: Mutex::default(),
         })
     }
 
@@ -87,6 +91,22 @@ impl Publication {
         }
     }
 
+    /// Notes that batches of a stage are smaller from now on than the plan has it: tables name it, since outputs differ by
+    /// rounding between sizes of batches.
+    pub(super) fn record_halved_batch(&self, stage: Stage, batch: usize) {
+        let mut halved = self.halved.lock().unwrap_or_else(PoisonError::into_inner);
+        halved.insert(stage, batch);
+    }
+
+    /// Device kind, precision and form of the networks, with batches that were halved.
+    fn inference(&self) -> String {
+        let halved = self.halved.lock().unwrap_or_else(PoisonError::into_inner);
+        let batches = halved
+            .iter()
+            .map(|(stage, batch)| format!(", {} batch halved to {batch}", stage.name()));
+        self.footer.inference.clone() + &batches.collect::<String>()
+    }
+
     fn write(
         &self,
         video: &VideoState,
@@ -112,6 +132,7 @@ impl Publication {
             cuts: timing.cuts.iter().map(|frame| frame.number()).collect(),
             input_bytes: video.input.bytes,
             counts,
+            inference: self.inference(),
             ..self.footer.clone()
         };
         let id = &video.input.id;

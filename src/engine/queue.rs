@@ -219,6 +219,25 @@ where
         }
     }
 
+    /// As [`Queue::next`], but `None` also if there is nothing to do now.
+    pub fn try_next(&self, role: Role) -> Option<Work<K, F, C, T>> {
+        let mut state = self.state();
+        if state.closed {
+            return None;
+        }
+        let work = state.take(role, Instant::now())?;
+        self.wake(&state);
+        Some(work)
+    }
+
+    /// Changes the sizes of batches.
+    pub fn set_batches(&self, frames: usize, faces: usize) {
+        let mut state = self.state();
+        state.capacity.frame_batch = frames;
+        state.capacity.face_batch = faces;
+        self.wake(&state);
+    }
+
     /// Adds a frame; of a producer, which holds a permit for it.
     pub fn put_frame(&self, key: K, frame: F) {
         self.put(frame, |state, frame| {

@@ -44,8 +44,8 @@ pub struct SourceFrame {
     /// A new shot begins with it.
     pub is_cut: bool,
     pub content: Content,
-    /// Width and height at which the detector is to see it; `None` if the detector is not to run on it.
-    pub detector_input: Option<(u32, u32)>,
+    /// Whether the detector is to run on it.
+    pub detect: bool,
 }
 
 impl SourceFrame {
@@ -178,7 +178,7 @@ impl VideoSource {
             index: frame.index,
             time_s: frame.time_s,
             is_cut,
-            detector_input: self.detector.input_of(frame.index, is_cut, &frame.picture),
+            detect: self.detector.runs_on(frame.index, is_cut),
             content: Content::Picture(frame.picture),
         }))
     }
@@ -212,7 +212,7 @@ impl CropSource {
             time_s: None,
             is_cut: false,
             content: Content::Crop(crop),
-            detector_input: None,
+            detect: false,
         }))
     }
 

@@ -1,9 +1,13 @@
 //! Which threads a run has, and which steps each serves.
 
+use std::sync::Arc;
+
 use tch::Device;
 
 use super::load::Networks;
 use super::queue::Role;
+use crate::config::Pipeline;
+use crate::model::Feed;
 
 /// A thread that computes.
 pub enum Worker {
@@ -31,6 +35,14 @@ impl Worker {
             Worker::Network(_) => "network",
             Worker::Cpu => "cpu",
             Worker::Both(_) => "worker",
+        }
+    }
+
+    /// The number of the CUDA device that its networks are on.
+    pub fn cuda_device(&self) -> Option<usize> {
+        match self.networks()?.detector.device() {
+            Device::Cuda(number) => Some(number),
+            _ => None,
         }
     }
 
@@ -71,11 +83,10 @@ impl Threads {
         }
     }
 
-    /// How many run networks.
-    pub fn networks(&self) -> usize {
-        self.workers
-            .iter()
-            .filter(|worker| worker.networks().is_some())
-            .count()
+    /// Makes the batches of these threads' networks.
+    pub fn feed(&self, pipeline: &Pipeline) -> Arc<Feed> {
+        let networks = self.workers.iter().find_map(Worker::networks);
+        let device = networks.map_or(Device::Cpu, |networks| networks.detector.device());
+        Feed::new(device, &pipeline.detector, pipeline.model.batch)
     }
 }

@@ -5,8 +5,7 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use super::FaceError;
-use super::resize::Resize;
-use crate::frame::{FrameIndex, Picture};
+use crate::frame::FrameIndex;
 
 /// How faces are looked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,11 +39,9 @@ impl Default for DetectorSettings {
 }
 
 impl DetectorSettings {
-    /// Width and height to which a frame's picture is resized for the network; `None` if the detector does not run
-    /// on the frame. `is_cut`: a shot begins with it.
-    pub fn input_of(&self, frame: FrameIndex, is_cut: bool, picture: &Picture) -> Option<(u32, u32)> {
-        let runs = is_cut || (frame.number() - 1).is_multiple_of(self.every.get());
-        runs.then(|| Resize::output_size(picture.width(), picture.height(), self.long_side))
+    /// Whether the detector runs on a frame. `is_cut`: a shot begins with it.
+    pub fn runs_on(&self, frame: FrameIndex, is_cut: bool) -> bool {
+        is_cut || (frame.number() - 1).is_multiple_of(self.every.get())
     }
 
     /// Refuses values out of their ranges.

@@ -10,7 +10,6 @@
 pub mod alignment;
 mod assignment;
 pub mod candidate;
-pub mod detector_batch;
 pub mod detector_settings;
 pub mod error;
 pub mod landmark_filter;
@@ -27,7 +26,6 @@ pub mod warp;
 
 pub use alignment::{AlignmentSettings, align};
 pub use candidate::{Candidate, detections};
-pub use detector_batch::DetectorBatch;
 pub use detector_settings::DetectorSettings;
 pub use error::FaceError;
 

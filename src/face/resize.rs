@@ -4,7 +4,7 @@
 use crate::frame::Picture;
 
 /// Mean grey levels of blue, green, red.
-const MEANS: [f32; 3] = [104.0, 117.0, 123.0];
+pub const MEANS: [f32; 3] = [104.0, 117.0, 123.0];
 
 /// How pictures of one size are resized.
 pub struct Resize {
@@ -13,10 +13,10 @@ pub struct Resize {
 }
 
 /// The two source pixels between which an output pixel's centre lies, and the second one's weight.
-struct Tap {
-    first: usize,
-    second: usize,
-    weight: f32,
+pub struct Tap {
+    pub first: usize,
+    pub second: usize,
+    pub weight: f32,
 }
 
 impl Resize {
@@ -42,6 +42,16 @@ impl Resize {
     /// Output pixels a source pixel, where the longer side gets `long_side` pixels.
     pub fn factor_of(width: u32, height: u32, long_side: u32) -> f64 {
         factor(width, height, long_side)
+    }
+
+    /// Where each output row comes from.
+    pub fn rows(&self) -> &[Tap] {
+        &self.rows
+    }
+
+    /// Where each output column comes from.
+    pub fn columns(&self) -> &[Tap] {
+        &self.columns
     }
 
     /// Output width in pixels.

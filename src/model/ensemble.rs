@@ -1,7 +1,12 @@
 //! The networks that annotate a face: one for all tasks, one a task, or several blended.
 
+use tch::{Device, Tensor};
+
+use super::feed::{FaceBatch, Feed};
 use super::{AlignedFace, ModelError, Predictor};
 use crate::blend::blend_affects;
+use crate::cuda;
+use crate::face::DetectorSettings;
 use crate::labels::{Affect, PerTask};
 
 /// Networks, each with its weight in each task. Clones share the networks' weights.
@@ -11,35 +16,12 @@ pub struct Ensemble {
     batch: usize,
 }
 
-/// Faces before the networks: their bytes side by side.
-pub struct FaceBatch {
-    faces: usize,
-    bytes: Vec<u8>,
-}
-
-impl FaceBatch {
-    /// Copies the faces' pixels, filled up to `batch` faces with the last one; at most as many are taken.
-    ///
-    /// The networks always see so many, since their outputs differ by rounding between sizes of batches.
-    pub fn prepare(faces: &[&AlignedFace], batch: usize) -> Self {
-        let last = faces.last();
-        let filled = faces.iter().chain(std::iter::repeat_n(last, batch).flatten());
-        let pixels: Vec<&[u8]> = filled.take(batch).map(|face| face.picture().rgb()).collect();
-        Self {
-            faces: faces.len().min(batch),
-            bytes: pixels.concat(),
-        }
-    }
-
-    /// The number of faces, those that fill up not counted.
-    pub fn faces(&self) -> usize {
-        self.faces
-    }
-
-    /// `[batch, 112, 112, 3]`, RGB.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
+/// A pass that may still run.
+pub struct PendingInference {
+    batch: FaceBatch,
+    /// The outputs of each network, in the host's memory once they have arrived.
+    tables: Vec<Tensor>,
+    arrived: Option<cuda::Event>,
 }
 
 impl Ensemble {
@@ -48,31 +30,62 @@ impl Ensemble {
         Self { members, batch }
     }
 
+    /// Where the networks are.
+    pub fn device(&self) -> Device {
+        let first = self.members.first();
+        first.map_or(Device::Cpu, |(network, _)| network.form().device)
+    }
+
     /// The networks' outputs for each face, in order, over batches of the ensemble's size. Results do not depend
     /// on batching.
     ///
     /// # Errors
-    /// As [`Predictor::predict`].
+    /// As [`Ensemble::finish`].
     pub fn predict(&self, faces: &[&AlignedFace]) -> Result<Vec<Affect>, ModelError> {
+        let feed = Feed::new(self.device(), &DetectorSettings::default(), self.batch);
         let mut affects = Vec::with_capacity(faces.len());
-        for faces in faces.chunks(self.batch) {
-            affects.extend(self.run(&FaceBatch::prepare(faces, self.batch))?);
+        for faces in faces.chunks(feed.face_batch()) {
+            affects.extend(self.finish(self.submit(feed.faces(faces)?)?)?);
         }
         Ok(affects)
     }
 
-    /// One forward pass of each network: for each face the weighted mean of their outputs. A task in which no
-    /// network has a weight above 0 is `None`.
+    /// Gives one forward pass of each network to the device. On a GPU it runs on while this thread does something else.
     ///
     /// # Errors
-    /// As [`Predictor::predict`].
-    pub fn run(&self, batch: &FaceBatch) -> Result<Vec<Affect>, ModelError> {
+    /// libtorch's, for want of memory.
+    pub fn submit(&self, batch: FaceBatch) -> Result<PendingInference, ModelError> {
+        let side = i64::from(AlignedFace::SIDE);
+        let pixels = batch.pixels.on_device(&[batch.size as i64, side, side, 3])?;
+        let tables = self.members.iter().map(|(network, _)| network.submit(&pixels));
+        let tables = tables.collect::<Result<_, _>>()?;
+        let arrived = match self.device() {
+            Device::Cuda(_) => Some(cuda::Event::record()?),
+            _ => None,
+        };
+        Ok(PendingInference {
+            batch,
+            tables,
+            arrived,
+        })
+    }
+
+    /// Waits for a pass: for each face the weighted mean of the networks' outputs. A task in which no network has a
+    /// weight above 0 is `None`.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] where an output is NaN or infinite, or libtorch's.
+    pub fn finish(&self, pass: PendingInference) -> Result<Vec<Affect>, ModelError> {
+        if let Some(arrived) = &pass.arrived {
+            arrived.wait()?;
+        }
+        let faces = pass.batch.faces();
         let mut outputs = Vec::with_capacity(self.members.len());
-        for (network, weights) in &self.members {
-            outputs.push((network.predict_bytes(batch.bytes(), batch.faces())?, *weights));
+        for ((network, weights), table) in self.members.iter().zip(&pass.tables) {
+            outputs.push((network.finish(table, faces)?, *weights));
         }
         let blended =
             |face: usize| blend_affects(outputs.iter().map(|(affects, weights)| (affects[face], *weights)));
-        Ok((0..batch.faces()).map(blended).collect())
+        Ok((0..faces).map(blended).collect())
     }
 }

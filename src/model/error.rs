@@ -45,6 +45,9 @@ pub enum ModelError {
     /// libtorch refused an operation: out of memory, a lost device, ...
     #[error("libtorch: {}", first_line(.0))]
     Torch(#[from] TchError),
+    /// CUDA's runtime failed.
+    #[error(transparent)]
+    Cuda(#[from] crate::cuda::CudaError),
 }
 
 /// The output that was not finite.

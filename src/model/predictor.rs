@@ -26,6 +26,8 @@ pub struct Predictor {
     network: Ddamfn,
     form: InferenceForm,
     class_order: Option<ClassOrder>,
+    /// Whether there are outputs for valence and arousal, and for action units.
+    tasks: [bool; 2],
     /// Of red, green and blue, on the scale of 0 to 255.
     mean: Parameter,
     deviation: Parameter,
@@ -49,6 +51,12 @@ impl Predictor {
             network,
             form,
             class_order: architecture.class_order(),
+            tasks: match architecture {
+                Architecture::Hidden(tasks) | Architecture::Linear(tasks) => {
+                    [tasks.valence_arousal, tasks.action_units]
+                }
+                Architecture::Official(_) => [false; 2],
+            },
             mean: on_scale_of_bytes(Normalisation::IMAGENET.mean, form.device)?,
             deviation: on_scale_of_bytes(Normalisation::IMAGENET.std, form.device)?,
         })
@@ -72,45 +80,35 @@ impl Predictor {
         self.form
     }
 
-    /// The network's outputs for each face, in order. The batch is copied to the device once and the outputs
-    /// back once.
+    /// The network's outputs for each face, in order.
     ///
     /// # Errors
     /// [`ModelError::NotFinite`] where an output is NaN or infinite, or libtorch's.
     pub fn predict(&self, faces: &[&AlignedFace]) -> Result<Vec<Affect>, ModelError> {
-        let pixels: Vec<&[u8]> = faces.iter().map(|face| face.picture().rgb()).collect();
-        self.predict_bytes(&pixels.concat(), faces.len())
-    }
-
-    /// As [`Predictor::predict`] of the first `faces` faces of a batch `[N, 112, 112, 3]`.
-    ///
-    /// # Errors
-    /// As [`Predictor::predict`].
-    pub fn predict_bytes(&self, bytes: &[u8], faces: usize) -> Result<Vec<Affect>, ModelError> {
-        if faces == 0 {
+        if faces.is_empty() {
             return Ok(Vec::new());
         }
-        no_grad(|| {
-            let crops = self.normalise(&self.upload(bytes)?)?;
-            let outputs = self.network.forward(&crops, Mode::Inference)?;
-            self.read(&outputs.heads, faces)
-        })
+        let pixels: Vec<&[u8]> = faces.iter().map(|face| face.picture().rgb()).collect();
+        let side = i64::from(AlignedFace::SIDE);
+        let shape = [faces.len() as i64, side, side, 3];
+        let pixels = Tensor::f_from_data_size(&pixels.concat(), &shape, Kind::Uint8)?;
+        let outputs = self.submit(&pixels.f_to_device(self.form.device)?)?;
+        self.finish(&outputs, faces.len())
     }
 
-    /// The faces' bytes on the device, `[N, 112, 112, 3]`.
-    fn upload(&self, bytes: &[u8]) -> Result<Tensor, TchError> {
-        let side = i64::from(AlignedFace::SIDE);
-        let faces = bytes.len() as i64 / (side * side * 3);
-        let pixels = Tensor::f_from_data_size(bytes, &[faces, side, side, 3], Kind::Uint8)?;
-        match self.form.device {
-            // From pinned memory the copy runs beside what the device still computes. (The public
-            // `pin_memory` warns about its own device argument.)
-            device @ Device::Cuda(_) => {
-                let pinned = pixels.f_internal_pin_memory(device)?;
-                pinned.f_to_device_(device, Kind::Uint8, true, false)
-            }
-            _ => Ok(pixels),
-        }
+    /// Gives one forward pass over bytes `[N, 112, 112, 3]`, which are on the network's device, to it: all tasks' outputs
+    /// as one table in the host's memory. On a GPU the pass runs on while this thread does something else, and the
+    /// table must not be read before an event recorded now.
+    ///
+    /// # Errors
+    /// libtorch's, for want of memory.
+    pub(super) fn submit(&self, pixels: &Tensor) -> Result<Tensor, ModelError> {
+        no_grad(|| {
+            let crops = self.normalise(pixels)?;
+            let outputs = self.network.forward(&crops, Mode::Inference)?;
+            let table = self.table(&outputs.heads)?;
+            Ok(table.f_to_device_(Device::Cpu, Kind::Float, self.form.device.is_cuda(), false)?)
+        })
     }
 
     /// Bytes `[N, 112, 112, 3]` to the network's input `[N, 3, 112, 112]`.
@@ -126,44 +124,42 @@ impl Predictor {
         }
     }
 
-    /// The outputs of all tasks as one table on the CPU, and from it the faces' affects.
-    fn read(&self, heads: &HeadOutputs, faces: usize) -> Result<Vec<Affect>, ModelError> {
+    /// The outputs of all tasks side by side, `[N, outputs]`: valence and arousal, probabilities of expressions and of
+    /// action units.
+    fn table(&self, heads: &HeadOutputs) -> Result<Tensor, TchError> {
         let mut columns = Vec::new();
         if let Some(valence_arousal) = &heads.valence_arousal {
             columns.push(valence_arousal.shallow_clone());
         }
-        let order = self.class_order;
-        if let (Some(logits), Some(order)) = (&heads.expression_logits, order) {
+        if let (Some(logits), Some(order)) = (&heads.expression_logits, self.class_order) {
             let classes = order.expressions().len() as i64;
             columns.push(logits.f_narrow(1, 0, classes)?.f_softmax(1, Kind::Float)?);
         }
         if let Some(logits) = &heads.action_unit_logits {
             columns.push(logits.f_sigmoid()?);
         }
-        let table = Tensor::f_cat(&columns, 1)?.f_to_device(Device::Cpu)?;
+        Tensor::f_cat(&columns, 1)
+    }
+
+    /// The affects of the first `faces` faces of a table that [`Predictor::submit`] gave.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] where an output is NaN or infinite, or libtorch's.
+    pub(super) fn finish(&self, table: &Tensor, faces: usize) -> Result<Vec<Affect>, ModelError> {
         let width = table.size2()?.1 as usize;
         let mut values = vec![0.0f32; table.numel()];
         table.f_copy_data(&mut values, table.numel())?;
-
-        let mut affects = Vec::with_capacity(faces);
-        for (crop, row) in values.chunks_exact(width).take(faces).enumerate() {
-            let mut row = OutputRow { crop, values: row };
-            affects.push(Affect {
-                valence_arousal: match heads.valence_arousal {
-                    Some(_) => Some(row.valence_arousal()?),
-                    None => None,
-                },
-                expression: match order {
-                    Some(order) => Some(row.expression(order)?),
-                    None => None,
-                },
-                action_units: match heads.action_unit_logits {
-                    Some(_) => Some(row.action_units()?),
-                    None => None,
-                },
-            });
-        }
-        Ok(affects)
+        let [valence_arousal, action_units] = self.tasks;
+        let rows = values.chunks_exact(width).take(faces).enumerate();
+        rows.map(|(crop, values)| {
+            let mut row = OutputRow { crop, values };
+            Ok(Affect {
+                valence_arousal: valence_arousal.then(|| row.valence_arousal()).transpose()?,
+                expression: self.class_order.map(|order| row.expression(order)).transpose()?,
+                action_units: action_units.then(|| row.action_units()).transpose()?,
+            })
+        })
+        .collect()
     }
 }
 

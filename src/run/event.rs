@@ -36,6 +36,18 @@ pub enum Event {
         /// `Detect` or `Infer`.
         stage: Stage,
     },
+    /// A GPU's networks are made ready, which takes some seconds.
+    DeviceStarts {
+        /// The number of the CUDA device, 0-based.
+        device: usize,
+    },
+    /// The device was out of memory: from now on batches are half as large.
+    BatchHalved {
+        /// `Detect` or `Infer`.
+        stage: Stage,
+        /// The number of items in a batch from now on.
+        batch: usize,
+    },
     /// The table of a video is written.
     Done {
         /// The video.
@@ -79,7 +91,11 @@ impl InputTotals {
             Event::Done { .. } => self.done += 1,
             Event::Skipped { .. } => self.skipped += 1,
             Event::Failed { .. } => self.failed += 1,
-            Event::Started { .. } | Event::Frames { .. } | Event::Pass { .. } => {}
+            Event::Started { .. }
+            | Event::Frames { .. }
+            | Event::Pass { .. }
+            | Event::DeviceStarts { .. }
+            | Event::BatchHalved { .. } => {}
         }
     }
 

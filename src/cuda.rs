@@ -1,0 +1,173 @@
+//! What tch does not offer of CUDA: events, the current device, memory, TF32.
+//!
+//! The functions are looked up by name in libraries that are loaded already: libtorch, and the CUDA runtime that came
+//! with its CUDA half ([`crate::device`]).
+
+use std::ffi::{c_int, c_void};
+
+use libloading::os::unix::{Library, Symbol};
+
+/// A function of CUDA's runtime failed or is not there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CudaError {
+    #[error("{0} is in none of the loaded libraries")]
+    NoFunction(&'static str),
+    #[error("{function} failed with CUDA error {code}")]
+    Failed { function: &'static str, code: i32 },
+}
+
+/// Looks a function up.
+///
+/// # Safety
+/// `F` must be the function's type.
+unsafe fn function<F>(name: &'static str) -> Result<Symbol<F>, CudaError> {
+    // SAFETY: the caller vouches for the type.
+    unsafe { Library::this().get::<F>(name.as_bytes()) }.map_err(|_| CudaError::NoFunction(name))
+}
+
+fn checked(function: &'static str, code: c_int) -> Result<(), CudaError> {
+    match code {
+        0 => Ok(()),
+        code => Err(CudaError::Failed { function, code }),
+    }
+}
+
+/// Makes a device, 0-based, the calling thread's current one. Events are of the current device.
+///
+/// # Errors
+/// [`CudaError`] without such a device.
+pub fn set_current_device(number: usize) -> Result<(), CudaError> {
+    const NAME: &str = "cudaSetDevice";
+    // SAFETY: the signature is the CUDA runtime's.
+    let set = unsafe { function::<unsafe extern "C" fn(c_int) -> c_int>(NAME) }?;
+    // SAFETY: any number is allowed; an unknown device is an error code.
+    checked(NAME, unsafe { set(number as c_int) })
+}
+
+/// Bytes of memory of the current device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceMemory {
+    pub free: usize,
+    pub total: usize,
+}
+
+/// Free and total memory of the current device.
+///
+/// # Errors
+/// [`CudaError`] without a device that works.
+pub fn memory() -> Result<DeviceMemory, CudaError> {
+    const NAME: &str = "cudaMemGetInfo";
+    // SAFETY: the signature is the CUDA runtime's.
+    let ask = unsafe { function::<unsafe extern "C" fn(*mut usize, *mut usize) -> c_int>(NAME) }?;
+    let mut memory = DeviceMemory { free: 0, total: 0 };
+    // SAFETY: both places outlive the call.
+    checked(NAME, unsafe { ask(&mut memory.free, &mut memory.total) })?;
+    Ok(memory)
+}
+
+/// A point in the work that was given to the current device: all that was given before it.
+#[derive(Debug)]
+pub struct Event(*mut c_void);
+
+// SAFETY: CUDA's events may be used from any thread.
+unsafe impl Send for Event {}
+
+impl Event {
+    /// The point behind everything that this thread has given to the default stream of its current device.
+    ///
+    /// # Errors
+    /// [`CudaError`] without a device that works.
+    pub fn record() -> Result<Self, CudaError> {
+        const CREATE: &str = "cudaEventCreateWithFlags";
+        const RECORD: &str = "cudaEventRecord";
+        /// The waiting thread sleeps; no times are taken.
+        const BLOCKING_WITHOUT_TIMING: u32 = 1 | 2;
+        // SAFETY: the signatures are the CUDA runtime's.
+        let (create, record) = unsafe {
+            (
+                function::<unsafe extern "C" fn(*mut *mut c_void, u32) -> c_int>(CREATE)?,
+                function::<unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int>(RECORD)?,
+            )
+        };
+        let mut event = Self(std::ptr::null_mut());
+        // SAFETY: the place outlives the call.
+        checked(CREATE, unsafe { create(&mut event.0, BLOCKING_WITHOUT_TIMING) })?;
+        // SAFETY: the event was made just now; a null stream is the default one, which libtorch uses.
+        checked(RECORD, unsafe { record(event.0, std::ptr::null_mut()) })?;
+        Ok(event)
+    }
+
+    /// Waits until the device has come to it.
+    ///
+    /// # Errors
+    /// [`CudaError`] if the work before it failed.
+    pub fn wait(&self) -> Result<(), CudaError> {
+        const NAME: &str = "cudaEventSynchronize";
+        // SAFETY: the signature is the CUDA runtime's.
+        let wait = unsafe { function::<unsafe extern "C" fn(*mut c_void) -> c_int>(NAME) }?;
+        // SAFETY: the event lives.
+        checked(NAME, unsafe { wait(self.0) })
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        if self.0.is_null() {
+            return;
+        }
+        // SAFETY: the signature is the CUDA runtime's.
+        if let Ok(destroy) =
+            unsafe { function::<unsafe extern "C" fn(*mut c_void) -> c_int>("cudaEventDestroy") }
+        {
+            // SAFETY: the event was made and is destroyed once.
+            unsafe { destroy(self.0) };
+        }
+    }
+}
+
+/// Whether convolutions and matrix products of `f32` may use TF32 on a GPU: 10 bits of mantissa in place of 23, for
+/// the whole process. libtorch allows it to convolutions unless told otherwise.
+///
+/// # Errors
+/// [`CudaError::NoFunction`] if this libtorch has no such switch.
+pub fn allow_tf32(allowed: bool) -> Result<(), CudaError> {
+    // C++ names of at::globalContext() and two methods of at::Context.
+    const CONTEXT: &str = "_ZN2at13globalContextEv";
+    type Context = unsafe extern "C" fn() -> *mut c_void;
+    type Switch = unsafe extern "C" fn(*mut c_void, bool);
+    // SAFETY: under the Itanium C++ ABI a function that returns a reference returns a pointer, and a method takes its
+    // object as the first argument.
+    let context = unsafe { function::<Context>(CONTEXT) }?;
+    for name in [
+        "_ZN2at7Context17setAllowTF32CuDNNEb",
+        "_ZN2at7Context18setAllowTF32CuBLASEb",
+    ] {
+        // SAFETY: as above.
+        let switch = unsafe { function::<Switch>(name) }?;
+        // SAFETY: the context lives as long as the process.
+        unsafe { switch(context(), allowed) };
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libtorch_has_the_switch_for_tf32() {
+        allow_tf32(true).unwrap();
+        allow_tf32(false).unwrap();
+    }
+
+    #[test]
+    fn without_cuda_the_missing_function_is_named() {
+        if !tch::Cuda::is_available() {
+            assert_eq!(
+                Event::record().unwrap_err(),
+                CudaError::NoFunction("cudaEventCreateWithFlags")
+            );
+            assert!(memory().is_err() && set_current_device(0).is_err());
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! How frames and faces become batches for the networks of a device: the work of CPU threads before a pass, and the
+//! one place that knows sizes of batches and fills them up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tch::{Device, TchError};
+
+use super::AlignedFace;
+use super::staging::{Staging, StagingPool};
+use crate::face::DetectorSettings;
+use crate::face::resize::Resize;
+use crate::frame::Picture;
+
+/// Makes batches for the networks of one device. The networks always see full batches, since their outputs differ by
+/// rounding between sizes of batches: one that is not full is filled up.
+#[derive(Debug)]
+pub struct Feed {
+    device: Device,
+    long_side: u32,
+    frames: AtomicUsize,
+    faces: AtomicUsize,
+    staging: Arc<StagingPool>,
+}
+
+/// Pictures before the detector.
+#[derive(Debug)]
+pub struct FrameBatch {
+    /// Without those that fill up.
+    pub(super) pictures: usize,
+    /// Pictures in the batch, with those that fill up.
+    pub(super) size: usize,
+    /// Width and height of the network's input.
+    pub(super) input: (u32, u32),
+    pub(super) pixels: FramePixels,
+}
+
+/// The pixels of a [`FrameBatch`].
+#[derive(Debug)]
+pub(super) enum FramePixels {
+    /// `[size, height, width, 3]` of the network's input, in float32: blue, green and red minus their means.
+    Resized(Vec<f32>),
+    /// `[size, height, width, 3]` of whole pictures of this width and height, RGB: the device resizes.
+    Whole((u32, u32), Staging),
+}
+
+/// Faces before the affect networks.
+#[derive(Debug)]
+pub struct FaceBatch {
+    /// Without those that fill up.
+    pub(super) faces: usize,
+    /// Faces in the batch, with those that fill up.
+    pub(super) size: usize,
+    /// `[size, 112, 112, 3]`, RGB.
+    pub(super) pixels: Staging,
+}
+
+impl FrameBatch {
+    /// The number of pictures, those that fill up not counted.
+    pub fn pictures(&self) -> usize {
+        self.pictures
+    }
+
+    /// Width and height of the network's input in pixels.
+    pub fn input(&self) -> (u32, u32) {
+        self.input
+    }
+}
+
+impl FaceBatch {
+    /// The number of faces, those that fill up not counted.
+    pub fn faces(&self) -> usize {
+        self.faces
+    }
+}
+
+impl Feed {
+    /// The feed of a device: batches of `settings.batch` pictures and `face_batch` faces, at least 1.
+    pub fn new(device: Device, settings: &DetectorSettings, face_batch: usize) -> Arc<Self> {
+        Arc::new(Self {
+            device,
+            long_side: settings.long_side,
+            frames: AtomicUsize::new(settings.batch.max(1)),
+            faces: AtomicUsize::new(face_batch.max(1)),
+            staging: StagingPool::new(device),
+        })
+    }
+
+    /// Pictures in a batch.
+    pub fn frame_batch(&self) -> usize {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    /// Faces in a batch.
+    pub fn face_batch(&self) -> usize {
+        self.faces.load(Ordering::Relaxed)
+    }
+
+    /// From now on batches of pictures are half as large; `None` if they hold one.
+    pub fn halve_frame_batch(&self) -> Option<usize> {
+        halve(&self.frames)
+    }
+
+    /// From now on batches of faces are half as large; `None` if they hold one.
+    pub fn halve_face_batch(&self) -> Option<usize> {
+        halve(&self.faces)
+    }
+
+    /// Width and height in which pictures of a batch must be equal: on a CPU those of the network's input, on a GPU,
+    /// which resizes whole pictures, their own.
+    pub fn key(&self, picture: &Picture) -> (u32, u32) {
+        match self.device.is_cuda() {
+            true => (picture.width(), picture.height()),
+            false => Resize::output_size(picture.width(), picture.height(), self.long_side),
+        }
+    }
+
+    /// A batch of pictures that are equal in their [key](Feed::key) and not empty; at most [`Feed::frame_batch`] are
+    /// taken.
+    ///
+    /// # Errors
+    /// libtorch's, for want of memory.
+    pub fn frames(&self, pictures: &[&Picture]) -> Result<FrameBatch, TchError> {
+        let size = self.frame_batch();
+        let pictures = &pictures[..pictures.len().min(size)];
+        let first = pictures
+            .first()
+            .map_or((1, 1), |first| (first.width(), first.height()));
+        let input = Resize::output_size(first.0, first.1, self.long_side);
+        let pixels = match self.device.is_cuda() {
+            true => FramePixels::Whole(first, self.whole(pictures, size, first)?),
+            false => FramePixels::Resized(self.resized(pictures, size, input)),
+        };
+        Ok(FrameBatch {
+            pictures: pictures.len(),
+            size,
+            input,
+            pixels,
+        })
+    }
+
+    fn resized(&self, pictures: &[&Picture], batch: usize, input: (u32, u32)) -> Vec<f32> {
+        let pixels = input.0 as usize * input.1 as usize;
+        let mut values = vec![0.0; batch * pixels * 3];
+        let mut resize: Option<((u32, u32), Resize)> = None;
+        for (picture, output) in pictures.iter().zip(values.chunks_exact_mut(pixels * 3)) {
+            let size = (picture.width(), picture.height());
+            let resize = match &resize {
+                Some((of, resize)) if *of == size => resize,
+                _ => {
+                    &resize
+                        .insert((size, Resize::to_long_side(size.0, size.1, self.long_side)))
+                        .1
+                }
+            };
+            resize.write(picture, output);
+        }
+        values
+    }
+
+    fn whole(&self, pictures: &[&Picture], batch: usize, size: (u32, u32)) -> Result<Staging, TchError> {
+        let bytes = size.0 as usize * size.1 as usize * 3;
+        let mut staging = self.staging.take(batch * bytes)?;
+        // What fills up may show anything: it is not read.
+        for (picture, output) in pictures.iter().zip(staging.bytes_mut().chunks_exact_mut(bytes)) {
+            output.copy_from_slice(picture.rgb());
+        }
+        Ok(staging)
+    }
+
+    /// A batch of faces, filled up with the last one; at most [`Feed::face_batch`] are taken.
+    ///
+    /// # Errors
+    /// libtorch's, for want of memory.
+    pub fn faces(&self, faces: &[&AlignedFace]) -> Result<FaceBatch, TchError> {
+        let size = self.face_batch();
+        let faces = &faces[..faces.len().min(size)];
+        let bytes = (AlignedFace::SIDE * AlignedFace::SIDE * 3) as usize;
+        let mut pixels = self.staging.take(size * bytes)?;
+        let filled = faces
+            .iter()
+            .chain(std::iter::repeat_n(faces.last(), size).flatten());
+        for (face, output) in filled.zip(pixels.bytes_mut().chunks_exact_mut(bytes)) {
+            output.copy_from_slice(face.picture().rgb());
+        }
+        Ok(FaceBatch {
+            faces: faces.len(),
+            size,
+            pixels,
+        })
+    }
+}
+
+fn halve(size: &AtomicUsize) -> Option<usize> {
+    let half = size.load(Ordering::Relaxed) / 2;
+    (half > 0).then(|| size.store(half, Ordering::Relaxed))?;
+    Some(half)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_filled_up_and_halved_down_to_one() {
+        let settings = DetectorSettings {
+            long_side: 32,
+            batch: 4,
+            ..DetectorSettings::default()
+        };
+        let feed = Feed::new(Device::Cpu, &settings, 3);
+        let picture = Picture::black(64, 32);
+        assert_eq!(feed.key(&picture), (32, 16));
+        let batch = feed.frames(&[&picture; 3]).unwrap();
+        assert_eq!((batch.pictures(), batch.size, batch.input()), (3, 4, (32, 16)));
+        let FramePixels::Resized(values) = &batch.pixels else {
+            panic!("not resized")
+        };
+        assert_eq!(values.len(), 4 * 32 * 16 * 3);
+        assert!(values[3 * 32 * 16 * 3..].iter().all(|value| *value == 0.0));
+        let mut faces = [1, 2].map(|grey| {
+            let mut picture = Picture::black(112, 112);
+            picture.rgb_mut().fill(grey);
+            AlignedFace::new(picture).unwrap()
+        });
+        faces.reverse();
+        let mut batch = feed.faces(&[&faces[0], &faces[1]]).unwrap();
+        assert_eq!((batch.faces(), batch.size), (2, 3));
+        let bytes = batch.pixels.bytes_mut();
+        assert_eq!(
+            [bytes[0], bytes[112 * 112 * 3], bytes[2 * 112 * 112 * 3]],
+            [2, 1, 1]
+        );
+        assert_eq!(
+            [
+                feed.halve_frame_batch(),
+                feed.halve_frame_batch(),
+                feed.halve_frame_batch()
+            ],
+            [Some(2), Some(1), None]
+        );
+        assert_eq!(
+            [feed.halve_face_batch(), feed.halve_face_batch()],
+            [Some(1), None]
+        );
+    }
+}
