@@ -147,7 +147,7 @@ pub fn make(
     pipeline.video.strict |= work.strict_video;
     InferenceForm::fast(device, pipeline.model.precision).check()?;
     let found = run::find_weights(&mut pipeline.model)?;
-    finalise::name_contents(&mut pipeline.postprocess.blend)?;
+    finalise::record_contents(&mut pipeline.postprocess.blend)?;
     let calibration = match &work.calibration {
         Some(path) => Some(read_calibration(path, &pipeline.postprocess)?),
         None => found.calibration,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use abaw::config::Pipeline;
-use abaw::finalise::{name_contents, postprocess_run};
+use abaw::finalise::{postprocess_run, record_contents};
 use abaw::run::{Plan, RunFolder};
 use abaw::stop::{EXIT_STOPPED, Stop};
 use abaw::table::WeightsRecord;
@@ -38,7 +38,7 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
     let settings = match &arguments.pipeline {
         Some(path) => {
             let mut settings = Pipeline::read(path)?.postprocess;
-            name_contents(&mut settings.blend)?;
+            record_contents(&mut settings.blend)?;
             settings
         }
         None => plan.settings.pipeline.postprocess.clone(),

@@ -9,5 +9,5 @@ mod subject;
 pub use evaluation::{Evaluation, ScoredVideo, evaluate, labelled_videos};
 pub use postprocess_run::{PostprocessRunError, PostprocessSummary, postprocess_run, postprocess_table};
 pub use postprocessor::{Postprocessor, PostprocessorError};
-pub use run_blend::{BlendError, Blended, name_contents};
+pub use run_blend::{BlendError, Blended, record_contents};
 pub use subject::{SubjectError, SubjectReader, SubjectTable};

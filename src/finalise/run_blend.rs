@@ -90,7 +90,7 @@ pub struct Blended {
 ///
 /// # Errors
 /// A run that cannot be read.
-pub fn name_contents(settings: &mut BlendSettings) -> Result<(), BlendError> {
+pub fn record_contents(settings: &mut BlendSettings) -> Result<(), BlendError> {
     for member in &mut settings.member {
         if let Some(folder) = &member.run {
             let folder = absolute(folder);

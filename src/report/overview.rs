@@ -8,7 +8,7 @@ use super::format::{count, duration, percent, score, signed};
 use super::score_page::ScorePage;
 use super::weights::WeightsCard;
 use crate::labels::{ActionUnit, EXPRESSIONS, Expression};
-use crate::run::{RunReader, RunSummary, Stage, missing_tasks_warning};
+use crate::run::{RunReader, RunSummary, Stage, absolute, missing_tasks_warning};
 
 /// The page.
 #[derive(Template)]
@@ -111,7 +111,7 @@ impl<'a> Overview<'a> {
             seconds += facts.seconds.unwrap_or(0.0);
         }
         let root = run.folder().root();
-        let name = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let name = absolute(root);
         let postprocess = run
             .plan()
             .postprocess()

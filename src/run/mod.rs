@@ -1,4 +1,4 @@
-//! The files of a run: its inputs, settings, shards, tables, failures and summary. No threads of its own, no tensors.
+//! The files of a run: its inputs, settings, shards, tables, failures and summary. No forward pass runs here.
 
 mod event;
 mod folder;

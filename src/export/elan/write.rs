@@ -15,6 +15,7 @@ use crate::export::output;
 use crate::export::vocabulary::person_name;
 use crate::labels::{ActionUnit, Expression};
 use crate::publish::publish;
+use crate::run::absolute;
 
 const EXPRESSION_TYPE: &str = "expression";
 const ACTION_UNIT_TYPE: &str = "action unit";
@@ -334,7 +335,7 @@ fn borrowed<'a, const N: usize>(pairs: &'a [(&'a str, String); N]) -> [(&'a str,
 
 /// A file as ELAN names it.
 fn url(path: &Path) -> String {
-    let path = std::path::absolute(path).unwrap_or(path.to_owned());
+    let path = absolute(path);
     format!("file://{}", path.to_string_lossy())
 }
 
