@@ -15,6 +15,8 @@ use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use tch::{Cuda, Device, Kind, TchError, Tensor};
 use thiserror::Error;
 
+use crate::cuda;
+
 /// The library that holds libtorch's CUDA operators.
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
 
@@ -140,6 +142,17 @@ impl DeviceChoice {
 /// `cpu` or `cuda`: devices of one kind compute the same numbers.
 pub fn kind(device: Device) -> &'static str {
     if device.is_cuda() { "cuda" } else { "cpu" }
+}
+
+/// Bytes of memory of a CUDA device; `None` for a CPU, and where this machine does not have the device.
+pub fn memory(device: Device) -> Option<usize> {
+    let Device::Cuda(number) = device else { return None };
+    count_cuda_devices().ok().filter(|&count| number < count)?;
+    cuda::set_current_device(number).ok()?;
+    let memory = cuda::memory();
+    // The main thread's own device is the first, as in every program.
+    let _ = cuda::set_current_device(0);
+    memory.ok().map(|memory| memory.total)
 }
 
 /// Makes sure that a CUDA device computes.

@@ -12,6 +12,7 @@
 //! and can be run again with other settings.
 
 pub mod affwild2;
+pub mod batch;
 pub mod blend;
 pub mod config;
 pub mod crops;

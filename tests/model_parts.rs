@@ -295,7 +295,7 @@ fn half_precision_on_the_cpu_is_refused() {
     let weights = initial_weights(&Architecture::MULTITASK, 1).unwrap();
     let form = InferenceForm::fast(Device::Cpu, Precision::F16);
     let error = Predictor::new(&weights, &Architecture::MULTITASK, form).unwrap_err();
-    assert!(matches!(error, ModelError::HalfOnCpu));
+    assert!(matches!(error, ModelError::NeedsCuda(Precision::F16)));
 }
 
 #[test]

@@ -148,6 +148,8 @@ pub fn make(
     InferenceForm::fast(device, pipeline.model.precision).check()?;
     let found = run::find_weights(&mut pipeline.model)?;
     finalise::record_contents(&mut pipeline.postprocess.blend)?;
+    let memory = abaw::device::memory(device);
+    pipeline.fix_batches(abaw::device::kind(device), memory);
     let calibration = match &work.calibration {
         Some(path) => Some(read_calibration(path, &pipeline.postprocess)?),
         None => found.calibration,

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use tch::Device;
 
+use crate::cuda::{self, CudaError};
 use crate::device::LibtorchVersion;
 use crate::face::template::TemplateSet;
 use crate::labels::PerTask;
 use crate::model::weights::{Weights, WeightsError};
 use crate::model::{
-    Architecture, Detector, DetectorError, Ensemble, InferenceForm, ModelError, Predictor, initial_weights,
+    Architecture, Detector, DetectorError, Ensemble, InferenceForm, ModelError, Precision, Predictor,
+    initial_weights,
 };
 use crate::run::{FindWeightsError, InputKind, Plan, SEED, check_unchanged, warnings};
 use crate::video::libav_versions;
@@ -39,6 +41,8 @@ pub enum NetworksError {
     Detector(#[from] DetectorError),
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    #[error("this libtorch cannot compute in f32 on a GPU")]
+    Cuda(#[from] CudaError),
     #[error("affect weights")]
     Model(#[from] ModelError),
 }
@@ -71,6 +75,9 @@ pub fn load(plan: &Plan, device: Device) -> Result<Loaded, NetworksError> {
     let detector = Detector::load(detector_path, device, &pipeline.detector)?;
 
     let form = InferenceForm::fast(device, model.precision);
+    if device.is_cuda() {
+        cuda::allow_tf32(model.precision == Precision::Tf32)?;
+    }
     let mut warnings = warnings(&plan.weights);
     let mut members = Vec::new();
     for network in model.networks() {

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use super::FaceError;
+use crate::batch::BatchSize;
 use crate::frame::FrameIndex;
 
 /// How faces are looked for.
@@ -19,8 +20,8 @@ pub struct DetectorSettings {
     /// Greatest overlap (intersection over union) of two faces' boxes, in [0, 1]; of two boxes with
     /// more, the less probable one is dropped.
     pub overlap: f32,
-    /// Pictures that go through the network together, at least 1. On a CPU few are fastest.
-    pub batch: usize,
+    /// Pictures that go through the network together.
+    pub batch: BatchSize,
     /// The detector runs on every n-th frame, starting with the first, and on the first frame of each
     /// shot; in between the tracker carries the faces on. 1: on every frame.
     pub every: NonZeroU32,
@@ -32,7 +33,7 @@ impl Default for DetectorSettings {
             long_side: 640,
             confidence: 0.6,
             overlap: 0.35,
-            batch: 4,
+            batch: BatchSize::Auto,
             every: NonZeroU32::MIN,
         }
     }
@@ -55,9 +56,6 @@ impl DetectorSettings {
         }
         if !(0.0..=1.0).contains(&self.overlap) {
             return wrong("overlap", "from 0 to 1");
-        }
-        if self.batch == 0 {
-            return wrong("batch", "at least 1");
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::device_resize::DeviceResize;
 use super::feed::{Feed, FrameBatch, FramePixels};
 use super::retinaface::{Predictions, RetinaFace};
+use crate::batch::BatchSize;
 use crate::cuda::{self, CudaError};
 use crate::face::prior::priors;
 use crate::face::resize::Resize;
@@ -79,7 +80,7 @@ impl Detector {
     /// # Errors
     /// [`DetectorError::Torch`] if libtorch fails, such as for want of memory.
     pub fn detect(&self, pictures: &[&Picture]) -> Result<Vec<Vec<Detection>>, DetectorError> {
-        let feed = Feed::new(self.device(), &self.settings, 1);
+        let feed = Feed::new(self.device(), &self.settings, BatchSize::Auto);
         let mut by_key = BTreeMap::<(u32, u32), Vec<usize>>::new();
         for (i, picture) in pictures.iter().enumerate() {
             if picture.width() > 0 && picture.height() > 0 {

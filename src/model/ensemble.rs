@@ -4,6 +4,7 @@ use tch::{Device, Tensor};
 
 use super::feed::{FaceBatch, Feed};
 use super::{AlignedFace, ModelError, Predictor};
+use crate::batch::BatchSize;
 use crate::blend::blend_affects;
 use crate::cuda;
 use crate::face::DetectorSettings;
@@ -13,7 +14,7 @@ use crate::labels::{Affect, PerTask};
 #[derive(Debug, Clone)]
 pub struct Ensemble {
     members: Vec<(Predictor, PerTask<f64>)>,
-    batch: usize,
+    batch: BatchSize,
 }
 
 /// A pass that may still run.
@@ -25,8 +26,8 @@ pub struct PendingInference {
 }
 
 impl Ensemble {
-    /// The ensemble of these networks, with weights of at least 0, for batches of `batch` faces, at least 1.
-    pub fn new(members: Vec<(Predictor, PerTask<f64>)>, batch: usize) -> Self {
+    /// The ensemble of these networks, with weights of at least 0, for batches of `batch` faces.
+    pub fn new(members: Vec<(Predictor, PerTask<f64>)>, batch: BatchSize) -> Self {
         Self { members, batch }
     }
 

@@ -5,6 +5,8 @@ use std::fmt;
 use tch::TchError;
 use thiserror::Error;
 
+use super::inference_form::Precision;
+
 /// An error of this room. Each prints as one line.
 #[derive(Debug, Error)]
 pub enum ModelError {
@@ -30,8 +32,8 @@ pub enum ModelError {
         height: u32,
     },
     /// A precision that the device cannot compute in.
-    #[error("precision f16 needs a CUDA device; on the CPU use f32 or bf16")]
-    HalfOnCpu,
+    #[error("precision {0} needs a CUDA device; on the CPU use f32 or bf16")]
+    NeedsCuda(Precision),
     /// The network gave NaN or infinity.
     #[error(
         "the network's {output} of crop {crop} of the batch is not a number: damaged weights or an overflow"

@@ -8,9 +8,14 @@ use tch::{Device, TchError};
 
 use super::AlignedFace;
 use super::staging::{Staging, StagingPool};
+use crate::batch::BatchSize;
 use crate::face::DetectorSettings;
 use crate::face::resize::Resize;
 use crate::frame::Picture;
+
+/// Sizes of batches outside of a run, whose plan holds numbers.
+const DEFAULT_FRAMES: usize = 4;
+const DEFAULT_FACES: usize = 16;
 
 /// Makes batches for the networks of one device. The networks always see full batches, since their outputs differ by
 /// rounding between sizes of batches: one that is not full is filled up.
@@ -75,13 +80,13 @@ impl FaceBatch {
 }
 
 impl Feed {
-    /// The feed of a device: batches of `settings.batch` pictures and `face_batch` faces, at least 1.
-    pub fn new(device: Device, settings: &DetectorSettings, face_batch: usize) -> Arc<Self> {
+    /// The feed of a device: batches of `settings.batch` pictures and `faces` faces.
+    pub fn new(device: Device, settings: &DetectorSettings, faces: BatchSize) -> Arc<Self> {
         Arc::new(Self {
             device,
             long_side: settings.long_side,
-            frames: AtomicUsize::new(settings.batch.max(1)),
-            faces: AtomicUsize::new(face_batch.max(1)),
+            frames: AtomicUsize::new(settings.batch.or(DEFAULT_FRAMES)),
+            faces: AtomicUsize::new(faces.or(DEFAULT_FACES)),
             staging: StagingPool::new(device),
         })
     }
@@ -205,10 +210,10 @@ mod tests {
     fn batches_are_filled_up_and_halved_down_to_one() {
         let settings = DetectorSettings {
             long_side: 32,
-            batch: 4,
+            batch: BatchSize::of(4).unwrap(),
             ..DetectorSettings::default()
         };
-        let feed = Feed::new(Device::Cpu, &settings, 3);
+        let feed = Feed::new(Device::Cpu, &settings, BatchSize::of(3).unwrap());
         let picture = Picture::black(64, 32);
         assert_eq!(feed.key(&picture), (32, 16));
         let batch = feed.frames(&[&picture; 3]).unwrap();

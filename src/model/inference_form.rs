@@ -17,6 +17,8 @@ pub enum Precision {
     /// Three digits: with the weights of `models/` valence, arousal and probabilities err by 0.001, hardly
     /// ever by more than 0.02 (`docs/benchmarks.md`). Weights that were never trained let what is rounded grow.
     Bf16,
+    /// CUDA only: convolutions and matrix products round their inputs to 10 bits of mantissa.
+    Tf32,
     /// CUDA only.
     F16,
 }
@@ -25,7 +27,7 @@ impl Precision {
     /// The tensors' kind.
     pub fn kind(self) -> Kind {
         match self {
-            Precision::F32 => Kind::Float,
+            Precision::F32 | Precision::Tf32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,
             Precision::F16 => Kind::Half,
         }
@@ -37,6 +39,7 @@ impl fmt::Display for Precision {
         f.write_str(match self {
             Precision::F32 => "f32",
             Precision::Bf16 => "bf16",
+            Precision::Tf32 => "tf32",
             Precision::F16 => "f16",
         })
     }
@@ -72,10 +75,12 @@ impl InferenceForm {
     /// Refuses a precision that the device cannot compute in.
     ///
     /// # Errors
-    /// [`ModelError::HalfOnCpu`].
+    /// [`ModelError::NeedsCuda`].
     pub fn check(self) -> Result<(), ModelError> {
         match self.precision {
-            Precision::F16 if !self.device.is_cuda() => Err(ModelError::HalfOnCpu),
+            Precision::F16 | Precision::Tf32 if !self.device.is_cuda() => {
+                Err(ModelError::NeedsCuda(self.precision))
+            }
             _ => Ok(()),
         }
     }

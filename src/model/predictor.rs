@@ -38,7 +38,7 @@ impl Predictor {
     /// ImageNet's.
     ///
     /// # Errors
-    /// [`ModelError::WeightsDoNotFit`], [`ModelError::HalfOnCpu`], or libtorch's.
+    /// [`ModelError::WeightsDoNotFit`], [`ModelError::NeedsCuda`], or libtorch's.
     pub fn new(
         tensors: &NamedTensors,
         architecture: &Architecture,

@@ -260,6 +260,7 @@ pub fn new_since(inputs: Vec<Input>, earlier: &[Plan]) -> Vec<Input> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::BatchSize;
     use crate::config::Pipeline;
 
     fn input(number: usize, bytes: u64) -> Input {
@@ -296,10 +297,13 @@ mod tests {
         let first = Plan::new(vec![input(1, 1)], 1, settings(), Vec::new()).unwrap();
         first.freeze(&run, false).unwrap();
         let mut other = settings();
-        other.pipeline.model.batch = 4;
+        other.pipeline.model.batch = BatchSize::of(4).unwrap();
         let second = Plan::new(vec![input(1, 1), input(2, 2)], 1, other, Vec::new()).unwrap();
         let refused = second.freeze(&run, false).unwrap_err().to_string();
-        assert!(refused.contains("pipeline.model.batch: 16 -> 4"), "{refused}");
+        assert!(
+            refused.contains("pipeline.model.batch: \"auto\" -> 4"),
+            "{refused}"
+        );
         second.freeze(&run, true).unwrap();
         assert_eq!(Plan::read(&run.plan()).unwrap(), second);
     }

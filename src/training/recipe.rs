@@ -226,7 +226,7 @@ impl Recipe {
             "batch must be at least 2 images a replica, or there are no batch statistics",
         )?;
         demand(
-            self.precision != Precision::F16,
+            matches!(self.precision, Precision::F32 | Precision::Bf16),
             "precision must be \"f32\" or \"bf16\": gradients underflow in f16",
         )?;
         demand(
