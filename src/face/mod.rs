@@ -1,9 +1,8 @@
 //! Faces in pictures: detection, tracking over time, alignment.
 //!
-//! Detection: [`resize`] makes the network's input, [`retinaface`] looks at it, [`prior`] turns what
-//! it says into boxes and landmarks, [`suppression`] leaves one box a face; [`detector`] is the whole.
-//! Tracking: [`shot`] finds cuts, [`track`] follows faces between them, [`subject`] says who speaks for a
-//! video.
+//! Detection: [`resize`] makes the network's input, [`prior`] and [`candidate`] turn its outputs into boxes and
+//! landmarks, [`suppression`] keeps one box for each face. The network itself is in [`model`](crate::model).
+//! Tracking: [`shot`] finds cuts, [`track`] follows faces between them, [`subject`] selects the subject of a video.
 //! Alignment: [`similarity`] fits a face's landmarks to a [`template`], [`warp`] cuts the crop;
 //! [`alignment`] is the whole.
 

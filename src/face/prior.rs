@@ -1,5 +1,5 @@
 //! Priors (anchors): the boxes, laid out over the network's input in a fixed pattern, relative to
-//! which RetinaFace says where faces are.
+//! which RetinaFace gives boxes and landmarks.
 
 use super::{BoundingBox, Landmarks, Point};
 

@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 
 use tch::nn::{Path, VarStore};
-use tch::{Device, TchError, Tensor, no_grad};
+use tch::{Device, TchError, Tensor};
 
 use super::architecture::{ATTENTION_HEADS, Architecture};
 use super::backbone::{Backbone, FEATURE_CHANNELS, FEATURE_SIDE};
 use super::direction_attention::DirectionAttention;
-use super::error::{Misshapen, ModelError};
+use super::error::ModelError;
 use super::heads::{HeadOutputs, Heads};
 use super::inference_form::InferenceForm;
 use super::layers::{ConvBn, ConvSpec, Mode};
-
-/// Tensors by PyTorch's name, as in a checkpoint.
-pub type NamedTensors = BTreeMap<String, Tensor>;
+use super::named_tensors::{Misfit, NamedTensors, fill, misfit};
 
 /// The dual-direction attention mixed feature network with its heads (arXiv 2407.12390).
 ///
@@ -54,11 +52,14 @@ impl Ddamfn {
         tensors: &NamedTensors,
     ) -> Result<Self, ModelError> {
         let network = Self::define(&store.root(), architecture)?;
-        let parameters: NamedTensors = store.variables().into_iter().collect();
-        check_fit(architecture, &parameters, tensors)?;
-        for (name, mut parameter) in parameters {
-            no_grad(|| parameter.f_copy_(&tensors[&name]))?;
+        if let Some(Misfit { missing, misshapen }) = misfit(store, tensors) {
+            return Err(ModelError::WeightsDoNotFit {
+                architecture: architecture.to_string(),
+                missing,
+                misshapen,
+            });
         }
+        fill(store, tensors)?;
         Ok(network)
     }
 
@@ -132,33 +133,4 @@ pub fn parameter_shapes(architecture: &Architecture) -> Result<BTreeMap<String, 
     Ddamfn::define(&store.root(), architecture)?;
     let sized = |(name, tensor): (String, Tensor)| (name, tensor.size());
     Ok(store.variables().into_iter().map(sized).collect())
-}
-
-fn check_fit(
-    architecture: &Architecture,
-    parameters: &NamedTensors,
-    tensors: &NamedTensors,
-) -> Result<(), ModelError> {
-    let mut missing = Vec::new();
-    let mut misshapen = Vec::new();
-    for (name, parameter) in parameters {
-        let expected = parameter.size();
-        match tensors.get(name).map(Tensor::size) {
-            None => missing.push(name.clone()),
-            Some(found) if found != expected => misshapen.push(Misshapen {
-                name: name.clone(),
-                expected,
-                found,
-            }),
-            Some(_) => {}
-        }
-    }
-    if missing.is_empty() && misshapen.is_empty() {
-        return Ok(());
-    }
-    Err(ModelError::WeightsDoNotFit {
-        architecture: architecture.to_string(),
-        missing,
-        misshapen,
-    })
 }

@@ -1,43 +1,20 @@
 //! The face detector: pictures in, faces out.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::detector_error::DetectorError;
 use super::device_resize::DeviceResize;
 use super::feed::{Feed, FrameBatch, FramePixels};
 use super::retinaface::{Predictions, RetinaFace};
 use crate::batch::BatchSize;
-use crate::cuda::{self, CudaError};
+use crate::cuda;
 use crate::face::prior::priors;
 use crate::face::resize::Resize;
-use crate::face::{Candidate, Detection, DetectorSettings, FaceError, detections};
+use crate::face::{Candidate, Detection, DetectorSettings, detections};
 use crate::frame::Picture;
-
-/// Why no faces could be looked for.
-#[derive(Debug, thiserror::Error)]
-pub enum DetectorError {
-    /// The weight file is missing or no safetensors file.
-    #[error("cannot read the detector's weights {}", path.display())]
-    Unreadable {
-        path: PathBuf,
-        #[source]
-        source: TchError,
-    },
-    /// The weight file holds something else than RetinaFace mobilenet0.25.
-    #[error("{} does not hold a RetinaFace mobilenet0.25: {problem}", path.display())]
-    Misfit { path: PathBuf, problem: String },
-    /// A setting out of its range.
-    #[error(transparent)]
-    Setting(#[from] FaceError),
-    /// libtorch failed: out of memory, no such device.
-    #[error("the face detector failed")]
-    Torch(#[from] TchError),
-    /// CUDA's runtime failed.
-    #[error("the face detector failed")]
-    Cuda(#[from] CudaError),
-}
 
 /// RetinaFace with its weights on a device. A thread owns its detector; clones share the weights.
 #[derive(Debug, Clone)]

@@ -2,8 +2,10 @@
 
 use tch::{Device, Tensor};
 
+use super::crop::AlignedFace;
+use super::error::ModelError;
 use super::feed::{FaceBatch, Feed};
-use super::{AlignedFace, ModelError, Predictor};
+use super::predictor::Predictor;
 use crate::batch::BatchSize;
 use crate::blend::blend_affects;
 use crate::cuda;

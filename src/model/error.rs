@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::inference_form::Precision;
 
-/// An error of this room. Each prints as one line.
+/// Why a network is not built or does not run. Each prints as one line.
 #[derive(Debug, Error)]
 pub enum ModelError {
     /// The tensors are of no network known here.

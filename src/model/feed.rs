@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tch::{Device, TchError};
 
-use super::AlignedFace;
+use super::crop::AlignedFace;
 use super::staging::{Staging, StagingPool};
 use crate::batch::BatchSize;
 use crate::face::DetectorSettings;

@@ -10,7 +10,7 @@ use crate::labels::ACTION_UNITS;
 /// Length of the embedding.
 pub(super) const EMBEDDING: i64 = 512;
 
-/// What the heads say of each crop. A task without an output layer is `None`.
+/// The heads' outputs for each crop. A task without an output layer is `None`.
 #[derive(Debug)]
 pub struct HeadOutputs {
     /// `[N, 2]`, valence and arousal in (-1, 1), after the tanh.

@@ -5,8 +5,9 @@ use rand::{RngExt, SeedableRng};
 use tch::Tensor;
 
 use super::architecture::Architecture;
-use super::ddamfn::{NamedTensors, parameter_shapes};
+use super::ddamfn::parameter_shapes;
 use super::error::ModelError;
+use super::named_tensors::NamedTensors;
 
 /// PReLU's slope before training, PyTorch's default.
 const SLOPE: f32 = 0.25;

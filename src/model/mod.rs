@@ -11,11 +11,11 @@
 
 mod architecture;
 mod backbone;
-mod convolution;
 mod coordinate_attention;
 mod crop;
 mod ddamfn;
 mod detector;
+mod detector_error;
 mod device_resize;
 mod direction_attention;
 mod elementwise;
@@ -29,6 +29,7 @@ mod initial_weights;
 mod layers;
 
 mod mixed_depthwise;
+mod named_tensors;
 mod predictor;
 pub mod retinaface;
 mod staging;
@@ -37,8 +38,9 @@ pub mod weights;
 pub use architecture::{ATTENTION_HEADS, AffectNet, Architecture, ClassOrder, Emotions, Tasks, is_unused};
 pub use backbone::Backbone;
 pub use crop::{AlignedFace, Normalisation};
-pub use ddamfn::{Ddamfn, NamedTensors, Outputs, parameter_shapes};
-pub use detector::{Detector, DetectorError, PendingDetections};
+pub use ddamfn::{Ddamfn, Outputs, parameter_shapes};
+pub use detector::{Detector, PendingDetections};
+pub use detector_error::DetectorError;
 pub use ensemble::{Ensemble, PendingInference};
 pub use error::{Misshapen, ModelError, NotFinite};
 pub use feed::{FaceBatch, Feed, FrameBatch};
@@ -46,4 +48,5 @@ pub use heads::HeadOutputs;
 pub use inference_form::{InferenceForm, Precision};
 pub use initial_weights::initial_weights;
 pub use layers::Mode;
+pub use named_tensors::NamedTensors;
 pub use predictor::Predictor;

@@ -5,11 +5,12 @@ use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use super::architecture::{Architecture, ClassOrder};
 use super::crop::{AlignedFace, Normalisation};
-use super::ddamfn::{Ddamfn, NamedTensors};
+use super::ddamfn::Ddamfn;
 use super::error::{ModelError, NotFinite};
 use super::heads::HeadOutputs;
 use super::inference_form::InferenceForm;
 use super::layers::{Mode, Parameter};
+use super::named_tensors::NamedTensors;
 use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, ValenceArousal};
 
 /// A network that annotates faces.

@@ -3,18 +3,24 @@
 
 use std::path::Path;
 
+use tch::nn::{self, VarStore};
 use tch::{Device, TchError, Tensor};
 
-use super::convolution::{Convolution, Weights};
-use super::detector::DetectorError;
+use super::detector_error::DetectorError;
+use super::inference_form::{InferenceForm, Precision};
+use super::layers::{ConvBn, ConvSpec, Joined, Mode};
+use super::named_tensors::{Misfit, NamedTensors, fill, misfit};
+use super::weights::read_tensors;
 
 /// Channels of the feature pyramid and of all after it.
 const PYRAMID: i64 = 64;
 /// Priors a cell has.
 const PRIORS: i64 = 2;
 const LEAKY_SLOPE: f64 = 0.1;
+/// The network is only run, never trained.
+const MODE: Mode = Mode::Inference;
 
-/// What the network says of each of the `P` priors of each of `N` pictures, the priors in the order
+/// The network's outputs for each of the `P` priors of each of `N` pictures, the priors in the order
 /// of [`priors`](crate::face::prior::priors).
 pub struct Predictions {
     /// `[N, P]`, probability of a face.
@@ -29,46 +35,79 @@ pub struct Predictions {
 #[derive(Debug, Clone)]
 pub struct RetinaFace {
     /// The body's stages, after which 1/8, 1/16 and 1/32 of the picture's size are left.
-    stages: [Vec<Convolution>; 3],
+    stages: [Vec<ConvBn>; 3],
     /// From each stage to the pyramid's channels.
-    lateral: [Convolution; 3],
+    lateral: [ConvBn; 3],
     /// After the sums at 1/8 and 1/16.
-    merge: [Convolution; 2],
+    merge: [ConvBn; 2],
     context: [Context; 3],
-    heads: [Convolution; 3],
+    /// The three heads of each level: face or not, box, landmarks.
+    heads: [Joined; 3],
     device: Device,
 }
 
 impl RetinaFace {
-    /// Reads the weights by their PyTorch names, with batch normalisations or with them folded.
+    /// Reads a `.safetensors` file with the weights by their PyTorch names, with batch normalisations or with them
+    /// folded.
     ///
     /// # Errors
     /// [`DetectorError::Unreadable`], [`DetectorError::Misfit`]; [`DetectorError::Torch`] if there is no such device.
     pub fn load(path: &Path, device: Device) -> Result<Self, DetectorError> {
-        let weights = &Weights::read(path, device)?;
+        let (tensors, _) = read_tensors(path).map_err(DetectorError::Unreadable)?;
+        let store = VarStore::new(device);
+        let mut network = Self::define(&store, is_folded(&tensors))?;
+        if let Some(misfit) = misfit(&store, &tensors) {
+            return Err(DetectorError::Misfit {
+                path: path.to_owned(),
+                problem: first_problem(&misfit),
+            });
+        }
+        fill(&store, &tensors)?;
+        network.prepare(InferenceForm::fast(device, Precision::F32))?;
+        Ok(network)
+    }
+
+    /// The network with all parameters zero, its variables registered in `store`. `folded`: without batch
+    /// normalisations.
+    fn define(store: &VarStore, folded: bool) -> Result<Self, TchError> {
+        let root = &store.root();
+        let pyramid = root / "fpn";
+        let lateral = |name, channels| {
+            let spec = ConvSpec::pointwise(channels, PYRAMID);
+            layer(&(&pyramid / name), 0, folded, spec)
+        };
+        let merge = |name| layer(&(&pyramid / name), 0, folded, ConvSpec::full(PYRAMID, PYRAMID, 3));
         Ok(Self {
-            stages: load_body(weights)?,
+            stages: define_body(&(root / "body"), folded)?,
             lateral: [
-                Convolution::full(weights, "fpn.output1.0", (64, PYRAMID), 1, 1)?,
-                Convolution::full(weights, "fpn.output2.0", (128, PYRAMID), 1, 1)?,
-                Convolution::full(weights, "fpn.output3.0", (256, PYRAMID), 1, 1)?,
+                lateral("output1", 64)?,
+                lateral("output2", 128)?,
+                lateral("output3", 256)?,
             ],
-            merge: [
-                Convolution::full(weights, "fpn.merge1.0", (PYRAMID, PYRAMID), 3, 1)?,
-                Convolution::full(weights, "fpn.merge2.0", (PYRAMID, PYRAMID), 3, 1)?,
-            ],
+            merge: [merge("merge1")?, merge("merge2")?],
             context: [
-                Context::load(weights, "ssh1")?,
-                Context::load(weights, "ssh2")?,
-                Context::load(weights, "ssh3")?,
+                Context::define(&(root / "ssh1"), folded)?,
+                Context::define(&(root / "ssh2"), folded)?,
+                Context::define(&(root / "ssh3"), folded)?,
             ],
             heads: [
-                load_heads(weights, 0)?,
-                load_heads(weights, 1)?,
-                load_heads(weights, 2)?,
+                define_heads(root, 0)?,
+                define_heads(root, 1)?,
+                define_heads(root, 2)?,
             ],
-            device,
+            device: store.device(),
         })
+    }
+
+    fn prepare(&mut self, form: InferenceForm) -> Result<(), TchError> {
+        let layers = self.stages.iter_mut().flatten();
+        for layer in layers.chain(&mut self.lateral).chain(&mut self.merge) {
+            layer.prepare(form)?;
+        }
+        for context in &mut self.context {
+            context.prepare(form)?;
+        }
+        self.heads.iter_mut().try_for_each(|heads| heads.prepare(form))
     }
 
     /// Where the network is and its input must be.
@@ -76,7 +115,7 @@ impl RetinaFace {
         self.device
     }
 
-    /// Looks at pictures `[N, 3, H, W]`: BGR minus (104, 117, 123), float32, fastest in channels_last.
+    /// One forward pass over pictures `[N, 3, H, W]`: BGR minus (104, 117, 123), float32, fastest in channels_last.
     pub fn forward(&self, input: &Tensor) -> Result<Predictions, TchError> {
         tch::no_grad(|| {
             let [fine, middle, coarse] = self.pyramid(input)?;
@@ -102,11 +141,11 @@ impl RetinaFace {
         let first = run(&self.stages[0], input)?;
         let second = run(&self.stages[1], &first)?;
         let third = run(&self.stages[2], &second)?;
-        let coarse = leaky(self.lateral[2].forward(&third)?)?;
-        let middle = leaky(self.lateral[1].forward(&second)?)?;
-        let middle = leaky(self.merge[1].forward(&add_enlarged(middle, &coarse)?)?)?;
-        let fine = leaky(self.lateral[0].forward(&first)?)?;
-        let fine = leaky(self.merge[0].forward(&add_enlarged(fine, &middle)?)?)?;
+        let coarse = leaky(self.lateral[2].forward(&third, MODE)?)?;
+        let middle = leaky(self.lateral[1].forward(&second, MODE)?)?;
+        let middle = leaky(self.merge[1].forward(&add_enlarged(middle, &coarse)?, MODE)?)?;
+        let fine = leaky(self.lateral[0].forward(&first, MODE)?)?;
+        let fine = leaky(self.merge[0].forward(&add_enlarged(fine, &middle)?, MODE)?)?;
         Ok([fine, middle, coarse])
     }
 
@@ -114,56 +153,91 @@ impl RetinaFace {
     fn answers(&self, level: usize, features: &Tensor) -> Result<Tensor, TchError> {
         let context = self.context[level].forward(features)?;
         self.heads[level]
-            .forward(&context)?
+            .forward(&context, MODE)?
             .f_permute([0, 2, 3, 1])?
             .f_flatten(1, 2)
     }
 }
 
+/// Whether a file's batch normalisations are folded into its convolutions.
+fn is_folded(tensors: &NamedTensors) -> bool {
+    !tensors.keys().any(|name| name.ends_with(".running_var"))
+}
+
+fn first_problem(misfit: &Misfit) -> String {
+    match (&misfit.missing[..], &misfit.misshapen[..]) {
+        ([missing, ..], _) => format!("`{missing}` is missing"),
+        (_, [other, ..]) => {
+            format!(
+                "`{}` has shape {:?}, not {:?}",
+                other.name, other.found, other.expected
+            )
+        }
+        ([], []) => String::new(),
+    }
+}
+
+/// The convolution with this number in a PyTorch sequence, and the batch normalisation with the next number.
+fn layer(path: &nn::Path, number: i64, folded: bool, spec: ConvSpec) -> Result<ConvBn, TchError> {
+    match folded {
+        true => ConvBn::folded(&(path / number), spec),
+        false => ConvBn::named(path, &number.to_string(), &(number + 1).to_string(), spec),
+    }
+}
+
 /// The MobileNet of a quarter's width: a convolution, then pairs of a depthwise and a 1x1 one.
-fn load_body(weights: &Weights) -> Result<[Vec<Convolution>; 3], DetectorError> {
-    let mut stage1 = vec![Convolution::full(weights, "body.stage1.0.0", (3, 8), 3, 2)?];
-    stage1.extend(load_pairs(
-        weights,
-        "body.stage1",
+fn define_body(path: &nn::Path, folded: bool) -> Result<[Vec<ConvBn>; 3], TchError> {
+    let stage1 = path / "stage1";
+    let first = layer(&(&stage1 / 0), 0, folded, ConvSpec::full(3, 8, 3).stride(2))?;
+    let mut layers1 = vec![first];
+    layers1.extend(define_pairs(
+        &stage1,
         1,
+        folded,
         &[8, 16, 32, 32, 64, 64],
         &[1, 2, 1, 2, 1],
     )?);
     let channels = [64, 128, 128, 128, 128, 128, 128];
-    let stage2 = load_pairs(weights, "body.stage2", 0, &channels, &[2, 1, 1, 1, 1, 1])?;
-    let stage3 = load_pairs(weights, "body.stage3", 0, &[128, 256, 256], &[2, 1])?;
-    Ok([stage1, stage2, stage3])
+    let layers2 = define_pairs(&(path / "stage2"), 0, folded, &channels, &[2, 1, 1, 1, 1, 1])?;
+    let layers3 = define_pairs(&(path / "stage3"), 0, folded, &[128, 256, 256], &[2, 1])?;
+    Ok([layers1, layers2, layers3])
 }
 
 /// The pairs of a stage from number `first` on, with the channels before and after each and its stride.
-fn load_pairs(
-    weights: &Weights,
-    stage: &str,
-    first: usize,
+fn define_pairs(
+    stage: &nn::Path,
+    first: i64,
+    folded: bool,
     channels: &[i64],
     strides: &[i64],
-) -> Result<Vec<Convolution>, DetectorError> {
+) -> Result<Vec<ConvBn>, TchError> {
     let mut layers = Vec::new();
     for ((number, ends), &stride) in (first..).zip(channels.windows(2)).zip(strides) {
-        let (from, to) = (ends[0], ends[1]);
-        let (depthwise, full) = (format!("{stage}.{number}.0"), format!("{stage}.{number}.3"));
-        layers.push(Convolution::depthwise(weights, &depthwise, from, stride)?);
-        layers.push(Convolution::full(weights, &full, (from, to), 1, 1)?);
+        let (inputs, outputs) = (ends[0], ends[1]);
+        let pair = stage / number;
+        layers.push(layer(
+            &pair,
+            0,
+            folded,
+            ConvSpec::depthwise(inputs, 3).stride(stride),
+        )?);
+        layers.push(layer(&pair, 3, folded, ConvSpec::pointwise(inputs, outputs))?);
     }
     Ok(layers)
 }
 
-/// The three heads of a level as one convolution: face or not, box, landmarks.
-fn load_heads(weights: &Weights, level: usize) -> Result<Convolution, DetectorError> {
+/// The three heads of a level: face or not, box, landmarks.
+fn define_heads(root: &nn::Path, level: i64) -> Result<Joined, TchError> {
     let head = |name: &str, values: i64| {
-        let name = format!("{name}.{level}.conv1x1");
-        Convolution::full(weights, &name, (PYRAMID, PRIORS * values), 1, 1)
+        let spec = ConvSpec::pointwise(PYRAMID, PRIORS * values);
+        ConvBn::folded(&(root / name / level / "conv1x1"), spec)
     };
-    let face_or_not = head("ClassHead", 2)?;
-    Ok(face_or_not
-        .beside(&head("BboxHead", 4)?)?
-        .beside(&head("LandmarkHead", 10)?)?)
+    let heads = vec![
+        head("ClassHead", 2)?,
+        head("BboxHead", 4)?,
+        head("LandmarkHead", 10)?,
+    ];
+    Ok(Joined::new(heads))
 }
 
 /// `[N, cells, 32]`, all heads of a cell together, to `[N, P, 2]`, `[N, P, 4]` and `[N, P, 10]`.
@@ -186,42 +260,52 @@ fn probability_of_second(classes: &Tensor) -> Result<Tensor, TchError> {
 }
 
 /// A context module (SSH): what 3x3, 5x5 and 7x7 convolutions would see, from chains of 3x3 ones.
-/// Convolutions of one input are joined.
 #[derive(Debug, Clone)]
 struct Context {
     /// To the 32 channels of the 3x3 view and to the 16 where the wider ones begin.
-    first: Convolution,
+    first: Joined,
     /// From those 16 to the 16 of the 5x5 view and to 16 on the way to 7x7.
-    second: Convolution,
+    second: Joined,
     /// To the 16 of the 7x7 view.
-    third: Convolution,
+    third: ConvBn,
 }
 
 impl Context {
-    fn load(weights: &Weights, name: &str) -> Result<Self, DetectorError> {
-        let part = |part: &str, from: i64, to: i64| {
-            Convolution::full(weights, &format!("{name}.{part}.0"), (from, to), 3, 1)
-        };
+    fn define(path: &nn::Path, folded: bool) -> Result<Self, TchError> {
+        let part =
+            |name, inputs, outputs| layer(&(path / name), 0, folded, ConvSpec::full(inputs, outputs, 3));
+        let first = vec![part("conv3X3", PYRAMID, 32)?, part("conv5X5_1", PYRAMID, 16)?];
+        let second = vec![part("conv5X5_2", 16, 16)?, part("conv7X7_2", 16, 16)?];
         Ok(Self {
-            first: part("conv3X3", PYRAMID, 32)?.beside(&part("conv5X5_1", PYRAMID, 16)?)?,
-            second: part("conv5X5_2", 16, 16)?.beside(&part("conv7X7_2", 16, 16)?)?,
+            first: Joined::new(first),
+            second: Joined::new(second),
             third: part("conv7x7_3", 16, 16)?,
         })
     }
 
+    fn prepare(&mut self, form: InferenceForm) -> Result<(), TchError> {
+        self.first.prepare(form)?;
+        self.second.prepare(form)?;
+        self.third.prepare(form)
+    }
+
     /// `[N, 64, H, W]` to the same shape.
     fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        let first = self.first.forward(input)?;
-        let second = self.second.forward(&leaky_copy(&first.f_narrow(1, 32, 16)?)?)?;
-        let third = self.third.forward(&leaky_copy(&second.f_narrow(1, 16, 16)?)?)?;
+        let first = self.first.forward(input, MODE)?;
+        let second = self
+            .second
+            .forward(&leaky_copy(&first.f_narrow(1, 32, 16)?)?, MODE)?;
+        let third = self
+            .third
+            .forward(&leaky_copy(&second.f_narrow(1, 16, 16)?)?, MODE)?;
         Tensor::f_cat(&[first.f_narrow(1, 0, 32)?, second.f_narrow(1, 0, 16)?, third], 1)?.f_relu_()
     }
 }
 
 /// Convolutions one after the other, a leaky ReLU after each.
-fn run(layers: &[Convolution], input: &Tensor) -> Result<Tensor, TchError> {
+fn run(layers: &[ConvBn], input: &Tensor) -> Result<Tensor, TchError> {
     layers.iter().try_fold(input.shallow_clone(), |features, layer| {
-        leaky(layer.forward(&features)?)
+        leaky(layer.forward(&features, MODE)?)
     })
 }
 

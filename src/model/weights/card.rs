@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::face::template::TemplateSet;
 use crate::labels::Expression;
-use crate::model::{Architecture, ClassOrder, Normalisation};
+use crate::model::architecture::{Architecture, ClassOrder};
+use crate::model::crop::Normalisation;
 
 /// Version of the metadata that this program writes and reads.
 const FORMAT_VERSION: &str = "1";

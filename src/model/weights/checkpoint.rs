@@ -11,7 +11,7 @@ use tch::Kind;
 
 use super::torch::{Pickle, StoredTensor, TorchFile, Value};
 use super::{WeightsError, safetensors};
-use crate::model::NamedTensors;
+use crate::model::named_tensors::NamedTensors;
 
 /// The network's first layer: the names around it show which dictionary holds the network, and under which prefix.
 const FIRST_LAYER: &str = "features.0.conv.weight";

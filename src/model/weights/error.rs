@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tch::TchError;
 
 use super::torch::PickleError;
-use crate::model::ModelError;
+use crate::model::error::ModelError;
 
 /// Weights could not be read or written.
 #[derive(Debug, thiserror::Error)]

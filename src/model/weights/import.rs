@@ -9,7 +9,8 @@ use tch::{Kind, Tensor};
 use super::checkpoint::{self, Checkpoint, Origin};
 use super::safetensors::all_finite;
 use super::{Card, Fit, Weights, WeightsError, sha256};
-use crate::model::{NamedTensors, is_unused};
+use crate::model::architecture::is_unused;
+use crate::model::named_tensors::NamedTensors;
 
 /// Weights out of a file.
 #[derive(Debug)]

@@ -25,7 +25,10 @@ use sha2::{Digest, Sha256};
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
-use super::{Architecture, Ddamfn, ModelError, NamedTensors};
+use super::architecture::Architecture;
+use super::ddamfn::Ddamfn;
+use super::error::ModelError;
+use super::named_tensors::NamedTensors;
 pub use card::Card;
 pub use checkpoint::{Format, Origin};
 pub use error::WeightsError;

@@ -12,7 +12,7 @@ use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
 use super::WeightsError;
-use crate::model::NamedTensors;
+use crate::model::named_tensors::NamedTensors;
 use crate::publish::publish;
 
 /// What a file holds.
