@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use abaw::printable::printable;
-use abaw::run::{Event, QueueLengths, Stage};
+use abaw::run::{Event, NetworkTimes, QueueLengths, Stage};
 use abaw::stop::Stop;
 use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -79,6 +79,7 @@ impl Console {
             waiting: QueueLengths::default(),
             detector_passes: 0,
             network_passes: 0,
+            network_times: NetworkTimes::default(),
         }
     }
 }
@@ -101,6 +102,8 @@ pub struct Progress {
     /// Batches that the detector and the affect networks have looked at.
     detector_passes: u64,
     network_passes: u64,
+    /// Where the time of the threads that run networks went.
+    network_times: NetworkTimes,
 }
 
 impl Progress {
@@ -127,6 +130,7 @@ impl Progress {
                 }
                 tracing::info!("cuda:{device}: preparing the networks");
             }
+            Event::NetworksEnded { times } => self.network_times.add(times),
             Event::BatchHalved { stage, batch } => {
                 tracing::warn!(
                     "the device is out of memory: {} goes on in batches of {batch}",
@@ -183,6 +187,11 @@ impl Progress {
                 faces_waiting = self.waiting.faces,
                 detector_passes = self.detector_passes,
                 network_passes = self.network_passes,
+                network_idle_seconds = self.network_times.idle,
+                network_start_seconds = self.network_times.start,
+                network_submit_seconds = self.network_times.submit,
+                network_wait_seconds = self.network_times.wait,
+                network_other_seconds = self.network_times.other,
                 "{}/{} videos, {}",
                 self.bar.position(),
                 self.videos,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{Builder, Scope};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::context::{AnnotateOptions, Context, Producer, Queue, Task, Work};
 use super::cpu;
@@ -16,7 +16,7 @@ use super::queue::Capacity;
 use super::threads::{Threads, Worker};
 use crate::config::Pipeline;
 use crate::model::Feed;
-use crate::run::{Event, InputTotals, PlannedInput};
+use crate::run::{Event, InputTotals, NetworkTimes, PlannedInput};
 use crate::stop::Stop;
 
 /// How often the engine looks for a stop signal.
@@ -151,30 +151,44 @@ fn read_inputs(
 fn work(context: &Context, worker: &Worker) {
     // On the CPU the workers are the parallelism; threads below them only wait for each other.
     tch::set_num_threads(1);
-    let is_network = matches!(worker, Worker::Network(_));
-    let mut passes = worker
-        .networks()
-        .map(|networks| Passes::new(context, networks, is_network));
-    if let (Worker::Network(networks), Some(device)) = (worker, worker.cuda_device()) {
+    let Some(networks) = worker.networks() else {
+        while let Some(work) = context.queue.next(worker.role()) {
+            cpu::work(context, work);
+        }
+        return;
+    };
+    let began = Instant::now();
+    if let Some(device) = worker.cuda_device() {
         network::start_device(context, networks, device);
     }
+    let start = began.elapsed();
+    let mut idle = Duration::ZERO;
+    let mut passes = Passes::new(context, networks, matches!(worker, Worker::Network(_)));
     loop {
-        let in_flight = passes.as_ref().is_some_and(Passes::in_flight);
-        let work = match in_flight {
+        let asked = Instant::now();
+        let work = match passes.in_flight() {
             true => context.queue.try_next(worker.role()),
             false => context.queue.next(worker.role()),
         };
-        match (work, &mut passes) {
-            (Some(Work::Frames(_, frames)), _) => cpu::prepare_frames(context, frames),
-            (Some(Work::Faces(faces)), _) => cpu::prepare_faces(context, faces),
-            (Some(Work::Task(Task::Track(frames))), _) => cpu::track(context, frames),
-            (Some(Work::Task(Task::Publish(video, outcome))), _) => cpu::publish(context, &video, *outcome),
-            (Some(Work::Task(Task::Detect(pass))), Some(passes)) => passes.detect(pass),
-            (Some(Work::Task(Task::Infer(pass))), Some(passes)) => passes.infer(pass),
-            // The role of a worker without networks has no such steps.
-            (Some(Work::Task(Task::Detect(_) | Task::Infer(_))), None) => {}
-            (None, Some(passes)) if in_flight => passes.finish(),
-            (None, _) => return,
+        idle += asked.elapsed();
+        match work {
+            Some(Work::Task(Task::Detect(pass))) => passes.detect(pass),
+            Some(Work::Task(Task::Infer(pass))) => passes.infer(pass),
+            Some(work) => cpu::work(context, work),
+            None if passes.in_flight() => passes.finish(),
+            None => break,
         }
     }
+    let (submit, wait) = passes.times();
+    let other = began.elapsed().saturating_sub(start + idle + submit + wait);
+    let [idle, start, submit, wait, other] =
+        [idle, start, submit, wait, other].map(|time| time.as_secs_f64());
+    let times = NetworkTimes {
+        idle,
+        start,
+        submit,
+        wait,
+        other,
+    };
+    context.send(Event::NetworksEnded { times });
 }

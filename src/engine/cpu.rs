@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tch::TchError;
 
-use super::context::{Context, Producer, Task, caught};
+use super::context::{Context, Producer, Task, Work, caught};
 use super::network::{DetectorPass, InferencePass};
 use super::queue::{PermitKind, Step};
 use super::slice::{Slice, slices};
@@ -17,6 +17,17 @@ use crate::face::{Candidate, detections};
 use crate::frame::Picture;
 use crate::model::AlignedFace;
 use crate::run::{Event, InputKind, PlannedInput, Stage};
+
+/// Does a piece of work that needs no networks. A pass, which does, is none of a CPU worker's steps and is dropped.
+pub fn work(context: &Context, work: Work) {
+    match work {
+        Work::Frames(_, frames) => prepare_frames(context, frames),
+        Work::Faces(faces) => prepare_faces(context, faces),
+        Work::Task(Task::Track(frames)) => track(context, frames),
+        Work::Task(Task::Publish(video, outcome)) => publish(context, &video, *outcome),
+        Work::Task(Task::Detect(_) | Task::Infer(_)) => {}
+    }
+}
 
 /// Reads one input to its end, unless it need not be read.
 pub fn read(context: &Context, producer: &Producer, input: &PlannedInput) {
@@ -93,7 +104,7 @@ fn read_frames(
 }
 
 /// Makes frames of one size a detector pass.
-pub fn prepare_frames(context: &Context, frames: Vec<FrameInWork>) {
+fn prepare_frames(context: &Context, frames: Vec<FrameInWork>) {
     let slices = slices(frames, |read| &read.video);
     let pass = prepare(context, Stage::Detect, slices, |slices| {
         let frames = slices.iter().flat_map(|slice| &slice.items);
@@ -107,7 +118,7 @@ pub fn prepare_frames(context: &Context, frames: Vec<FrameInWork>) {
 }
 
 /// Makes faces an inference pass.
-pub fn prepare_faces(context: &Context, faces: Vec<Face>) {
+fn prepare_faces(context: &Context, faces: Vec<Face>) {
     let slices = slices(faces, |face| &face.video);
     let pass = prepare(context, Stage::Infer, slices, |slices| {
         let faces = slices.iter().flat_map(|slice| &slice.items);
@@ -150,7 +161,7 @@ fn prepare<T, P>(
 }
 
 /// Tracks frames of one video, and all that waited for them, and hands on their faces.
-pub fn track(context: &Context, frames: Slice<(FrameInWork, Option<Vec<Candidate>>)>) {
+fn track(context: &Context, frames: Slice<(FrameInWork, Option<Vec<Candidate>>)>) {
     let Slice { video, items } = frames;
     let tracked = context.guard(&video, Stage::Track, || {
         let settings = &context.pipeline.detector;
@@ -179,7 +190,7 @@ pub fn track(context: &Context, frames: Slice<(FrameInWork, Option<Vec<Candidate
 }
 
 /// Makes a video's final columns and writes its table, or records why there is none.
-pub fn publish(context: &Context, video: &VideoState, outcome: VideoOutcome) {
+fn publish(context: &Context, video: &VideoState, outcome: VideoOutcome) {
     let published = caught(|| context.publication.publish(video, outcome));
     context
         .send(published.unwrap_or_else(|bug| context.publication.publish(video, Err((Stage::Write, bug)))));

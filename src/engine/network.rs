@@ -38,6 +38,9 @@ pub struct Passes<'a> {
     in_flight: Option<InFlight>,
     /// Whether a pass is left in flight at all.
     ahead: bool,
+    /// What giving passes to the device took so far, and waiting for them.
+    submitting: Duration,
+    waiting: Duration,
 }
 
 enum InFlight {
@@ -61,7 +64,14 @@ impl<'a> Passes<'a> {
             networks,
             in_flight: None,
             ahead,
+            submitting: Duration::ZERO,
+            waiting: Duration::ZERO,
         }
+    }
+
+    /// What giving passes to the device took so far, and waiting for them.
+    pub fn times(&self) -> (Duration, Duration) {
+        (self.submitting, self.waiting)
     }
 
     /// True if a pass has not been read yet.
@@ -72,7 +82,7 @@ impl<'a> Passes<'a> {
     /// Runs the detector.
     pub fn detect(&mut self, pass: DetectorPass) {
         let DetectorPass { batch, slices } = pass;
-        let detector = &self.networks.detector;
+        let detector = &{ self.networks }.detector;
         let pending = self.submit(Stage::Detect, slices, || {
             detector.submit(batch).map_err(|error| sentence(&error))
         });
@@ -82,7 +92,7 @@ impl<'a> Passes<'a> {
     /// Runs the affect networks.
     pub fn infer(&mut self, pass: InferencePass) {
         let InferencePass { batch, slices } = pass;
-        let affect = &self.networks.affect;
+        let affect = &{ self.networks }.affect;
         let pending = self.submit(Stage::Infer, slices, || {
             affect.submit(batch).map_err(|error| sentence(&error))
         });
@@ -90,7 +100,7 @@ impl<'a> Passes<'a> {
     }
 
     fn submit<P, T>(
-        &self,
+        &mut self,
         stage: Stage,
         slices: Vec<Slice<T>>,
         submit: impl FnOnce() -> Result<P, String>,
@@ -98,11 +108,9 @@ impl<'a> Passes<'a> {
         self.context.send(Event::Pass { stage });
         let start = Instant::now();
         let pass = caught(submit).flatten();
-        Pending {
-            pass,
-            slices,
-            spent: start.elapsed(),
-        }
+        let spent = start.elapsed();
+        self.submitting += spent;
+        Pending { pass, slices, spent }
     }
 
     fn follow(&mut self, next: InFlight) {
@@ -119,7 +127,7 @@ impl<'a> Passes<'a> {
         self.read(last);
     }
 
-    fn read(&self, pass: Option<InFlight>) {
+    fn read(&mut self, pass: Option<InFlight>) {
         match pass {
             Some(InFlight::Detection(pending)) => self.hand_on_detections(pending),
             Some(InFlight::Inference(pending)) => self.hand_on_affects(pending),
@@ -128,8 +136,9 @@ impl<'a> Passes<'a> {
     }
 
     /// Hands each video's frames on to be tracked.
-    fn hand_on_detections(&self, pending: Pending<PendingDetections, FrameInWork>) {
-        let (detector, feed) = (&self.networks.detector, &self.context.feed);
+    fn hand_on_detections(&mut self, pending: Pending<PendingDetections, FrameInWork>) {
+        let (networks, context) = (self.networks, self.context);
+        let (detector, feed) = (&networks.detector, &context.feed);
         let (slices, found) = self.outputs(
             Stage::Detect,
             pending,
@@ -165,8 +174,9 @@ impl<'a> Passes<'a> {
     }
 
     /// Gives the outputs to the videos.
-    fn hand_on_affects(&self, pending: Pending<PendingInference, Face>) {
-        let (affect, feed) = (&self.networks.affect, &self.context.feed);
+    fn hand_on_affects(&mut self, pending: Pending<PendingInference, Face>) {
+        let (networks, context) = (self.networks, self.context);
+        let (affect, feed) = (&networks.affect, &context.feed);
         let (slices, affects) = self.outputs(
             Stage::Infer,
             pending,
@@ -196,7 +206,7 @@ impl<'a> Passes<'a> {
     /// If it fails, each slice is prepared and run alone, so that one video's failure does not fail others in its batch;
     /// if the device is out of memory, in batches half as large.
     fn outputs<P, T, R>(
-        &self,
+        &mut self,
         stage: Stage,
         pending: Pending<P, T>,
         finish: impl FnOnce(P) -> Result<Vec<R>, String>,
@@ -205,6 +215,7 @@ impl<'a> Passes<'a> {
         let Pending { pass, slices, spent } = pending;
         let start = Instant::now();
         let outputs = pass.and_then(|pass| caught(|| finish(pass)).flatten());
+        self.waiting += start.elapsed();
         let items: usize = slices.iter().map(|slice| slice.items.len()).sum();
         let share = (spent + start.elapsed()).div_f64(items.max(1) as f64);
         for slice in &slices {

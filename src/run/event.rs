@@ -41,6 +41,11 @@ pub enum Event {
         /// The number of the CUDA device, 0-based.
         device: usize,
     },
+    /// A thread that runs networks has ended.
+    NetworksEnded {
+        /// Where its time went.
+        times: NetworkTimes,
+    },
     /// The device was out of memory: from now on batches are half as large.
     BatchHalved {
         /// `Detect` or `Infer`.
@@ -73,6 +78,32 @@ pub enum Event {
     },
 }
 
+/// Where the time of threads that run networks went, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct NetworkTimes {
+    /// Waiting for something to do.
+    pub idle: f64,
+    /// Making the networks ready.
+    pub start: f64,
+    /// Giving passes to the device; on a CPU, computing them.
+    pub submit: f64,
+    /// Waiting for the device.
+    pub wait: f64,
+    /// Everything else: handing results on, and on a CPU the other steps.
+    pub other: f64,
+}
+
+impl NetworkTimes {
+    /// Adds the times of another thread.
+    pub fn add(&mut self, other: &NetworkTimes) {
+        self.idle += other.idle;
+        self.start += other.start;
+        self.submit += other.submit;
+        self.wait += other.wait;
+        self.other += other.other;
+    }
+}
+
 /// Numbers of inputs by result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InputTotals {
@@ -95,6 +126,7 @@ impl InputTotals {
             | Event::Frames { .. }
             | Event::Pass { .. }
             | Event::DeviceStarts { .. }
+            | Event::NetworksEnded { .. }
             | Event::BatchHalved { .. } => {}
         }
     }

@@ -13,7 +13,7 @@ mod shards;
 mod stage;
 mod weights;
 
-pub use event::{Event, InputTotals, QueueLengths};
+pub use event::{Event, InputTotals, NetworkTimes, QueueLengths};
 pub use folder::{Failure, RunFolder};
 pub use input::{Input, InputError, InputKind, VideoId, absence, collect};
 pub use merge::{MergeError, Pace, RunSummary, Status, Totals, VideoSummary, merge};
