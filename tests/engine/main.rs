@@ -10,5 +10,6 @@ mod memory;
 mod names;
 mod news;
 mod people;
+mod roles;
 mod shards;
 mod workplace;
