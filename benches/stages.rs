@@ -41,7 +41,7 @@ type Anything<T> = Result<T, Box<dyn Error + Send + Sync>>;
 const COMPARED: usize = 4;
 
 fn main() -> Anything<()> {
-    abaw::device::keep_freed_memory();
+    abaw::allocator::keep_freed_memory();
     tch::set_num_threads(1);
     let arguments: Vec<String> = std::env::args()
         .skip(1)

@@ -10,7 +10,7 @@ use abaw::training::{
 use tch::{Device, Kind, Tensor};
 
 fn main() {
-    abaw::device::keep_freed_memory();
+    abaw::allocator::keep_freed_memory();
     let numbers: Vec<usize> = std::env::args()
         .filter_map(|argument| argument.parse().ok())
         .collect();

@@ -20,23 +20,6 @@ use crate::cuda;
 /// The library that holds libtorch's CUDA operators.
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
 
-/// Keeps glibc from handing every activation of a network back to the kernel: a forward pass takes
-/// a third less time (`docs/benchmarks.md`). Called first in a program, before it starts threads.
-pub fn keep_freed_memory() {
-    const MMAP_THRESHOLD_BYTES: i32 = 1 << 30;
-    const TOP_PAD_BYTES: i32 = 64 << 20;
-    const NO_FAST_BINS: i32 = 0;
-    // SAFETY: mallopt only sets parameters of the allocator.
-    #[cfg(target_env = "gnu")]
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
-        libc::mallopt(libc::M_TOP_PAD, TOP_PAD_BYTES);
-        // Each free of a map would merge all small chunks.
-        libc::mallopt(libc::M_MXFAST, NO_FAST_BINS);
-    }
-}
-
 /// A wish for a device: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {

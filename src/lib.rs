@@ -12,6 +12,7 @@
 //! and can be run again with other settings.
 
 pub mod affwild2;
+pub mod allocator;
 pub mod batch;
 pub mod blend;
 pub mod config;
@@ -20,6 +21,7 @@ pub mod cuda;
 pub mod device;
 pub mod engine;
 pub mod error_chain;
+pub mod escape;
 pub mod export;
 pub mod face;
 pub mod finalise;
@@ -30,7 +32,6 @@ pub mod metrics;
 pub mod model;
 pub mod path_error;
 pub mod postprocess;
-pub mod printable;
 pub mod publish;
 pub mod render;
 pub mod report;

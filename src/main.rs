@@ -5,6 +5,6 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    abaw::device::keep_freed_memory();
+    abaw::allocator::keep_freed_memory();
     cli::run()
 }

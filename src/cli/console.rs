@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use abaw::printable::printable;
+use abaw::escape::escape_control;
 use abaw::run::{Event, NetworkTimes, QueueLengths, Stage};
 use abaw::stop::Stop;
 use clap::ValueEnum;
@@ -284,7 +284,7 @@ where
         };
         let mut message = Message(String::new());
         event.record(&mut message);
-        writeln!(writer, "{level}{}", printable(&message.0))
+        writeln!(writer, "{level}{}", escape_control(&message.0))
     }
 }
 

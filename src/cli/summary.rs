@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use abaw::escape::escape_control;
 use abaw::labels::{Expression, FinalAffect, ValenceArousal};
-use abaw::printable::printable;
 use abaw::run::{DEMO, RunFolder, RunSummary, Status, missing_tasks_warning};
 use abaw::table::{self, ColumnSelection};
 
@@ -16,7 +16,7 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
     let width = summary
         .videos
         .iter()
-        .map(|video| printable(video.id.as_str()).chars().count())
+        .map(|video| escape_control(video.id.as_str()).chars().count())
         .max()
         .unwrap_or(0)
         .max(5);
@@ -25,10 +25,12 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
         "video", "frames", "with face", "persons", "seconds"
     );
     for video in &summary.videos {
-        let id = printable(video.id.as_str());
+        let id = escape_control(video.id.as_str());
         let seconds: f64 = video.seconds.values().sum();
         match (&video.failure, video.status) {
-            (Some(failure), Status::Failed) => println!("{id:width$}  failed: {}", printable(&failure.error)),
+            (Some(failure), Status::Failed) => {
+                println!("{id:width$}  failed: {}", escape_control(&failure.error))
+            }
             _ if all => println!(
                 "{id:width$}  {:>8}  {:>9}  {:>7}  {seconds:>8.1}  {}",
                 video.frames,

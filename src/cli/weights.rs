@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use abaw::escape::escape_control_in_json;
 use abaw::model::weights::{self, NumberFormat, Summary, WeightsError};
-use abaw::printable::printable_json;
 use abaw::tuning::Calibration;
 use clap::{Args, Subcommand};
 
@@ -65,7 +65,7 @@ pub fn run(arguments: Arguments) -> CommandResult {
         Action::Show { file, json: false } => print!("{}", Summary::of(&file)?),
         Action::Show { file, json: true } => {
             let json = serde_json::to_string_pretty(&Summary::of(&file)?)?;
-            println!("{}", printable_json(&json));
+            println!("{}", escape_control_in_json(&json));
         }
     }
     Ok(ExitCode::from(EXIT_DONE))

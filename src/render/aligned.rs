@@ -1,7 +1,6 @@
 //! The subject's aligned face as the network sees it, with where its landmarks are and where they should be.
 
-use super::canvas::{Anchor, Area, Canvas, Colour};
-use super::palette::person_colour;
+use super::canvas::{Anchor, Area, Canvas, Colour, person_colour};
 use crate::face::alignment::fit;
 use crate::face::template::CROP_SIZE;
 use crate::face::{AlignmentSettings, Detection, Point, align};

@@ -7,7 +7,7 @@ use tiny_skia::{
 
 use super::error::RenderError;
 use super::font::Font;
-use crate::face::Point;
+use crate::face::{PersonId, Point};
 use crate::frame::Picture;
 
 /// Red, green, blue, opacity; 0 to 255.
@@ -31,6 +31,23 @@ impl Colour {
         paint.anti_alias = true;
         paint
     }
+}
+
+/// Colours of persons, which the colour-blind can tell apart too (Okabe and Ito, 2008).
+const PERSON_COLOURS: [[u8; 3]; 7] = [
+    [86, 180, 233],
+    [230, 159, 0],
+    [0, 158, 115],
+    [240, 228, 66],
+    [204, 121, 167],
+    [213, 94, 0],
+    [0, 114, 178],
+];
+
+/// The colour of a person; the eighth has the first one's again.
+pub fn person_colour(person: PersonId) -> Colour {
+    let [red, green, blue] = PERSON_COLOURS[usize::from(person.0) % PERSON_COLOURS.len()];
+    Colour([red, green, blue, 255])
 }
 
 /// A rectangle of the canvas, in pixels.

@@ -2,11 +2,10 @@
 
 use std::fs::File;
 
-use super::banner::Banner;
 use super::blur::{Hidden, blur};
 use super::canvas::Canvas;
 use super::film::{Film, FilmForm};
-use super::overlay::{Overlay, scaled};
+use super::overlay::{Banner, Overlay, scaled};
 use super::{Annotated, RenderError, Rendered, View, aligned};
 use crate::face::AlignmentSettings;
 use crate::frame::Picture;

@@ -11,8 +11,8 @@ use ffmpeg::format::{self, Pixel};
 use ffmpeg::software::scaling;
 use ffmpeg::{Dictionary, Error, Packet, Rational, color, encoder, ffi, frame};
 
+use super::audio_track::AudioTrack;
 use super::error::RenderError;
-use super::sound::Sound;
 use crate::video::{ColourMatrix, SoundReader};
 
 /// Ticks a second of the film's timestamps: a multiple of all usual frame rates.
@@ -54,7 +54,7 @@ pub struct Film {
     scaler: scaling::Context,
     form: FilmForm,
     video: usize,
-    sound: Option<Sound>,
+    sound: Option<AudioTrack>,
     /// The first frame's time in the original, which is 0 in the film.
     start_s: Option<f64>,
     last_tick: Option<i64>,
@@ -74,7 +74,7 @@ impl Film {
         stream.set_avg_frame_rate(rate(form));
         let video = stream.index();
         let sound = sound
-            .map(|reader| Sound::begin(reader, &mut output))
+            .map(|reader| AudioTrack::begin(reader, &mut output))
             .transpose()?;
         let options: Dictionary = [("movflags", "+faststart")].into_iter().collect();
         output.write_header_with(options)?;

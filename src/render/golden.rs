@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use super::aligned;
-use super::banner::Banner;
 use super::canvas::Canvas;
-use super::overlay::Overlay;
+use super::overlay::{Banner, Overlay};
 use crate::face::{AlignmentSettings, BoundingBox, Detection, Landmarks, PersonId, Point};
 use crate::frame::{FrameIndex, Picture};
 use crate::labels::{Affect, Expression, FinalAffect, ValenceArousal};

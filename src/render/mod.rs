@@ -7,10 +7,9 @@
 //! Frames come from the same reader that annotated them, so the k-th is the one that the table calls k, upright.
 
 mod aligned;
-mod banner;
+mod audio_track;
 mod blur;
 mod canvas;
-mod card;
 mod drawing;
 mod error;
 mod film;
@@ -18,9 +17,8 @@ mod font;
 #[cfg(test)]
 mod golden;
 mod overlay;
-mod palette;
+mod person_card;
 mod recoder;
-mod sound;
 
 pub use error::RenderError;
 

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::canvas::{Anchor, Area, Canvas, Colour};
-use super::card::{CARD_HEIGHT, CARD_WIDTH, Card, TRAIL_SECONDS};
-use super::palette::person_colour;
+use super::canvas::{Anchor, Area, Canvas, Colour, person_colour};
+use super::person_card::{CARD_HEIGHT, CARD_WIDTH, PersonCard, TRAIL_SECONDS, expression_text};
 use crate::face::{BoundingBox, PersonId, Point};
-use crate::labels::{Expression, FinalAffect, ValenceArousal};
+use crate::labels::ValenceArousal;
 use crate::table::{Row, Sighting};
 
 /// Lengths below are for a picture whose shorter side has this many pixels, and grow with it.
@@ -15,6 +14,10 @@ const DESIGN_SIDE: f32 = 720.0;
 const LEAST_UNIT: f32 = 0.62;
 const MARGIN: f32 = 12.0;
 const TEXT: f32 = 20.0;
+const BANNER_TEXT: &str = "UNTRAINED WEIGHTS: the numbers mean nothing";
+const BANNER_COLOUR: Colour = Colour([176, 0, 32, 235]);
+/// Height of the letters in units, where the picture is wide enough.
+const BANNER_SIZE: f32 = 20.0;
 
 /// Draws frame after frame.
 pub struct Overlay {
@@ -104,8 +107,8 @@ impl Overlay {
             canvas.disc(centre, radius, Colour::WHITE);
         }
 
-        let text = match said(&row.postprocessed) {
-            Some(said) => format!("{} {said}", person.0),
+        let text = match expression_text(&row.postprocessed) {
+            Some(expression) => format!("{} {expression}", person.0),
             None => person.0.to_string(),
         };
         let size = TEXT * unit;
@@ -166,7 +169,7 @@ impl Overlay {
         for (nth, row) in people.into_iter().enumerate() {
             let Some(person) = row.person else { continue };
             let (column, line) = (nth % across, nth / across + 1);
-            let card = Card {
+            let card = PersonCard {
                 x: margin + column as f32 * (width + margin),
                 y: canvas.height() as f32 - line as f32 * (height + margin),
                 unit,
@@ -177,8 +180,46 @@ impl Overlay {
     }
 }
 
+/// A band along the upper edge that warns of meaningless numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Banner {
+    size: f32,
+}
+
+impl Banner {
+    /// As large as it can be read and fits in.
+    pub fn new(canvas: &mut Canvas) -> Self {
+        let fitting =
+            canvas.width() as f32 / canvas.text_width(BANNER_TEXT, BANNER_SIZE).max(1.0) * BANNER_SIZE * 0.94;
+        Self {
+            size: (BANNER_SIZE * unit_of(canvas.width(), canvas.height())).min(fitting),
+        }
+    }
+
+    /// Rows that it covers.
+    pub fn height(self) -> f32 {
+        (self.size * 1.5).ceil()
+    }
+
+    /// Draws it.
+    pub fn draw(self, canvas: &mut Canvas) {
+        let area = Area {
+            x: 0.0,
+            y: 0.0,
+            width: canvas.width() as f32,
+            height: self.height(),
+        };
+        canvas.fill(area, BANNER_COLOUR);
+        let middle = Point {
+            x: area.width / 2.0,
+            y: area.height * 0.72,
+        };
+        canvas.text(BANNER_TEXT, middle, Anchor::Middle, self.size, Colour::WHITE);
+    }
+}
+
 /// Pixels of a canvas for one of the design.
-pub fn unit_of(width: u32, height: u32) -> f32 {
+fn unit_of(width: u32, height: u32) -> f32 {
     (width.min(height) as f32 / DESIGN_SIDE).max(LEAST_UNIT)
 }
 
@@ -198,14 +239,4 @@ fn on_canvas(point: Point, scale: f32) -> Point {
         x: (point.x + 0.5) * scale,
         y: (point.y + 0.5) * scale,
     }
-}
-
-/// The expression and its probability, as `Happiness 83%`.
-pub fn said(result: &FinalAffect) -> Option<String> {
-    let expression: Expression = result.expression?;
-    let name = expression.name();
-    Some(match result.affect.expression {
-        Some(probabilities) => format!("{name} {:.0}%", 100.0 * probabilities[expression.index()]),
-        None => name.to_owned(),
-    })
 }

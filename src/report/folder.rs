@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use askama::Template;
 use sha2::{Digest, Sha256};
 
-use super::ReportError;
+use super::error::ReportError;
 use crate::hash::hexadecimal;
 use crate::publish::publish;
 use crate::run::{RunFolder, VideoId};

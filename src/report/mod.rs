@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! run.json, tables, labels -> facts (one a video), track -> pages, data scripts     (askama, uPlot)
-//! videos                   -> moments, thumbnails
+//! videos                   -> highlights, thumbnails
 //! ```
 //!
 //! ```text
@@ -15,17 +15,17 @@
 //! ```
 
 mod error;
-mod facts;
 mod folder;
-mod format;
-mod moment;
+mod highlights;
+mod numbers;
 mod overview;
 mod score_page;
 mod scores;
 mod thumbnail;
-mod track;
+mod tracks;
+mod video_entry;
 mod video_page;
-mod weights;
+mod weights_card;
 
 pub use error::ReportError;
 
@@ -39,13 +39,13 @@ use crate::affwild2::Labels;
 use crate::finalise::{SubjectError, SubjectReader};
 use crate::run::{Event, Failure, PlannedInput, RunFolder, RunReader, RunSummary, Stage, Status};
 use crate::tuning::ThresholdCounts;
-use facts::{VideoEntry, VideoFacts};
 use folder::ReportFolder;
-use moment::Moment;
+use highlights::Highlight;
 use overview::Overview;
 use score_page::ScorePage;
 use scores::LabelledRun;
-use track::Tracks;
+use tracks::Tracks;
+use video_entry::{VideoEntry, VideoFacts};
 use video_page::{Neighbours, VideoPage};
 
 /// What was written.
@@ -84,7 +84,7 @@ pub fn write(
         summary: &summary,
         folder: &folder,
         labelled: labelled.as_ref(),
-        untrained: weights::untrained(&summary.weights),
+        untrained: weights_card::untrained(&summary.weights),
     };
     let seen = Mutex::new(on_event);
     let reported: Vec<Reported> = (0..summary.videos.len())
@@ -115,7 +115,7 @@ pub fn write(
         entries.push(one.entry);
     }
     let thresholds = run.plan().postprocess().map_err(SubjectError::from)?.thresholds;
-    let weights = weights::cards(run.plan(), &summary.weights);
+    let weights = weights_card::cards(run.plan(), &summary.weights);
     let scores = labelled
         .as_ref()
         .map(|labelled| ScorePage::new(labelled, &curves, &thresholds));
@@ -175,17 +175,20 @@ impl Reporter<'_> {
         };
         let facts = VideoFacts::of(&rows, &footer);
         let tracks = Tracks::of(&self.subjects, &rows, &footer, self.labelled, &input.id)?;
-        let moments = moment::choose(&tracks);
+        let highlights = highlights::choose(&tracks);
         let pictures = thumbnail::write(
             self.run.plan(),
             input,
-            &moments,
+            &highlights,
             &self.folder.files_of(&entry.slug),
         )?;
         let overlay = self
             .folder
             .take_overlay(self.run.folder(), &input.id, &entry.slug)?;
-        let shown: Vec<&Moment> = moments.iter().filter(|moment| pictures.has(moment)).collect();
+        let shown: Vec<&Highlight> = highlights
+            .iter()
+            .filter(|highlight| pictures.has(highlight))
+            .collect();
         self.folder
             .write_data(&entry.slug, &tracks.script(&entry.slug, &shown, overlay))?;
         let curves = self.labelled.map(|_| tracks.threshold_counts());

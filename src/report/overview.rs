@@ -2,11 +2,11 @@
 
 use askama::Template;
 
-use super::ReportError;
-use super::facts::{AffectSums, CELLS, VideoEntry};
-use super::format::{count, duration, percent, score, signed};
+use super::error::ReportError;
+use super::numbers::{count, duration, percent, score, signed};
 use super::score_page::ScorePage;
-use super::weights::WeightsCard;
+use super::video_entry::{AffectSums, CELLS, VideoEntry};
+use super::weights_card::WeightsCard;
 use crate::labels::{ActionUnit, EXPRESSIONS, Expression};
 use crate::run::{RunReader, RunSummary, Stage, absolute, missing_tasks_warning};
 

@@ -1,6 +1,6 @@
 //! The overview's part on labels: scores, confusion matrix, F1 of each class, threshold curves.
 
-use super::format::{count, score};
+use super::numbers::{count, score};
 use super::scores::LabelledRun;
 use crate::labels::{ActionUnit, Expression};
 use crate::metrics::{Interval, Intervals, Scores, intervals};

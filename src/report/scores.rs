@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::ReportError;
+use super::error::ReportError;
 use crate::affwild2::{FrameLabel, LabelRow, Labels};
 use crate::finalise::{self, Evaluation};
 use crate::frame::FrameIndex;

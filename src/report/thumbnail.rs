@@ -9,8 +9,8 @@ use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
-use super::ReportError;
-use super::moment::Moment;
+use super::error::ReportError;
+use super::highlights::Highlight;
 use crate::crops::{CropFolder, read_crop};
 use crate::face::BoundingBox;
 use crate::frame::{FrameIndex, Picture};
@@ -31,9 +31,9 @@ pub struct Thumbnails {
 }
 
 impl Thumbnails {
-    /// Whether a moment has a picture.
-    pub fn has(&self, moment: &Moment) -> bool {
-        self.names.contains(&moment.picture_name())
+    /// Whether a highlight has a picture.
+    pub fn has(&self, highlight: &Highlight) -> bool {
+        self.names.contains(&highlight.picture_name())
     }
 
     /// Files written.
@@ -42,29 +42,29 @@ impl Thumbnails {
     }
 }
 
-/// Cuts the faces of `moments` out of their video and writes them into `folder`.
+/// Cuts the faces of `highlights` out of their video and writes them into `folder`.
 ///
 /// # Errors
 /// Only if a picture cannot be written. A video that cannot be read has no pictures, for a reason.
 pub fn write(
     plan: &Plan,
     input: &PlannedInput,
-    moments: &[Moment],
+    highlights: &[Highlight],
     folder: &Path,
 ) -> Result<Thumbnails, ReportError> {
     // A frame is decoded once, whoever is in it.
-    let mut by_frame: BTreeMap<FrameIndex, Vec<&Moment>> = BTreeMap::new();
-    for moment in moments {
-        by_frame.entry(moment.frame).or_default().push(moment);
+    let mut by_frame: BTreeMap<FrameIndex, Vec<&Highlight>> = BTreeMap::new();
+    for highlight in highlights {
+        by_frame.entry(highlight.frame).or_default().push(highlight);
     }
     let mut names = Vec::new();
     let mut take = |frame: FrameIndex, picture: &Picture| -> Result<(), ReportError> {
-        for moment in by_frame.get(&frame).into_iter().flatten() {
-            let name = moment.picture_name();
+        for highlight in by_frame.get(&frame).into_iter().flatten() {
+            let name = highlight.picture_name();
             if names.contains(&name) {
                 continue;
             }
-            if let Some(face) = cut(picture, moment.face) {
+            if let Some(face) = cut(picture, highlight.face) {
                 save(&face, &folder.join(&name))?;
                 names.push(name);
             }
@@ -73,7 +73,7 @@ pub fn write(
     };
     let asked: Vec<(FrameIndex, Option<f64>)> = by_frame
         .iter()
-        .map(|(frame, moments)| (*frame, moments[0].time_s))
+        .map(|(frame, highlights)| (*frame, highlights[0].time_s))
         .collect();
     let read = match input.kind {
         InputKind::Crops => crops(&input.path, &asked, &mut take),

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use askama::Template;
 
-use super::facts::VideoEntry;
 use super::folder::slug;
-use super::format::{count, duration, percent, score};
-use super::track::Tracks;
+use super::numbers::{count, duration, percent, score};
+use super::tracks::Tracks;
+use super::video_entry::VideoEntry;
 use crate::run::{RunSummary, Status, VideoSummary};
 use crate::table::Footer;
 

@@ -11,7 +11,7 @@ use ffmpeg::format::context::Input;
 use ffmpeg::{Stream, decoder, ffi, frame};
 
 use super::orientation::Orientation;
-use super::source::Source;
+use super::packet_reader::PacketReader;
 use super::{Colour, VideoError, VideoSettings};
 
 /// What a container says of its video stream. None of it is used to number frames.
@@ -105,6 +105,6 @@ fn duration_s(input: &Input, stream: &Stream) -> Option<f64> {
 /// Reads what a container says without decoding the video: for plans. Refuses what
 /// [`VideoReader::open`](super::VideoReader::open) refuses.
 pub fn probe(path: &Path, settings: &VideoSettings) -> Result<StreamFacts, VideoError> {
-    let source = Source::open(path, settings).map_err(|fault| fault.at(path))?;
-    Ok(source.facts)
+    let packets = PacketReader::open(path, settings).map_err(|fault| fault.at(path))?;
+    Ok(packets.facts)
 }

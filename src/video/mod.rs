@@ -1,7 +1,7 @@
 //! Frames in decode order from a video file: what is refused, colour, rotation, damage.
 //!
 //! ```text
-//! path -> source (refusals, packets) -> reader (decoding, damage) -> convert (RGB, upright) -> Frame
+//! path -> packet_reader (refusals, packets) -> reader (decoding, damage) -> convert (RGB, upright) -> Frame
 //! ```
 //!
 //! A [`VideoReader`] decodes with one thread and never guesses: frames are counted as the decoder
@@ -15,13 +15,13 @@ mod damage;
 mod error;
 mod facts;
 mod orientation;
+mod packet_reader;
 mod reader;
 mod settings;
 mod sound;
-mod source;
+mod stall_guard;
 mod still;
 mod truncation;
-mod watch;
 
 pub use colour::{Colour, ColourMatrix, ColourRange};
 pub use containers::is_video_name;

@@ -10,7 +10,7 @@ use crate::frame::{FrameIndex, Picture};
 
 use super::convert::Converter;
 use super::orientation::Orientation;
-use super::source::{self, Source};
+use super::packet_reader::{self, PacketReader};
 use super::{Colour, Damage, StreamFacts, VideoError, VideoFault, VideoSettings};
 
 /// A frame of a video.
@@ -33,7 +33,7 @@ pub struct Frame {
 pub struct VideoReader {
     path: PathBuf,
     settings: VideoSettings,
-    source: Source,
+    packets: PacketReader,
     converter: Converter,
     decoded: frame::Video,
     frames: u32,
@@ -44,11 +44,11 @@ pub struct VideoReader {
 impl VideoReader {
     /// Opens a video. Only regular files in a known container are opened, and nothing they name.
     pub fn open(path: &Path, settings: &VideoSettings) -> Result<Self, VideoError> {
-        let source = Source::open(path, settings).map_err(|fault| fault.at(path))?;
+        let packets = PacketReader::open(path, settings).map_err(|fault| fault.at(path))?;
         Ok(Self {
             path: path.to_owned(),
             settings: settings.clone(),
-            source,
+            packets,
             converter: Converter::default(),
             decoded: frame::Video::empty(),
             frames: 0,
@@ -65,7 +65,7 @@ impl VideoReader {
         if self.ended {
             return Ok(None);
         }
-        self.source.watch.restart();
+        self.packets.stall_guard.restart();
         let next = self.decode();
         self.ended = !matches!(next, Ok(Some(_)));
         next.map_err(|fault| fault.at(&self.path))
@@ -74,7 +74,7 @@ impl VideoReader {
     /// What the container says of the stream; from the first frame on, with that frame's size,
     /// pixel format and colour.
     pub fn facts(&self) -> &StreamFacts {
-        &self.source.facts
+        &self.packets.facts
     }
 
     /// What was broken so far. Complete once [`VideoReader::next_frame`] has given `None`.
@@ -85,7 +85,7 @@ impl VideoReader {
     /// The first frame from here on that is shown at `time_s` or later, those before it left out
     /// unconverted; `None` at the end. Where frames have no times, the next frame.
     pub(super) fn skip_to(&mut self, time_s: f64) -> Result<Option<Frame>, VideoError> {
-        self.source.watch.restart();
+        self.packets.stall_guard.restart();
         loop {
             match self.receive() {
                 Ok(true) if self.time_s().is_some_and(|time| time < time_s) => {}
@@ -99,8 +99,8 @@ impl VideoReader {
     /// Goes back or on to the last key frame at or before a time. The numbers of the frames that follow
     /// mean nothing.
     pub(super) fn seek(&mut self, time_s: f64) -> Result<(), VideoError> {
-        self.source.watch.restart();
-        self.source.seek(time_s).map_err(|fault| fault.at(&self.path))
+        self.packets.stall_guard.restart();
+        self.packets.seek(time_s).map_err(|fault| fault.at(&self.path))
     }
 
     fn decode(&mut self) -> Result<Option<Frame>, VideoFault> {
@@ -113,22 +113,22 @@ impl VideoReader {
     /// Decodes the next frame; false at the end.
     fn receive(&mut self) -> Result<bool, VideoFault> {
         loop {
-            match self.source.decoder.receive_frame(&mut self.decoded) {
+            match self.packets.decoder.receive_frame(&mut self.decoded) {
                 Ok(()) => return Ok(true),
                 Err(Error::Other { errno: libc::EAGAIN }) => self.feed()?,
                 Err(Error::Eof) => return Ok(false),
                 error => self.note_refused(error)?,
             }
-            self.source.watch.check()?;
+            self.packets.stall_guard.check()?;
         }
     }
 
     /// Gives the decoder its next packet, or the end.
     fn feed(&mut self) -> Result<(), VideoFault> {
-        let Some(packet) = self.source.next_packet()? else {
-            return Ok(self.source.decoder.send_eof()?);
+        let Some(packet) = self.packets.next_packet()? else {
+            return Ok(self.packets.decoder.send_eof()?);
         };
-        let sent = self.source.decoder.send_packet(&packet);
+        let sent = self.packets.decoder.send_packet(&packet);
         if sent.is_ok() && packet.is_corrupt() {
             self.damage.corrupt_packets += 1;
         }
@@ -148,15 +148,15 @@ impl VideoReader {
     /// The decoded frame, upright and in RGB.
     fn take_frame(&mut self) -> Result<Frame, VideoFault> {
         let decoded = &self.decoded;
-        source::check_size(decoded.width(), decoded.height(), &self.settings)?;
+        packet_reader::check_size(decoded.width(), decoded.height(), &self.settings)?;
         if self.frames >= self.settings.max_frames {
             return Err(VideoFault::TooLong(self.settings.max_frames));
         }
 
         let colour = Colour::of_frame(decoded);
-        let orientation = Orientation::of_frame(decoded).unwrap_or(self.source.orientation);
+        let orientation = Orientation::of_frame(decoded).unwrap_or(self.packets.orientation);
         if self.frames == 0 {
-            self.source.facts.correct(decoded, orientation, colour);
+            self.packets.facts.correct(decoded, orientation, colour);
         }
         if decoded.has_decode_errors() || decoded.is_corrupt() {
             self.damage.concealed_frames += 1;
@@ -172,14 +172,14 @@ impl VideoReader {
 
     /// When the decoded frame is shown.
     fn time_s(&self) -> Option<f64> {
-        self.decoded.pts().map(|ticks| ticks as f64 * self.source.tick_s)
+        self.decoded.pts().map(|ticks| ticks as f64 * self.packets.tick_s)
     }
 
     fn end(&mut self) -> Result<(), VideoFault> {
         if self.frames == 0 {
             return Err(VideoFault::NoFrames);
         }
-        self.damage.early_end = self.source.ended_early();
+        self.damage.early_end = self.packets.ended_early();
         if self.settings.strict && self.damage.any() {
             return Err(VideoFault::Damaged(self.damage));
         }

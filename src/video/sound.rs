@@ -7,8 +7,8 @@ use ffmpeg_next as ffmpeg;
 use ffmpeg::format::context::Input;
 use ffmpeg::{Error, Packet, Rational, codec, media};
 
-use super::source::{open_input, open_regular};
-use super::watch::Watch;
+use super::packet_reader::{open_input, open_regular};
+use super::stall_guard::StallGuard;
 use super::{VideoError, VideoFault, VideoSettings, containers};
 
 /// Reads the packets of a video's best audio stream, as libav ranks them, without decoding them. For those who
@@ -17,7 +17,7 @@ pub struct SoundReader {
     path: PathBuf,
     input: Input,
     stream: usize,
-    watch: Watch,
+    stall_guard: StallGuard,
 }
 
 impl SoundReader {
@@ -25,12 +25,12 @@ impl SoundReader {
     /// of a file.
     pub fn open(path: &Path, settings: &VideoSettings) -> Result<Option<Self>, VideoError> {
         let open = || {
-            let watch = Watch::start(settings);
-            let opened = open_input(open_regular(path)?, containers::extension(path), &watch);
-            watch.check()?;
-            Ok((opened?, watch))
+            let stall_guard = StallGuard::start(settings);
+            let opened = open_input(open_regular(path)?, containers::extension(path), &stall_guard);
+            stall_guard.check()?;
+            Ok((opened?, stall_guard))
         };
-        let (input, watch) = open().map_err(|fault: VideoFault| fault.at(path))?;
+        let (input, stall_guard) = open().map_err(|fault: VideoFault| fault.at(path))?;
         let stream = input
             .streams()
             .best(media::Type::Audio)
@@ -39,7 +39,7 @@ impl SoundReader {
             path: path.to_owned(),
             input,
             stream,
-            watch,
+            stall_guard,
         }))
     }
 
@@ -59,11 +59,11 @@ impl SoundReader {
 
     /// The next packet, or `None` at the end, which a damaged file may reach early.
     pub(crate) fn next_packet(&mut self) -> Result<Option<Packet>, VideoError> {
-        self.watch.restart();
+        self.stall_guard.restart();
         loop {
             let mut packet = Packet::empty();
             let read = packet.read(&mut self.input);
-            self.watch.check().map_err(|fault| fault.at(&self.path))?;
+            self.stall_guard.check().map_err(|fault| fault.at(&self.path))?;
             match read {
                 Ok(()) if packet.stream() == self.stream => return Ok(Some(packet)),
                 Ok(()) => {}

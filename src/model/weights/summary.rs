@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::card::{class_names, task_names};
 use super::{Card, Imported, WeightsError, import, sha256};
-use crate::printable::printable;
+use crate::escape::escape_control;
 
 /// A file of weights in words and numbers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,7 +71,12 @@ impl fmt::Display for Summary {
             calibration,
         } = &self.card;
         let path = self.path.display().to_string();
-        writeln!(f, "file           {}, {} bytes", printable(&path), self.bytes)?;
+        writeln!(
+            f,
+            "file           {}, {} bytes",
+            escape_control(&path),
+            self.bytes
+        )?;
         writeln!(f, "sha256         {}", self.sha256)?;
         writeln!(f, "stored as      {}", self.origin)?;
         writeln!(f, "architecture   {}", self.architecture)?;
@@ -91,9 +96,9 @@ impl fmt::Display for Summary {
             normalisation.mean, normalisation.std
         )?;
         writeln!(f, "alignment      {alignment}")?;
-        writeln!(f, "source         {}", printable(source))?;
+        writeln!(f, "source         {}", escape_control(source))?;
         let licence = licence.as_deref().unwrap_or("not stated");
-        writeln!(f, "licence        {}", printable(licence))?;
+        writeln!(f, "licence        {}", escape_control(licence))?;
         writeln!(
             f,
             "weights        {}",
@@ -109,7 +114,7 @@ impl fmt::Display for Summary {
                 writeln!(f, "calibration")?;
                 calibration
                     .lines()
-                    .try_for_each(|line| writeln!(f, "  {}", printable(line)))
+                    .try_for_each(|line| writeln!(f, "  {}", escape_control(line)))
             }
         }
     }

@@ -71,7 +71,7 @@ fn lines(file: &Path, sha256: &str) -> Result<Vec<(&'static str, String)>, Strin
     Ok(vec![
         ("Architecture", summary.architecture),
         ("Tasks", summary.tasks.join(", ").replace('_', " ")),
-        ("Parameters", super::format::count(summary.parameters as u64)),
+        ("Parameters", super::numbers::count(summary.parameters as u64)),
         (
             "Input",
             format!(

@@ -1,6 +1,6 @@
-//! Which moments of a video are shown as pictures.
+//! Chooses the frames of a video that are shown as pictures.
 
-use super::track::{Track, Tracks};
+use super::tracks::{Track, Tracks};
 use crate::face::{BoundingBox, PersonId};
 use crate::frame::FrameIndex;
 use crate::labels::{Affect, Expression};
@@ -15,7 +15,7 @@ const LEAST_PERCENT: usize = 1;
 
 /// A face worth looking at.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Moment {
+pub struct Highlight {
     /// Place of the track.
     pub track: usize,
     /// Place of the frame.
@@ -29,7 +29,7 @@ pub struct Moment {
     pub what: String,
 }
 
-impl Moment {
+impl Highlight {
     /// The file name of its picture.
     pub fn picture_name(&self) -> String {
         let person = self.person.map_or(0, |person| person.0);
@@ -39,7 +39,7 @@ impl Moment {
 
 /// The extremes of valence and arousal, and the surest frame of each frequent expression: by track, then by frame.
 /// Only frames in which the face was seen; a frame that is several things is shown once.
-pub fn choose(tracks: &Tracks) -> Vec<Moment> {
+pub fn choose(tracks: &Tracks) -> Vec<Highlight> {
     let mut largest: Vec<usize> = (1..tracks.tracks.len()).collect();
     largest.sort_by_key(|&track| std::cmp::Reverse(tracks.tracks[track].seen()));
     largest.truncate(TRACKS - 1);
@@ -50,13 +50,13 @@ pub fn choose(tracks: &Tracks) -> Vec<Moment> {
         .collect()
 }
 
-fn of_track(number: usize, track: &Track) -> Vec<Moment> {
-    let mut moments: Vec<Moment> = Vec::new();
+fn of_track(number: usize, track: &Track) -> Vec<Highlight> {
+    let mut highlights: Vec<Highlight> = Vec::new();
     let mut add = |found: Option<(usize, &Row)>, what: &str| {
         let Some((place, row)) = found else { return };
-        match moments.iter_mut().find(|moment| moment.place == place) {
-            Some(moment) => moment.what += &format!(", {}", what.to_lowercase()),
-            None => moments.push(Moment {
+        match highlights.iter_mut().find(|highlight| highlight.place == place) {
+            Some(highlight) => highlight.what += &format!(", {}", what.to_lowercase()),
+            None => highlights.push(Highlight {
                 track: number,
                 place,
                 frame: row.frame,
@@ -90,8 +90,8 @@ fn of_track(number: usize, track: &Track) -> Vec<Moment> {
     );
     add(highest(track, arousal, None), "Most aroused");
     add(highest(track, |affect| Some(-arousal(affect)?), None), "Calmest");
-    moments.sort_by_key(|moment| moment.place);
-    moments
+    highlights.sort_by_key(|highlight| highlight.place);
+    highlights
 }
 
 fn frames_of(track: &Track, class: Expression) -> usize {

@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::ReportError;
-use super::moment::Moment;
+use super::error::ReportError;
+use super::highlights::Highlight;
 use super::scores::LabelledRun;
 use crate::affwild2::FrameLabel;
 use crate::face::PersonId;
@@ -155,7 +155,7 @@ impl Tracks {
     }
 
     /// The data script of the page.
-    pub fn script(&self, slug: &str, moments: &[&Moment], overlay: bool) -> String {
+    pub fn script(&self, slug: &str, highlights: &[&Highlight], overlay: bool) -> String {
         let files = format!("{slug}.files");
         let script = Script {
             expressions: Expression::ALL.map(Expression::name),
@@ -165,13 +165,13 @@ impl Tracks {
             fps: self.fps,
             cuts: &self.cuts,
             tracks: self.tracks.iter().map(Track::script).collect(),
-            moments: moments
+            highlights: highlights
                 .iter()
-                .map(|moment| MomentScript {
-                    track: moment.track,
-                    at: moment.place,
-                    what: &moment.what,
-                    picture: format!("{files}/{}", moment.picture_name()),
+                .map(|highlight| HighlightScript {
+                    track: highlight.track,
+                    at: highlight.place,
+                    what: &highlight.what,
+                    picture: format!("{files}/{}", highlight.picture_name()),
                 })
                 .collect(),
             overlay: overlay.then(|| format!("{files}/overlay.mp4")),
@@ -358,7 +358,8 @@ struct Script<'a> {
     fps: Option<f64>,
     cuts: &'a [usize],
     tracks: Vec<TrackScript<'a>>,
-    moments: Vec<MomentScript<'a>>,
+    #[serde(rename = "moments")]
+    highlights: Vec<HighlightScript<'a>>,
     overlay: Option<String>,
 }
 
@@ -380,7 +381,7 @@ struct TrackScript<'a> {
 }
 
 #[derive(Serialize)]
-struct MomentScript<'a> {
+struct HighlightScript<'a> {
     track: usize,
     at: usize,
     what: &'a str,

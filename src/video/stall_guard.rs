@@ -13,7 +13,7 @@ use super::{VideoFault, VideoSettings};
 /// this cannot catch: a read that the operating system never answers (a dead network mount) and a
 /// packet that a decoder never finishes.
 #[derive(Debug, Clone)]
-pub struct Watch {
+pub struct StallGuard {
     stall_seconds: u32,
     state: Arc<Mutex<State>>,
 }
@@ -24,8 +24,8 @@ struct State {
     failure: Option<io::Error>,
 }
 
-impl Watch {
-    /// Starts to watch.
+impl StallGuard {
+    /// Starts the time for the first frame.
     pub fn start(settings: &VideoSettings) -> Self {
         let stall_seconds = settings.stall_seconds.get();
         let deadline = Instant::now() + Duration::from_secs(stall_seconds.into());
@@ -64,27 +64,27 @@ impl Watch {
     }
 }
 
-/// A stream that reports its failures to a [`Watch`].
-pub struct Watched<R> {
+/// A stream that reports its failures to a [`StallGuard`].
+pub struct GuardedStream<R> {
     /// The stream.
     pub stream: R,
     /// Where failures go.
-    pub watch: Watch,
+    pub stall_guard: StallGuard,
 }
 
-impl<R: Read> Read for Watched<R> {
+impl<R: Read> Read for GuardedStream<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stream.read(buffer).map_err(|failure| {
             let for_libav = io::Error::from(failure.kind());
             if failure.kind() != io::ErrorKind::Interrupted {
-                self.watch.state().failure.get_or_insert(failure);
+                self.stall_guard.state().failure.get_or_insert(failure);
             }
             for_libav
         })
     }
 }
 
-impl<R: Seek> Seek for Watched<R> {
+impl<R: Seek> Seek for GuardedStream<R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.stream.seek(to)
     }

@@ -1,10 +1,8 @@
 //! What is said of one person: its expression, its point in the plane of valence and arousal, its action units.
 
-use super::canvas::{Anchor, Area, Canvas, Colour};
-use super::overlay::said;
-use super::palette::person_colour;
+use super::canvas::{Anchor, Area, Canvas, Colour, person_colour};
 use crate::face::{PersonId, Point};
-use crate::labels::{ACTION_UNITS, ActionUnit, ValenceArousal};
+use crate::labels::{ACTION_UNITS, ActionUnit, Expression, FinalAffect, ValenceArousal};
 use crate::table::Row;
 
 /// Width in units.
@@ -27,13 +25,13 @@ const SMALL_TEXT: f32 = 15.0;
 
 /// A place for a card: its upper left corner in pixels, and the pixels of a unit.
 #[derive(Debug, Clone, Copy)]
-pub struct Card {
+pub struct PersonCard {
     pub x: f32,
     pub y: f32,
     pub unit: f32,
 }
 
-impl Card {
+impl PersonCard {
     /// Draws what a row says, and the points of the person's last second with their times.
     pub fn draw<'a>(
         self,
@@ -65,9 +63,9 @@ impl Card {
             18.0 * self.unit,
             colour,
         );
-        if let Some(said) = said(&row.postprocessed) {
+        if let Some(expression) = expression_text(&row.postprocessed) {
             let at = self.at(CARD_WIDTH - 14.0, 22.0);
-            canvas.text(&said, at, Anchor::Right, 18.0 * self.unit, Colour::WHITE);
+            canvas.text(&expression, at, Anchor::Right, 18.0 * self.unit, Colour::WHITE);
         }
         self.draw_plane(canvas, trail, colour, time_s);
         if let (Some(probabilities), Some(present)) = (
@@ -183,4 +181,14 @@ impl Card {
             height: height * self.unit,
         }
     }
+}
+
+/// The expression and its probability, as `Happiness 83%`.
+pub fn expression_text(result: &FinalAffect) -> Option<String> {
+    let expression: Expression = result.expression?;
+    let name = expression.name();
+    Some(match result.affect.expression {
+        Some(probabilities) => format!("{name} {:.0}%", 100.0 * probabilities[expression.index()]),
+        None => name.to_owned(),
+    })
 }

@@ -13,25 +13,25 @@ use ffmpeg::{Dictionary, Error, Packet, Stream, codec, decoder, media};
 
 use super::error::libav_text;
 use super::orientation::Orientation;
+use super::stall_guard::{GuardedStream, StallGuard};
 use super::truncation::Truncation;
-use super::watch::{Watch, Watched};
 use super::{StreamFacts, VideoFault, VideoSettings, containers};
 
 /// An opened video file, the video stream chosen in it and a decoder for it.
-pub struct Source {
+pub struct PacketReader {
     /// One thread: damaged files decode to other pixels with several.
     pub decoder: decoder::Video,
     pub facts: StreamFacts,
     pub orientation: Orientation,
     /// Seconds of one tick of the stream's timestamps.
     pub tick_s: f64,
-    pub watch: Watch,
+    pub stall_guard: StallGuard,
     input: Input,
     stream: usize,
     truncation: Truncation,
 }
 
-impl Source {
+impl PacketReader {
     /// Opens a file, its best video stream (as libav ranks them) and a decoder.
     pub fn open(path: &Path, settings: &VideoSettings) -> Result<Self, VideoFault> {
         let file = open_regular(path)?;
@@ -46,7 +46,7 @@ impl Source {
         })
     }
 
-    /// As [`Source::open`], for bytes from anywhere.
+    /// As [`PacketReader::open`], for bytes from anywhere.
     fn from_stream<R>(
         stream: R,
         extension: Option<&str>,
@@ -55,9 +55,9 @@ impl Source {
     where
         R: Read + Seek + Send + 'static,
     {
-        let watch = Watch::start(settings);
-        let opened = open_input(stream, extension, &watch);
-        watch.check()?;
+        let stall_guard = StallGuard::start(settings);
+        let opened = open_input(stream, extension, &stall_guard);
+        stall_guard.check()?;
         let input = opened?;
 
         let stream = choose_stream(&input).ok_or(VideoFault::NoVideoStream)?;
@@ -73,7 +73,7 @@ impl Source {
             facts,
             orientation,
             tick_s: stream.time_base().into(),
-            watch,
+            stall_guard,
             stream: stream.index(),
             input,
             truncation: Truncation::default(),
@@ -85,7 +85,7 @@ impl Source {
         loop {
             let mut packet = Packet::empty();
             let read = packet.read(&mut self.input);
-            self.watch.check()?;
+            self.stall_guard.check()?;
             match read {
                 Ok(()) => {}
                 Err(Error::Eof) => return Ok(None),
@@ -161,13 +161,17 @@ fn starts_like_mp4(file: &File) -> bool {
 
 /// Opens the container. libav gets the bytes and may open nothing by itself, neither files nor
 /// network; of the name it sees the extension only, which helps it to tell raw streams apart.
-pub(super) fn open_input<R>(stream: R, extension: Option<&str>, watch: &Watch) -> Result<Input, VideoFault>
+pub(super) fn open_input<R>(
+    stream: R,
+    extension: Option<&str>,
+    stall_guard: &StallGuard,
+) -> Result<Input, VideoFault>
 where
     R: Read + Seek + Send + 'static,
 {
-    let io = StreamIo::from_read_seek(Watched {
+    let io = StreamIo::from_read_seek(GuardedStream {
         stream,
-        watch: watch.clone(),
+        stall_guard: stall_guard.clone(),
     })?;
     let name = extension.map(|extension| format!("video.{extension}"));
     let options = [
@@ -175,8 +179,8 @@ where
         ("protocol_whitelist", ""),
     ];
     let options: Dictionary = options.into_iter().collect();
-    let watch = watch.clone();
-    let give_up = move || watch.has_stalled();
+    let stall_guard = stall_guard.clone();
+    let give_up = move || stall_guard.has_stalled();
     let opened =
         ffmpeg::format::input_from_stream_with_interrupt(io, name.as_deref(), Some(options), give_up);
     opened.map_err(|error| match error {
@@ -290,12 +294,12 @@ mod tests {
             stall_seconds: NonZeroU32::MIN,
             ..VideoSettings::default()
         };
-        let mut source = match Source::from_stream(stream, Some("y4m"), &settings) {
-            Ok(source) => source,
+        let mut packets = match PacketReader::from_stream(stream, Some("y4m"), &settings) {
+            Ok(packets) => packets,
             Err(fault) => return (0, Some(fault)),
         };
         for count in 0.. {
-            match source.next_packet() {
+            match packets.next_packet() {
                 Ok(Some(_)) => {}
                 Ok(None) => return (count, None),
                 Err(fault) => return (count, Some(fault)),

@@ -10,7 +10,7 @@ use super::recoder::Recoder;
 use crate::video::SoundReader;
 
 /// Sound on its way into the film.
-pub struct Sound {
+pub struct AudioTrack {
     reader: SoundReader,
     stream: usize,
     way: Way,
@@ -28,7 +28,7 @@ enum Way {
     Silent,
 }
 
-impl Sound {
+impl AudioTrack {
     /// Adds a stream for the sound to a film that has not begun.
     pub fn begin(reader: SoundReader, output: &mut Output) -> Result<Self, RenderError> {
         let parameters = reader.parameters();
