@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use abaw::affwild2::write_video_labels;
-use abaw::export::{self, Format, Found};
+use abaw::export::{self, Format, VideoAnnotations};
 use abaw::run::{RunFolder, RunReader};
 use clap::Args;
 
@@ -69,7 +69,12 @@ pub fn run(arguments: Arguments) -> CommandResult {
 }
 
 /// The label files written of one video.
-fn import(run: &RunReader, found: &Found, name: &str, out: &Path) -> Result<usize, Box<dyn Error>> {
+fn import(
+    run: &RunReader,
+    found: &VideoAnnotations,
+    name: &str,
+    out: &Path,
+) -> Result<usize, Box<dyn Error>> {
     // A tool may have given the video a name of its own; then the file's name counts.
     let named = found.video.as_deref().and_then(|video| run.input(video).ok());
     let input = named.map_or_else(|| run.input(name), Ok)?;

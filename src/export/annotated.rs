@@ -1,7 +1,7 @@
 //! A video of a run as annotators see it: frames with their times, and what is said of each person in each.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::intervals::FrameTimes;
 use crate::face::PersonId;
@@ -78,7 +78,12 @@ impl AnnotatedVideo {
         video
     }
 
-    /// What a task says of a person, frame by frame.
+    /// Returns the path of a file about this video: `folder/<id><ending>`.
+    pub(super) fn file_in(&self, folder: &Path, ending: &str) -> PathBuf {
+        folder.join(format!("{}{ending}", self.id))
+    }
+
+    /// Returns what `of` takes from a person's row, for each frame of the video.
     pub fn series<L>(&self, person: PersonId, of: impl Fn(&Row) -> Option<L>) -> Vec<Option<L>> {
         let rows = self.people.get(&person).map_or(&[][..], Vec::as_slice);
         rows.iter().map(|row| row.as_ref().and_then(&of)).collect()

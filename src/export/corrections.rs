@@ -22,9 +22,29 @@ pub struct Corrections {
     pub people: BTreeMap<Option<PersonId>, PersonLabels>,
 }
 
+/// Makes corrections from a file's annotations, given the video of the run that they are about.
+type Correct = dyn Fn(&AnnotatedVideo) -> Result<Corrections, String>;
+
+/// The annotations of one video in a file that a tool saved.
+pub struct VideoAnnotations {
+    /// The video's id in the run; `None` if the file does not name it.
+    pub video: Option<String>,
+    pub(super) corrections: Box<Correct>,
+}
+
+impl VideoAnnotations {
+    /// Returns the corrections of the video, given its table.
+    ///
+    /// # Errors
+    /// An unknown label, or a frame that the video does not have: in words.
+    pub fn corrections(&self, video: &AnnotatedVideo) -> Result<Corrections, String> {
+        (self.corrections)(video)
+    }
+}
+
 impl PersonLabels {
     /// Says an expression of some frames of `count`; the last word counts.
-    pub fn say_expression(&mut self, frames: RangeInclusive<usize>, expression: Expression, count: usize) {
+    pub fn set_expression(&mut self, frames: RangeInclusive<usize>, expression: Expression, count: usize) {
         let said = self.expression.get_or_insert_with(|| vec![None; count]);
         if let Some(said) = within(said, frames) {
             said.fill(Some(expression));
@@ -32,7 +52,7 @@ impl PersonLabels {
     }
 
     /// Says that an action unit is there in some frames of `count`.
-    pub fn say_action_unit(&mut self, frames: RangeInclusive<usize>, unit: ActionUnit, count: usize) {
+    pub fn set_action_unit(&mut self, frames: RangeInclusive<usize>, unit: ActionUnit, count: usize) {
         let said = self
             .action_units
             .get_or_insert_with(|| vec![[false; ACTION_UNITS]; count]);

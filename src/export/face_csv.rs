@@ -162,7 +162,7 @@ pub fn corrections(lines: &[Line], video: &AnnotatedVideo) -> Result<Corrections
             labels.valence_arousal.get_or_insert_with(|| vec![None; count])[at] = Some(point);
         }
         if let Some(expression) = line.expression {
-            labels.say_expression(at..=at, expression, count);
+            labels.set_expression(at..=at, expression, count);
         }
         if let Some(units) = line.action_units {
             labels

@@ -10,11 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::annotated::AnnotatedVideo;
-use super::corrections::{Corrections, PersonLabels};
+use super::corrections::{Corrections, PersonLabels, VideoAnnotations};
 use super::error::ExportError;
 use super::intervals::{Interval, IntervalRules, intervals};
 use super::vocabulary::{action_unit_in, expression_in, person_in, person_name};
-use super::{Found, output};
 use crate::labels::{ACTION_UNITS, ActionUnit, Expression};
 use crate::publish::{publish, publish_json};
 
@@ -61,7 +60,7 @@ pub fn write(video: &AnnotatedVideo, rules: IntervalRules, folder: &Path) -> Res
         },
         "predictions": [{ "model_version": video.author, "result": result }],
     }]);
-    let path = output(folder, &video.id, ".json");
+    let path = video.file_in(folder, ".json");
     publish_json(&path, &tasks).map_err(ExportError::file(&path))
 }
 
@@ -145,7 +144,7 @@ struct Meta {
 
 /// Reads what Label Studio exports as JSON: the newest annotation of each task, as none of the predictions has been
 /// looked at. Tasks without one are left out.
-pub fn read(path: &Path) -> Result<Vec<Found>, ExportError> {
+pub fn read(path: &Path) -> Result<Vec<VideoAnnotations>, ExportError> {
     let text = std::fs::read(path).map_err(ExportError::file(path))?;
     let tasks: Vec<Task> = serde_json::from_slice(&text)
         .map_err(|error| format!("not Label Studio's JSON export: {error}"))
@@ -162,7 +161,7 @@ pub fn read(path: &Path) -> Result<Vec<Found>, ExportError> {
             .filter(|annotation| !annotation.was_cancelled);
         // The last of equals: without dates, the list's own order.
         let newest = finished.max_by(|a, b| a.updated_at.cmp(&b.updated_at))?;
-        Some(Found {
+        Some(VideoAnnotations {
             video,
             corrections: Box::new(move |video| corrections(&newest.result, video)),
         })
@@ -201,8 +200,8 @@ fn corrections(result: &[Region], video: &AnnotatedVideo) -> Result<Corrections,
     for (person, frames, label) in spans {
         let labels = corrections.people.entry(person).or_default();
         match (expression_in(label), action_unit_in(label)) {
-            (Some(expression), _) => labels.say_expression(frames, expression, count),
-            (_, Some(unit)) => labels.say_action_unit(frames, unit, count),
+            (Some(expression), _) => labels.set_expression(frames, expression, count),
+            (_, Some(unit)) => labels.set_action_unit(frames, unit, count),
             _ => {
                 return Err(format!(
                     "unknown label `{label}`; expected an expression or an action unit"

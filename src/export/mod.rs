@@ -20,9 +20,10 @@ mod label_studio;
 mod openface;
 mod py_feat;
 mod vocabulary;
+mod xml;
 
 pub use annotated::AnnotatedVideo;
-pub use corrections::{Corrections, PersonLabels};
+pub use corrections::{Corrections, PersonLabels, VideoAnnotations};
 pub use error::ExportError;
 pub use intervals::{FrameTimes, Interval, IntervalRules, intervals};
 
@@ -92,31 +93,11 @@ pub fn write_common(format: Format, folder: &Path) -> Result<(), ExportError> {
     }
 }
 
-/// From what the run says of a video to what was made of it.
-type Correct = dyn Fn(&AnnotatedVideo) -> Result<Corrections, String>;
-
-/// The annotations of one video in a file.
-pub struct Found {
-    /// The video's id in the run, where the file names it.
-    pub video: Option<String>,
-    corrections: Box<Correct>,
-}
-
-impl Found {
-    /// What was made of the video, given what the run says of it.
-    ///
-    /// # Errors
-    /// A label that is none, a frame that is not there: in words.
-    pub fn corrections(&self, video: &AnnotatedVideo) -> Result<Corrections, String> {
-        (self.corrections)(video)
-    }
-}
-
 /// Reads a file that a tool saved or exported.
 ///
 /// # Errors
 /// The file system's; [`ExportError::Foreign`] for a file of another form.
-pub fn read(path: &Path, format: Format) -> Result<Vec<Found>, ExportError> {
+pub fn read(path: &Path, format: Format) -> Result<Vec<VideoAnnotations>, ExportError> {
     match format {
         Format::LabelStudio => label_studio::read(path),
         Format::Cvat => cvat::read(path),
@@ -168,9 +149,4 @@ pub fn files(path: &Path, format: Format) -> Result<Vec<(PathBuf, String)>, Expo
         });
     }
     Ok(files)
-}
-
-/// `folder/<id><ending>`.
-fn output(folder: &Path, id: &str, ending: &str) -> PathBuf {
-    folder.join(format!("{id}{ending}"))
 }

@@ -7,10 +7,10 @@
 use std::path::Path;
 
 use super::annotated::AnnotatedVideo;
+use super::corrections::VideoAnnotations;
 use super::error::ExportError;
 use super::face_csv::{self, Line, Record, numbered};
 use super::vocabulary::person_in;
-use super::{Found, output};
 use crate::face::PersonId;
 use crate::labels::{ACTION_UNITS, ActionUnit, EXPRESSIONS, Expression};
 
@@ -110,11 +110,11 @@ pub fn write(video: &AnnotatedVideo, folder: &Path) -> Result<(), ExportError> {
         }
         cells
     });
-    face_csv::write(&output(folder, &video.id, ".csv"), &header, rows)
+    face_csv::write(&video.file_in(folder, ".csv"), &header, rows)
 }
 
 /// Reads a CSV with py-feat's columns.
-pub fn read(path: &Path) -> Result<Vec<Found>, ExportError> {
+pub fn read(path: &Path) -> Result<Vec<VideoAnnotations>, ExportError> {
     let emotions: [String; EXPRESSIONS] = Expression::ALL.map(emotion);
     let lines = face_csv::read(path, |record| {
         let frame = record.number("frame")?.ok_or("no frame")?;
@@ -130,7 +130,7 @@ pub fn read(path: &Path) -> Result<Vec<Found>, ExportError> {
             action_units: all(units),
         })
     })?;
-    Ok(vec![Found {
+    Ok(vec![VideoAnnotations {
         video: None,
         corrections: Box::new(move |video| face_csv::corrections(&lines, video)),
     }])

@@ -5,7 +5,7 @@ use std::fmt;
 use tch::TchError;
 use thiserror::Error;
 
-use super::inference_form::Precision;
+use super::precision::Precision;
 
 /// Why a network is not built or does not run. Each prints as one line.
 #[derive(Debug, Error)]

@@ -2,48 +2,10 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, utils};
+use tch::{Device, utils};
 
 use super::error::ModelError;
-
-/// The number format that backbone and attention heads compute in. The layers after the embedding
-/// always use `f32`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    #[default]
-    F32,
-    /// Three digits: with the weights of `models/` valence, arousal and probabilities err by 0.001, hardly
-    /// ever by more than 0.02 (`docs/benchmarks.md`). Weights that were never trained let what is rounded grow.
-    Bf16,
-    /// CUDA only: convolutions and matrix products round their inputs to 10 bits of mantissa.
-    Tf32,
-    /// CUDA only.
-    F16,
-}
-
-impl Precision {
-    /// The tensors' kind.
-    pub fn kind(self) -> Kind {
-        match self {
-            Precision::F32 | Precision::Tf32 => Kind::Float,
-            Precision::Bf16 => Kind::BFloat16,
-            Precision::F16 => Kind::Half,
-        }
-    }
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-            Precision::Tf32 => "tf32",
-            Precision::F16 => "f16",
-        })
-    }
-}
+use super::precision::Precision;
 
 /// How a network is run. Prints as the words that the table's footer records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

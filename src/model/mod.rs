@@ -30,6 +30,7 @@ mod layers;
 
 mod mixed_depthwise;
 mod named_tensors;
+mod precision;
 mod predictor;
 pub mod retinaface;
 mod staging;
@@ -45,8 +46,9 @@ pub use ensemble::{Ensemble, PendingInference};
 pub use error::{Misshapen, ModelError, NotFinite};
 pub use feed::{FaceBatch, Feed, FrameBatch};
 pub use heads::HeadOutputs;
-pub use inference_form::{InferenceForm, Precision};
+pub use inference_form::InferenceForm;
 pub use initial_weights::initial_weights;
 pub use layers::Mode;
 pub use named_tensors::NamedTensors;
+pub use precision::Precision;
 pub use predictor::Predictor;

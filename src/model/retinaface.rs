@@ -7,9 +7,10 @@ use tch::nn::{self, VarStore};
 use tch::{Device, TchError, Tensor};
 
 use super::detector_error::DetectorError;
-use super::inference_form::{InferenceForm, Precision};
+use super::inference_form::InferenceForm;
 use super::layers::{ConvBn, ConvSpec, Joined, Mode};
 use super::named_tensors::{Misfit, NamedTensors, fill, misfit};
+use super::precision::Precision;
 use super::weights::read_tensors;
 
 /// Channels of the feature pyramid and of all after it.

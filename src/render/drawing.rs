@@ -2,11 +2,13 @@
 
 use std::fs::File;
 
+use super::aligned;
 use super::blur::{Hidden, blur};
 use super::canvas::Canvas;
+use super::error::RenderError;
 use super::film::{Film, FilmForm};
 use super::overlay::{Banner, Overlay, scaled};
-use super::{Annotated, RenderError, Rendered, View, aligned};
+use super::view::{Annotated, Rendered, View};
 use crate::face::AlignmentSettings;
 use crate::frame::Picture;
 use crate::table::Row;

@@ -19,8 +19,10 @@ mod golden;
 mod overlay;
 mod person_card;
 mod recoder;
+mod view;
 
 pub use error::RenderError;
+pub use view::{Annotated, Rendered, View};
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -29,40 +31,8 @@ use std::path::Path;
 
 use drawing::Drawing;
 
-use crate::face::AlignmentSettings;
 use crate::publish::publish;
-use crate::table::{Footer, Row};
 use crate::video::{SoundReader, VideoReader, VideoSettings};
-
-/// What a film shows.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum View {
-    /// The video with everything drawn over it; with every face made unrecognisable or not.
-    Overlay { blur: bool },
-    /// The subject's aligned face.
-    Aligned(AlignmentSettings),
-}
-
-/// A video and its table.
-#[derive(Debug, Clone, Copy)]
-pub struct Annotated<'a> {
-    pub path: &'a Path,
-    /// In the order of the table.
-    pub rows: &'a [Row],
-    pub footer: &'a Footer,
-    /// Whether the networks were untrained, which the film then says.
-    pub untrained: bool,
-}
-
-/// A film that was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rendered {
-    pub frames: u32,
-    pub width: u32,
-    pub height: u32,
-    /// What a person should know of it.
-    pub warning: Option<String>,
-}
 
 /// Renders a video into an MP4 file, which appears complete or not at all. `threads` encode. `see` is told the number
 /// of each frame when it is drawn, and may stop the work.

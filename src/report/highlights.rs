@@ -16,10 +16,10 @@ const LEAST_PERCENT: usize = 1;
 /// A face worth looking at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Highlight {
-    /// Place of the track.
+    /// Position of the track.
     pub track: usize,
-    /// Place of the frame.
-    pub place: usize,
+    /// Position of the frame.
+    pub position: usize,
     pub frame: FrameIndex,
     pub time_s: Option<f64>,
     pub person: Option<PersonId>,
@@ -53,12 +53,15 @@ pub fn choose(tracks: &Tracks) -> Vec<Highlight> {
 fn of_track(number: usize, track: &Track) -> Vec<Highlight> {
     let mut highlights: Vec<Highlight> = Vec::new();
     let mut add = |found: Option<(usize, &Row)>, what: &str| {
-        let Some((place, row)) = found else { return };
-        match highlights.iter_mut().find(|highlight| highlight.place == place) {
+        let Some((position, row)) = found else { return };
+        match highlights
+            .iter_mut()
+            .find(|highlight| highlight.position == position)
+        {
             Some(highlight) => highlight.what += &format!(", {}", what.to_lowercase()),
             None => highlights.push(Highlight {
                 track: number,
-                place,
+                position,
                 frame: row.frame,
                 time_s: row.time_s,
                 person: row.person,
@@ -90,7 +93,7 @@ fn of_track(number: usize, track: &Track) -> Vec<Highlight> {
     );
     add(highest(track, arousal, None), "Most aroused");
     add(highest(track, |affect| Some(-arousal(affect)?), None), "Calmest");
-    highlights.sort_by_key(|highlight| highlight.place);
+    highlights.sort_by_key(|highlight| highlight.position);
     highlights
 }
 
@@ -107,13 +110,13 @@ fn highest(
     class: Option<Expression>,
 ) -> Option<(usize, &Row)> {
     let mut best: Option<(f32, (usize, &Row))> = None;
-    for (place, row) in track.rows() {
+    for (position, row) in track.rows() {
         let counts = row.sighting.is_face() && (class.is_none() || row.postprocessed.expression == class);
         let Some(value) = value(row.postprocessed.affect).filter(|_| counts) else {
             continue;
         };
         if best.is_none_or(|(most, _)| value > most) {
-            best = Some((value, (place, row)));
+            best = Some((value, (position, row)));
         }
     }
     best.map(|(_, found)| found)

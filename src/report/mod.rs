@@ -19,6 +19,7 @@ mod folder;
 mod highlights;
 mod numbers;
 mod overview;
+mod page_data;
 mod score_page;
 mod scores;
 mod thumbnail;
@@ -42,6 +43,7 @@ use crate::tuning::ThresholdCounts;
 use folder::ReportFolder;
 use highlights::Highlight;
 use overview::Overview;
+use page_data::data_script;
 use score_page::ScorePage;
 use scores::LabelledRun;
 use tracks::Tracks;
@@ -190,7 +192,7 @@ impl Reporter<'_> {
             .filter(|highlight| pictures.has(highlight))
             .collect();
         self.folder
-            .write_data(&entry.slug, &tracks.script(&entry.slug, &shown, overlay))?;
+            .write_data(&entry.slug, &data_script(&tracks, &entry.slug, &shown, overlay))?;
         let curves = self.labelled.map(|_| tracks.threshold_counts());
         entry.scores = self.labelled.and_then(|labelled| labelled.scores_of(&input.id));
         entry.facts = Some(facts);

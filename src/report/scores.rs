@@ -85,11 +85,11 @@ impl<'a> LabelledRun<'a> {
 
 impl VideoLabels<'_> {
     /// A label a frame of the video; of a frame that is labelled twice the last.
-    pub fn by_place(&self, frames: &[FrameIndex]) -> Vec<FrameLabel> {
+    pub fn by_position(&self, frames: &[FrameIndex]) -> Vec<FrameLabel> {
         let mut labels = vec![FrameLabel::default(); frames.len()];
         for row in &self.rows {
-            if let Ok(place) = frames.binary_search(&row.frame) {
-                labels[place] = row.label;
+            if let Ok(position) = frames.binary_search(&row.frame) {
+                labels[position] = row.label;
             }
         }
         labels

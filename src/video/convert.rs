@@ -7,8 +7,9 @@ use ffmpeg::software::scaling::context::Definition;
 use ffmpeg::software::scaling::{self};
 use ffmpeg::{Error, ffi, frame};
 
+use super::colour::{Colour, ColourMatrix, ColourRange};
+use super::error::VideoFault;
 use super::orientation::Orientation;
-use super::{Colour, ColourMatrix, ColourRange, VideoFault};
 use crate::frame::Picture;
 
 /// libswscale writes whole blocks of pixels. Rows that are no multiple of a block get room for

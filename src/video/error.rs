@@ -8,7 +8,7 @@ use ffmpeg_next as ffmpeg;
 
 use ffmpeg::ffi;
 
-use super::Damage;
+use super::damage::Damage;
 
 /// A video that was not read, or not to its end: which one and why, in one line.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,5 @@
 //! What a container says of its video stream.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
 use ffmpeg_next as ffmpeg;
@@ -10,9 +8,8 @@ use ffmpeg::format::Pixel;
 use ffmpeg::format::context::Input;
 use ffmpeg::{Stream, decoder, ffi, frame};
 
+use super::colour::Colour;
 use super::orientation::Orientation;
-use super::packet_reader::PacketReader;
-use super::{Colour, VideoError, VideoSettings};
 
 /// What a container says of its video stream. None of it is used to number frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,11 +97,4 @@ fn duration_s(input: &Input, stream: &Stream) -> Option<f64> {
     let of_stream = (stream.duration() > 0).then(|| stream.duration() as f64 * f64::from(stream.time_base()));
     let of_file = (input.duration() > 0).then(|| input.duration() as f64 / f64::from(ffi::AV_TIME_BASE));
     of_stream.or(of_file)
-}
-
-/// Reads what a container says without decoding the video: for plans. Refuses what
-/// [`VideoReader::open`](super::VideoReader::open) refuses.
-pub fn probe(path: &Path, settings: &VideoSettings) -> Result<StreamFacts, VideoError> {
-    let packets = PacketReader::open(path, settings).map_err(|fault| fault.at(path))?;
-    Ok(packets.facts)
 }

@@ -11,11 +11,14 @@ use ffmpeg::format::context::{Input, StreamIo};
 use ffmpeg::format::stream::Disposition;
 use ffmpeg::{Dictionary, Error, Packet, Stream, codec, decoder, media};
 
+use super::containers;
 use super::error::libav_text;
+use super::error::{VideoError, VideoFault};
+use super::facts::StreamFacts;
 use super::orientation::Orientation;
+use super::settings::VideoSettings;
 use super::stall_guard::{GuardedStream, StallGuard};
 use super::truncation::Truncation;
-use super::{StreamFacts, VideoFault, VideoSettings, containers};
 
 /// An opened video file, the video stream chosen in it and a decoder for it.
 pub struct PacketReader {
@@ -119,6 +122,13 @@ impl PacketReader {
             .stream(self.stream)
             .is_some_and(|stream| self.truncation.shows(&self.input, &stream))
     }
+}
+
+/// Reads what a container says without decoding the video: for plans. Refuses what
+/// [`VideoReader::open`](super::VideoReader::open) refuses.
+pub fn probe(path: &Path, settings: &VideoSettings) -> Result<StreamFacts, VideoError> {
+    let packets = PacketReader::open(path, settings).map_err(|fault| fault.at(path))?;
+    Ok(packets.facts)
 }
 
 /// Opens a path that names a regular file with something in it. Does not wait for a pipe's other

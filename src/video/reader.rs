@@ -8,10 +8,14 @@ use ffmpeg::{Error, frame};
 
 use crate::frame::{FrameIndex, Picture};
 
+use super::colour::Colour;
 use super::convert::Converter;
+use super::damage::Damage;
+use super::error::{VideoError, VideoFault};
+use super::facts::StreamFacts;
 use super::orientation::Orientation;
 use super::packet_reader::{self, PacketReader};
-use super::{Colour, Damage, StreamFacts, VideoError, VideoFault, VideoSettings};
+use super::settings::VideoSettings;
 
 /// A frame of a video.
 #[derive(Debug, Clone)]

@@ -7,9 +7,11 @@ use ffmpeg_next as ffmpeg;
 use ffmpeg::format::context::Input;
 use ffmpeg::{Error, Packet, Rational, codec, media};
 
+use super::containers;
+use super::error::{VideoError, VideoFault};
 use super::packet_reader::{open_input, open_regular};
+use super::settings::VideoSettings;
 use super::stall_guard::StallGuard;
-use super::{VideoError, VideoFault, VideoSettings, containers};
 
 /// Reads the packets of a video's best audio stream, as libav ranks them, without decoding them. For those who
 /// write the video again.

@@ -4,7 +4,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{VideoFault, VideoSettings};
+use super::error::VideoFault;
+use super::settings::VideoSettings;
 
 /// The time by which the next frame must have come, and the first failure of the operating system
 /// to read. libav may show either as the end of the stream. Clones share both.

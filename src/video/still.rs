@@ -4,7 +4,9 @@ use std::path::Path;
 
 use crate::frame::Picture;
 
-use super::{VideoError, VideoReader, VideoSettings};
+use super::error::VideoError;
+use super::reader::VideoReader;
+use super::settings::VideoSettings;
 
 /// Seconds by which a time may miss a frame's own.
 const TOLERANCE_S: f64 = 5e-4;

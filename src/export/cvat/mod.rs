@@ -8,6 +8,3 @@ mod write;
 
 pub use read::read;
 pub use write::write;
-
-/// An expression that nobody named.
-const NO_EXPRESSION: &str = "unknown";

@@ -6,10 +6,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::NO_EXPRESSION;
-use crate::export::Found;
+use super::write::NO_EXPRESSION;
 use crate::export::annotated::AnnotatedVideo;
-use crate::export::corrections::{Corrections, PersonLabels};
+use crate::export::corrections::{Corrections, PersonLabels, VideoAnnotations};
 use crate::export::error::ExportError;
 use crate::export::vocabulary::{action_unit_in, expression_in};
 use crate::face::PersonId;
@@ -65,12 +64,12 @@ struct Attribute {
 }
 
 /// Reads what CVAT exports as "CVAT for video 1.1".
-pub fn read(path: &Path) -> Result<Vec<Found>, ExportError> {
+pub fn read(path: &Path) -> Result<Vec<VideoAnnotations>, ExportError> {
     let file = std::fs::File::open(path).map_err(ExportError::file(path))?;
     let annotations: Annotations = quick_xml::de::from_reader(io::BufReader::new(file))
         .map_err(|error| format!("not CVAT's XML for video 1.1: {error}"))
         .map_err(ExportError::foreign(path))?;
-    Ok(vec![Found {
+    Ok(vec![VideoAnnotations {
         video: annotations.meta.task.map(|task| task.name),
         corrections: Box::new(move |video| corrections(&annotations.tracks, video)),
     }])
@@ -125,7 +124,7 @@ fn say(
 ) -> Result<(), String> {
     if let Some(&name) = values.get("expression") {
         match expression_in(name) {
-            Some(expression) => labels.say_expression(frames.clone(), expression, count),
+            Some(expression) => labels.set_expression(frames.clone(), expression, count),
             None if name == NO_EXPRESSION || name.is_empty() => {}
             None => {
                 return Err(format!(
@@ -143,7 +142,7 @@ fn say(
             .action_units
             .get_or_insert_with(|| vec![[false; ACTION_UNITS]; count]);
         match value {
-            "true" => labels.say_action_unit(frames.clone(), unit, count),
+            "true" => labels.set_action_unit(frames.clone(), unit, count),
             "false" => {}
             _ => {
                 return Err(format!(

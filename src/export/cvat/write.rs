@@ -5,18 +5,18 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use quick_xml::Writer;
-use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use super::NO_EXPRESSION;
 use crate::export::annotated::AnnotatedVideo;
 use crate::export::error::ExportError;
 use crate::export::intervals::{IntervalRules, intervals};
 use crate::export::keyframes::keyframes;
-use crate::export::output;
+use crate::export::xml::{document, element, text};
 use crate::face::{BoundingBox, PersonId};
 use crate::labels::{ACTION_UNITS, ActionUnit, Expression, ValenceArousal};
 use crate::publish::publish;
 
+/// The expression of frames without one.
+pub const NO_EXPRESSION: &str = "unknown";
 /// The label of all tracks.
 const LABEL: &str = "face";
 /// Pixels by which a box between key frames may be off.
@@ -24,7 +24,7 @@ const BOX_TOLERANCE: f32 = 1.0;
 /// By how much valence and arousal between key frames may be off.
 const POINT_TOLERANCE: f32 = 0.01;
 
-/// What a track says in one frame.
+/// The values of a track in one frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct State {
     /// Corners, then valence and arousal: what is interpolated.
@@ -38,21 +38,15 @@ struct State {
 
 /// Writes `<id>.xml`.
 pub fn write(video: &AnnotatedVideo, rules: IntervalRules, folder: &Path) -> Result<(), ExportError> {
-    let path = output(folder, &video.id, ".xml");
+    let path = video.file_in(folder, ".xml");
     publish(&path, |file| {
-        let mut xml = Writer::new_with_indent(&mut *file, b' ', 2);
-        xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("utf-8"), None)))?;
-        xml.create_element("annotations").write_inner_content(|xml| {
-            text(xml, "version", "1.1")?;
+        let mut xml = document(&mut *file, "utf-8")?;
+        element(&mut xml, "annotations", &[], |xml| {
+            text(xml, "version", &[], "1.1")?;
             write_meta(xml, video)?;
             for (nth, &person) in video.people.keys().enumerate() {
-                write_track(
-                    xml,
-                    nth,
-                    person,
-                    &states(video, person, rules),
-                    video.frames.len(),
-                )?;
+                let states = states(video, person, rules);
+                write_track(xml, nth, person, &states, video.frames.len())?;
             }
             Ok(())
         })?;
@@ -61,43 +55,32 @@ pub fn write(video: &AnnotatedVideo, rules: IntervalRules, folder: &Path) -> Res
     .map_err(ExportError::file(&path))
 }
 
-fn text<W: Write>(xml: &mut Writer<W>, name: &str, content: &str) -> io::Result<()> {
-    xml.create_element(name)
-        .write_text_content(BytesText::new(content))?;
-    Ok(())
-}
-
 fn write_meta<W: Write>(xml: &mut Writer<W>, video: &AnnotatedVideo) -> io::Result<()> {
     let last = video.frames.len().saturating_sub(1).to_string();
     let (width, height) = video.size;
-    xml.create_element("meta").write_inner_content(|xml| {
-        xml.create_element("task").write_inner_content(|xml| {
-            text(xml, "name", &video.id)?;
-            text(xml, "size", &video.frames.len().to_string())?;
-            text(xml, "mode", "interpolation")?;
-            text(xml, "overlap", "0")?;
-            text(xml, "start_frame", "0")?;
-            text(xml, "stop_frame", &last)?;
-            text(xml, "frame_filter", "")?;
-            xml.create_element("labels").write_inner_content(|xml| {
-                xml.create_element("label").write_inner_content(write_label)?;
-                Ok(())
-            })?;
-            xml.create_element("original_size").write_inner_content(|xml| {
-                text(xml, "width", &width.to_string())?;
-                text(xml, "height", &height.to_string())
-            })?;
-            Ok(())
+    element(xml, "meta", &[], |xml| {
+        element(xml, "task", &[], |xml| {
+            text(xml, "name", &[], &video.id)?;
+            text(xml, "size", &[], &video.frames.len().to_string())?;
+            text(xml, "mode", &[], "interpolation")?;
+            text(xml, "overlap", &[], "0")?;
+            text(xml, "start_frame", &[], "0")?;
+            text(xml, "stop_frame", &[], &last)?;
+            text(xml, "frame_filter", &[], "")?;
+            element(xml, "labels", &[], |xml| element(xml, "label", &[], write_label))?;
+            element(xml, "original_size", &[], |xml| {
+                text(xml, "width", &[], &width.to_string())?;
+                text(xml, "height", &[], &height.to_string())
+            })
         })?;
         let source = video.path.file_name().unwrap_or_default().to_string_lossy();
-        text(xml, "source", &source)
-    })?;
-    Ok(())
+        text(xml, "source", &[], &source)
+    })
 }
 
 fn write_label<W: Write>(xml: &mut Writer<W>) -> io::Result<()> {
-    text(xml, "name", LABEL)?;
-    xml.create_element("attributes").write_inner_content(|xml| {
+    text(xml, "name", &[], LABEL)?;
+    element(xml, "attributes", &[], |xml| {
         attribute_type(xml, "person", false, "number", "0", "0\n65535\n1")?;
         let names = Expression::ALL.map(Expression::name).join("\n");
         let expressions = format!("{NO_EXPRESSION}\n{names}");
@@ -108,8 +91,7 @@ fn write_label<W: Write>(xml: &mut Writer<W>) -> io::Result<()> {
             attribute_type(xml, &unit.name(), true, "checkbox", "false", "false\ntrue")?;
         }
         Ok(())
-    })?;
-    Ok(())
+    })
 }
 
 fn attribute_type<W: Write>(
@@ -120,17 +102,16 @@ fn attribute_type<W: Write>(
     default: &str,
     values: &str,
 ) -> io::Result<()> {
-    xml.create_element("attribute").write_inner_content(|xml| {
-        text(xml, "name", name)?;
-        text(xml, "mutable", if mutable { "True" } else { "False" })?;
-        text(xml, "input_type", input)?;
-        text(xml, "default_value", default)?;
-        text(xml, "values", values)
-    })?;
-    Ok(())
+    element(xml, "attribute", &[], |xml| {
+        text(xml, "name", &[], name)?;
+        text(xml, "mutable", &[], if mutable { "True" } else { "False" })?;
+        text(xml, "input_type", &[], input)?;
+        text(xml, "default_value", &[], default)?;
+        text(xml, "values", &[], values)
+    })
 }
 
-/// What a person's track says, from its first frame to its last.
+/// The values of a person's track, from its first frame to its last.
 fn states(video: &AnnotatedVideo, person: PersonId, rules: IntervalRules) -> BTreeMap<usize, State> {
     let count = video.frames.len();
     let mut expression = vec![None; count];
@@ -221,34 +202,31 @@ fn write_track<W: Write>(
     let straight = keyframes(&numbers, [pixels, pixels, pixels, pixels, points, points]);
     let nth = nth.to_string();
     let track = [("id", nth.as_str()), ("label", LABEL), ("source", "auto")];
-    xml.create_element("track")
-        .with_attributes(track)
-        .write_inner_content(|xml| {
-            let mut before: Option<&State> = None;
-            for (&at, state) in states {
-                let same = |earlier: &State| {
-                    (
-                        earlier.expression,
-                        earlier.action_units,
-                        earlier.has_point,
-                        earlier.occluded,
-                    ) == (
-                        state.expression,
-                        state.action_units,
-                        state.has_point,
-                        state.occluded,
-                    )
-                };
-                let key = straight.contains(&at) || !before.is_some_and(same);
-                write_box(xml, person, at, state, key, false)?;
-                before = Some(state);
-            }
-            if last + 1 < count {
-                write_box(xml, person, last + 1, last_state, true, true)?;
-            }
-            Ok(())
-        })?;
-    Ok(())
+    element(xml, "track", &track, |xml| {
+        let mut before: Option<&State> = None;
+        for (&at, state) in states {
+            let same = |earlier: &State| {
+                (
+                    earlier.expression,
+                    earlier.action_units,
+                    earlier.has_point,
+                    earlier.occluded,
+                ) == (
+                    state.expression,
+                    state.action_units,
+                    state.has_point,
+                    state.occluded,
+                )
+            };
+            let key = straight.contains(&at) || !before.is_some_and(same);
+            write_box(xml, person, at, state, key, false)?;
+            before = Some(state);
+        }
+        if last + 1 < count {
+            write_box(xml, person, last + 1, last_state, true, true)?;
+        }
+        Ok(())
+    })
 }
 
 fn write_box<W: Write>(
@@ -273,34 +251,29 @@ fn write_box<W: Write>(
         ("ybr", &corners[3]),
         ("z_order", "0"),
     ];
-    xml.create_element("box")
-        .with_attributes(attributes)
-        .write_inner_content(|xml| {
-            attribute(xml, "person", &person.0.to_string())?;
-            attribute(
-                xml,
-                "expression",
-                state.expression.map_or(NO_EXPRESSION, Expression::name),
-            )?;
-            for (name, number) in [("valence", state.numbers[4]), ("arousal", state.numbers[5])] {
-                let number = if state.has_point {
-                    number.to_string()
-                } else {
-                    String::new()
-                };
-                attribute(xml, name, &number)?;
-            }
-            for unit in ActionUnit::ALL {
-                let present = state.action_units[unit.index()];
-                attribute(xml, &unit.name(), if present { "true" } else { "false" })?;
-            }
-            Ok(())
-        })?;
-    Ok(())
+    element(xml, "box", &attributes, |xml| {
+        attribute(xml, "person", &person.0.to_string())?;
+        attribute(
+            xml,
+            "expression",
+            state.expression.map_or(NO_EXPRESSION, Expression::name),
+        )?;
+        for (name, number) in [("valence", state.numbers[4]), ("arousal", state.numbers[5])] {
+            let number = if state.has_point {
+                number.to_string()
+            } else {
+                String::new()
+            };
+            attribute(xml, name, &number)?;
+        }
+        for unit in ActionUnit::ALL {
+            let present = state.action_units[unit.index()];
+            attribute(xml, &unit.name(), if present { "true" } else { "false" })?;
+        }
+        Ok(())
+    })
 }
 
 fn attribute<W: Write>(xml: &mut Writer<W>, name: &str, value: &str) -> io::Result<()> {
-    let element = xml.create_element("attribute").with_attribute(("name", name));
-    element.write_text_content(BytesText::new(value))?;
-    Ok(())
+    text(xml, "attribute", &[("name", name)], value)
 }

@@ -8,7 +8,3 @@ mod write;
 
 pub use read::read;
 pub use write::write;
-
-const EXPRESSION_TIER: &str = "expression";
-/// What the name of the time series adds to the video's id.
-const SERIES: &str = "_va.csv";

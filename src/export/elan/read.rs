@@ -6,10 +6,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{EXPRESSION_TIER, SERIES};
-use crate::export::Found;
+use super::write::{EXPRESSION_TIER, SERIES};
 use crate::export::annotated::AnnotatedVideo;
-use crate::export::corrections::{Corrections, PersonLabels};
+use crate::export::corrections::{Corrections, PersonLabels, VideoAnnotations};
 use crate::export::error::ExportError;
 use crate::export::vocabulary::{action_unit_in, expression_in, person_in, person_name};
 use crate::face::PersonId;
@@ -63,7 +62,7 @@ struct Alignable {
 
 /// Reads an .eaf that ELAN saved, and the time series beside it if it is there. Tiers that are not named like the
 /// exported ones are the annotator's own and left alone.
-pub fn read(path: &Path) -> Result<Vec<Found>, ExportError> {
+pub fn read(path: &Path) -> Result<Vec<VideoAnnotations>, ExportError> {
     let file = std::fs::File::open(path).map_err(ExportError::file(path))?;
     let document: Document = quick_xml::de::from_reader(io::BufReader::new(file))
         .map_err(|error| format!("not an .eaf of ELAN: {error}"))
@@ -74,7 +73,7 @@ pub fn read(path: &Path) -> Result<Vec<Found>, ExportError> {
         true => read_series(&series).map_err(|error| ExportError::foreign(&series)(error))?,
         false => BTreeMap::new(),
     };
-    Ok(vec![Found {
+    Ok(vec![VideoAnnotations {
         video: None,
         corrections: Box::new(move |video| corrections(&document, &points, video)),
     }])
@@ -156,14 +155,14 @@ fn corrections(document: &Document, series: &Series, video: &AnnotatedVideo) -> 
                 continue;
             };
             match unit {
-                Some(unit) => labels.say_action_unit(frames, unit, count),
-                None => labels.say_expression(frames, expression(&annotation.text, &tier.id, begin)?, count),
+                Some(unit) => labels.set_action_unit(frames, unit, count),
+                None => labels.set_expression(frames, expression(&annotation.text, &tier.id, begin)?, count),
             }
         }
     }
     for (&person, points) in series {
         let labels = corrections.people.entry(Some(person)).or_default();
-        place_points(labels, points, video);
+        set_points(labels, points, video);
     }
     Ok(corrections)
 }
@@ -175,7 +174,7 @@ fn expression(text: &str, tier: &str, begin: u64) -> Result<Expression, String> 
     })
 }
 
-fn place_points(labels: &mut PersonLabels, points: &[(f64, ValenceArousal)], video: &AnnotatedVideo) {
+fn set_points(labels: &mut PersonLabels, points: &[(f64, ValenceArousal)], video: &AnnotatedVideo) {
     let count = video.frames.len();
     let said = labels.valence_arousal.get_or_insert_with(|| vec![None; count]);
     for &(time_s, point) in points {

@@ -5,18 +5,20 @@ use std::path::Path;
 
 use jiff::{Timestamp, Unit};
 use quick_xml::Writer;
-use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use super::{EXPRESSION_TIER, SERIES};
 use crate::export::annotated::AnnotatedVideo;
 use crate::export::error::ExportError;
 use crate::export::intervals::{IntervalRules, intervals};
-use crate::export::output;
 use crate::export::vocabulary::person_name;
+use crate::export::xml::{document, element, empty, text};
 use crate::labels::{ActionUnit, Expression};
 use crate::publish::publish;
 use crate::run::absolute;
 
+/// The name of a tier of expressions, after the person's.
+pub const EXPRESSION_TIER: &str = "expression";
+/// What the name of the time series adds to the video's id.
+pub const SERIES: &str = "_va.csv";
 const EXPRESSION_TYPE: &str = "expression";
 const ACTION_UNIT_TYPE: &str = "action unit";
 const VOCABULARY: &str = "expressions";
@@ -37,24 +39,18 @@ struct Tier {
 
 /// Writes `<id>.eaf`, `<id>_va.csv` and `<id>_tsconf.xml`.
 pub fn write(video: &AnnotatedVideo, rules: IntervalRules, folder: &Path) -> Result<(), ExportError> {
-    let series = output(folder, &video.id, SERIES);
+    let series = video.file_in(folder, SERIES);
     publish(&series, |file| write_series(file, video)).map_err(ExportError::file(&series))?;
-    let configuration = output(folder, &video.id, CONFIGURATION);
+    let configuration = video.file_in(folder, CONFIGURATION);
     publish(&configuration, |file| write_configuration(file, video, &series))
         .map_err(ExportError::file(&configuration))?;
-    let path = output(folder, &video.id, ".eaf");
+    let path = video.file_in(folder, ".eaf");
     publish(&path, |file| {
-        let mut xml = document(&mut *file)?;
+        let mut xml = document(&mut *file, "UTF-8")?;
         write_document(&mut xml, video, &tiers(video, rules), [&series, &configuration])?;
         file.write_all(b"\n")
     })
     .map_err(ExportError::file(&path))
-}
-
-fn document<W: Write>(file: W) -> io::Result<Writer<W>> {
-    let mut xml = Writer::new_with_indent(file, b' ', 2);
-    xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    Ok(xml)
 }
 
 fn tiers(video: &AnnotatedVideo, rules: IntervalRules) -> Vec<Tier> {
@@ -100,42 +96,32 @@ fn write_document<W: Write>(
     tiers: &[Tier],
     linked: [&Path; 2],
 ) -> io::Result<()> {
-    let date = now();
     let root = [
         ("AUTHOR", video.author.as_str()),
-        ("DATE", &date),
+        ("DATE", &now()),
         ("FORMAT", "3.0"),
         ("VERSION", "3.0"),
         ("xmlns:xsi", SCHEMA_INSTANCE),
         ("xsi:noNamespaceSchemaLocation", "EAFv3.0.xsd"),
     ];
-    xml.create_element("ANNOTATION_DOCUMENT")
-        .with_attributes(root)
-        .write_inner_content(|xml| {
-            write_header(xml, video, tiers, linked)?;
-            xml.create_element("TIME_ORDER").write_inner_content(|xml| {
-                let ends = tiers
-                    .iter()
-                    .flat_map(|tier| &tier.spans)
-                    .flat_map(|&(begin, end, _)| [begin, end]);
-                for (nth, end) in ends.enumerate() {
-                    let slot = [
-                        ("TIME_SLOT_ID", format!("ts{}", nth + 1)),
-                        ("TIME_VALUE", end.to_string()),
-                    ];
-                    xml.create_element("TIME_SLOT")
-                        .with_attributes(borrowed(&slot))
-                        .write_empty()?;
-                }
-                Ok(())
-            })?;
-            let mut annotations = 0;
-            for tier in tiers {
-                write_tier(xml, tier, &mut annotations)?;
+    element(xml, "ANNOTATION_DOCUMENT", &root, |xml| {
+        write_header(xml, video, tiers, linked)?;
+        element(xml, "TIME_ORDER", &[], |xml| {
+            let spans = tiers.iter().flat_map(|tier| &tier.spans);
+            let ends = spans.flat_map(|&(begin, end, _)| [begin, end]);
+            for (nth, end) in ends.enumerate() {
+                let id = format!("ts{}", nth + 1);
+                let slot = [("TIME_SLOT_ID", id.as_str()), ("TIME_VALUE", &end.to_string())];
+                empty(xml, "TIME_SLOT", &slot)?;
             }
-            write_types(xml)
+            Ok(())
         })?;
-    Ok(())
+        let mut annotations = 0;
+        for tier in tiers {
+            write_tier(xml, tier, &mut annotations)?;
+        }
+        write_types(xml)
+    })
 }
 
 fn write_header<W: Write>(
@@ -145,38 +131,32 @@ fn write_header<W: Write>(
     linked: [&Path; 2],
 ) -> io::Result<()> {
     let header = [("MEDIA_FILE", ""), ("TIME_UNITS", "milliseconds")];
-    xml.create_element("HEADER")
-        .with_attributes(header)
-        .write_inner_content(|xml| {
-            let mime = match video.path.extension().and_then(|extension| extension.to_str()) {
-                Some("mp4" | "m4v") => "video/mp4",
-                Some("mpg" | "mpeg") => "video/mpeg",
-                Some("mov" | "qt") => "video/quicktime",
-                _ => "video/*",
-            };
-            let media = [("MEDIA_URL", url(&video.path)), ("MIME_TYPE", mime.to_owned())];
-            xml.create_element("MEDIA_DESCRIPTOR")
-                .with_attributes(borrowed(&media))
-                .write_empty()?;
-            for (path, mime) in linked.into_iter().zip(["text/plain", "text/xml"]) {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                let link = [
-                    ("LINK_URL", url(path)),
-                    ("RELATIVE_LINK_URL", format!("./{name}")),
-                    ("MIME_TYPE", mime.to_owned()),
-                ];
-                xml.create_element("LINKED_FILE_DESCRIPTOR")
-                    .with_attributes(borrowed(&link))
-                    .write_empty()?;
-            }
-            let annotations: usize = tiers.iter().map(|tier| tier.spans.len()).sum();
-            let last = xml
-                .create_element("PROPERTY")
-                .with_attribute(("NAME", "lastUsedAnnotationId"));
-            last.write_text_content(BytesText::new(&annotations.to_string()))?;
-            Ok(())
-        })?;
-    Ok(())
+    element(xml, "HEADER", &header, |xml| {
+        let mime = match video.path.extension().and_then(|extension| extension.to_str()) {
+            Some("mp4" | "m4v") => "video/mp4",
+            Some("mpg" | "mpeg") => "video/mpeg",
+            Some("mov" | "qt") => "video/quicktime",
+            _ => "video/*",
+        };
+        let media = url(&video.path);
+        empty(
+            xml,
+            "MEDIA_DESCRIPTOR",
+            &[("MEDIA_URL", &media), ("MIME_TYPE", mime)],
+        )?;
+        for (path, mime) in linked.into_iter().zip(["text/plain", "text/xml"]) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let link = [
+                ("LINK_URL", url(path)),
+                ("RELATIVE_LINK_URL", format!("./{name}")),
+                ("MIME_TYPE", mime.to_owned()),
+            ];
+            empty(xml, "LINKED_FILE_DESCRIPTOR", &borrowed(&link))?;
+        }
+        let annotations: usize = tiers.iter().map(|tier| tier.spans.len()).sum();
+        let last = [("NAME", "lastUsedAnnotationId")];
+        text(xml, "PROPERTY", &last, &annotations.to_string())
+    })
 }
 
 fn write_tier<W: Write>(xml: &mut Writer<W>, tier: &Tier, annotations: &mut usize) -> io::Result<()> {
@@ -185,34 +165,25 @@ fn write_tier<W: Write>(xml: &mut Writer<W>, tier: &Tier, annotations: &mut usiz
         ("PARTICIPANT", tier.participant.as_str()),
         ("TIER_ID", tier.id.as_str()),
     ];
-    xml.create_element("TIER")
-        .with_attributes(attributes)
-        .write_inner_content(|xml| {
-            for (_, _, text) in &tier.spans {
-                *annotations += 1;
-                let attributes = [
-                    ("ANNOTATION_ID", format!("a{annotations}")),
-                    ("TIME_SLOT_REF1", format!("ts{}", 2 * *annotations - 1)),
-                    ("TIME_SLOT_REF2", format!("ts{}", 2 * *annotations)),
-                ];
-                xml.create_element("ANNOTATION").write_inner_content(|xml| {
-                    let annotation = xml
-                        .create_element("ALIGNABLE_ANNOTATION")
-                        .with_attributes(borrowed(&attributes));
-                    annotation.write_inner_content(|xml| {
-                        xml.create_element("ANNOTATION_VALUE")
-                            .write_text_content(BytesText::new(text))?;
-                        Ok(())
-                    })?;
-                    Ok(())
-                })?;
-            }
-            Ok(())
-        })?;
-    Ok(())
+    element(xml, "TIER", &attributes, |xml| {
+        for (_, _, label) in &tier.spans {
+            *annotations += 1;
+            let attributes = [
+                ("ANNOTATION_ID", format!("a{annotations}")),
+                ("TIME_SLOT_REF1", format!("ts{}", 2 * *annotations - 1)),
+                ("TIME_SLOT_REF2", format!("ts{}", 2 * *annotations)),
+            ];
+            element(xml, "ANNOTATION", &[], |xml| {
+                element(xml, "ALIGNABLE_ANNOTATION", &borrowed(&attributes), |xml| {
+                    text(xml, "ANNOTATION_VALUE", &[], label)
+                })
+            })?;
+        }
+        Ok(())
+    })
 }
 
-/// What tiers may hold: expressions from a list, and anything for action units.
+/// Writes what tiers may hold: expressions from a list, and any text for action units.
 fn write_types<W: Write>(xml: &mut Writer<W>) -> io::Result<()> {
     for (id, vocabulary) in [(EXPRESSION_TYPE, Some(VOCABULARY)), (ACTION_UNIT_TYPE, None)] {
         let mut attributes = vec![
@@ -221,35 +192,21 @@ fn write_types<W: Write>(xml: &mut Writer<W>) -> io::Result<()> {
             ("TIME_ALIGNABLE", "true"),
         ];
         attributes.extend(vocabulary.map(|vocabulary| ("CONTROLLED_VOCABULARY_REF", vocabulary)));
-        xml.create_element("LINGUISTIC_TYPE")
-            .with_attributes(attributes)
-            .write_empty()?;
+        empty(xml, "LINGUISTIC_TYPE", &attributes)?;
     }
     let language = [("LANG_ID", "und"), ("LANG_LABEL", "undetermined (und)")];
-    xml.create_element("LANGUAGE")
-        .with_attributes(language)
-        .write_empty()?;
-    let vocabulary = xml
-        .create_element("CONTROLLED_VOCABULARY")
-        .with_attribute(("CV_ID", VOCABULARY));
-    vocabulary.write_inner_content(|xml| {
-        xml.create_element("DESCRIPTION")
-            .with_attribute(("LANG_REF", "und"))
-            .write_empty()?;
+    empty(xml, "LANGUAGE", &language)?;
+    element(xml, "CONTROLLED_VOCABULARY", &[("CV_ID", VOCABULARY)], |xml| {
+        empty(xml, "DESCRIPTION", &[("LANG_REF", "und")])?;
         for expression in Expression::ALL {
             let id = format!("cve{}", expression.index());
-            xml.create_element("CV_ENTRY_ML")
-                .with_attribute(("CVE_ID", id.as_str()))
-                .write_inner_content(|xml| {
-                    let value = [("DESCRIPTION", ""), ("LANG_REF", "und")];
-                    let value = xml.create_element("CVE_VALUE").with_attributes(value);
-                    value.write_text_content(BytesText::new(expression.name()))?;
-                    Ok(())
-                })?;
+            element(xml, "CV_ENTRY_ML", &[("CVE_ID", &id)], |xml| {
+                let value = [("DESCRIPTION", ""), ("LANG_REF", "und")];
+                text(xml, "CVE_VALUE", &value, expression.name())
+            })?;
         }
         Ok(())
-    })?;
-    Ok(())
+    })
 }
 
 /// Seconds from the first frame, then valence and arousal of each person.
@@ -276,57 +233,45 @@ fn series_names(video: &AnnotatedVideo) -> impl Iterator<Item = String> {
     people.flat_map(|&person| ["valence", "arousal"].map(|name| format!("{} {name}", person_name(person))))
 }
 
-/// What ELAN keeps beside an .eaf that has a linked CSV: a track a column.
+/// Writes what ELAN keeps beside an .eaf that has a linked CSV: a track for each column.
 fn write_configuration(file: impl Write, video: &AnnotatedVideo, series: &Path) -> io::Result<()> {
-    let mut xml = document(file)?;
+    let mut xml = document(file, "UTF-8")?;
     let date = now();
     let root = [("date", date.as_str()), ("version", "1.0")];
-    xml.create_element("timeseries")
-        .with_attributes(root)
-        .write_inner_content(|xml| {
-            let source = [
-                ("sample-type", "Discontinuous Rate".to_owned()),
-                ("source-url", url(series)),
-                ("time-column", "0".to_owned()),
-            ];
-            xml.create_element("tracksource")
-                .with_attributes(borrowed(&source))
-                .write_inner_content(|xml| {
-                    let provider = "mpi.eudico.client.annotator.timeseries.csv.CSVServiceProvider";
-                    let property = [("key", "provider"), ("value", provider)];
-                    xml.create_element("property")
-                        .with_attributes(property)
-                        .write_empty()?;
-                    for (nth, name) in series_names(video).enumerate() {
-                        let column = (nth + 1).to_string();
-                        let colour = if nth % 2 == 0 { "0,114,178" } else { "213,94,0" };
-                        let track = [("derivative", "0"), ("name", name.as_str())];
-                        xml.create_element("track")
-                            .with_attributes(track)
-                            .write_inner_content(|xml| {
-                                let property = [("key", "detect-range"), ("value", "false")];
-                                xml.create_element("property")
-                                    .with_attributes(property)
-                                    .write_empty()?;
-                                xml.create_element("sample-position").write_inner_content(|xml| {
-                                    let position = [("row", "0"), ("col", column.as_str())];
-                                    xml.create_element("pos")
-                                        .with_attributes(position)
-                                        .write_empty()?;
-                                    Ok(())
-                                })?;
-                                let range = [("max", "1.0"), ("min", "-1.0")];
-                                xml.create_element("range").with_attributes(range).write_empty()?;
-                                xml.create_element("color")
-                                    .write_text_content(BytesText::new(colour))?;
-                                Ok(())
-                            })?;
-                    }
-                    Ok(())
-                })?;
+    element(&mut xml, "timeseries", &root, |xml| {
+        let series = url(series);
+        let source = [
+            ("sample-type", "Discontinuous Rate"),
+            ("source-url", series.as_str()),
+            ("time-column", "0"),
+        ];
+        element(xml, "tracksource", &source, |xml| {
+            let provider = "mpi.eudico.client.annotator.timeseries.csv.CSVServiceProvider";
+            empty(xml, "property", &[("key", "provider"), ("value", provider)])?;
+            for (nth, name) in series_names(video).enumerate() {
+                write_track(xml, nth, &name)?;
+            }
             Ok(())
+        })
+    })
+}
+
+/// Writes the track of the `nth` series, 0-based.
+fn write_track<W: Write>(xml: &mut Writer<W>, nth: usize, name: &str) -> io::Result<()> {
+    let column = (nth + 1).to_string();
+    let colour = if nth.is_multiple_of(2) {
+        "0,114,178"
+    } else {
+        "213,94,0"
+    };
+    element(xml, "track", &[("derivative", "0"), ("name", name)], |xml| {
+        empty(xml, "property", &[("key", "detect-range"), ("value", "false")])?;
+        element(xml, "sample-position", &[], |xml| {
+            empty(xml, "pos", &[("row", "0"), ("col", &column)])
         })?;
-    Ok(())
+        empty(xml, "range", &[("max", "1.0"), ("min", "-1.0")])?;
+        text(xml, "color", &[], colour)
+    })
 }
 
 fn borrowed<'a, const N: usize>(pairs: &'a [(&'a str, String); N]) -> [(&'a str, &'a str); N] {
