@@ -119,20 +119,22 @@ impl Detector {
         }
     }
 
-    /// `[batch, 3, H, W]` in channels_last on the network's device.
+    /// `[batch, 3, H, W]` on the network's device, on a CPU in channels_last.
     fn input(&self, batch: &FrameBatch) -> Result<Tensor, DetectorError> {
         let size = batch.size as i64;
         let ((width, height), device) = (batch.input, self.device());
         let values = match &batch.pixels {
-            FramePixels::Resized(values) => Tensor::f_from_slice(values)?
-                .f_view([size, height.into(), width.into(), 3])?
-                .f_to_device(device)?,
-            FramePixels::Whole((width, height), staging) => {
-                let frames = staging.on_device(&[size, (*height).into(), (*width).into(), 3])?;
+            FramePixels::Resized(values) => values.as_floats(&[size, height.into(), width.into(), 3])?,
+            FramePixels::Whole((width, height), bytes) => {
+                let frames = bytes.on_device(&[size, (*height).into(), (*width).into(), 3])?;
                 self.resize.apply(&frames, self.settings.long_side)?
             }
         };
-        Ok(values.f_permute([0, 3, 1, 2])?)
+        let values = values.f_permute([0, 3, 1, 2])?;
+        match device {
+            Device::Cuda(_) => Ok(values.f_contiguous()?),
+            _ => Ok(values),
+        }
     }
 
     fn candidates(
@@ -266,6 +268,7 @@ fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, DetectorError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::staging::StagingPool;
     use tch::IndexOp;
 
     #[test]
@@ -283,7 +286,7 @@ mod tests {
             pictures: 2,
             size: 2,
             input: (width, height),
-            pixels: FramePixels::Resized(Vec::new()),
+            pixels: FramePixels::Resized(StagingPool::new(Device::Cpu).take(0).unwrap()),
         };
         let numbers = to_vec(&best_priors(&predictions).unwrap()).unwrap();
         for confidence in [0.5, 0.9] {

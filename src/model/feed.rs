@@ -44,7 +44,7 @@ pub struct FrameBatch {
 #[derive(Debug)]
 pub(super) enum FramePixels {
     /// `[size, height, width, 3]` of the network's input, in float32: blue, green and red minus their means.
-    Resized(Vec<f32>),
+    Resized(Staging),
     /// `[size, height, width, 3]` of whole pictures of this width and height, RGB: the device resizes.
     Whole((u32, u32), Staging),
 }
@@ -134,7 +134,7 @@ impl Feed {
         let input = Resize::output_size(first.0, first.1, self.long_side);
         let pixels = match self.device.is_cuda() {
             true => FramePixels::Whole(first, self.whole(pictures, size, first)?),
-            false => FramePixels::Resized(self.resized(pictures, size, input)),
+            false => FramePixels::Resized(self.resized(pictures, size, input)?),
         };
         Ok(FrameBatch {
             pictures: pictures.len(),
@@ -144,11 +144,12 @@ impl Feed {
         })
     }
 
-    fn resized(&self, pictures: &[&Picture], batch: usize, input: (u32, u32)) -> Vec<f32> {
-        let pixels = input.0 as usize * input.1 as usize;
-        let mut values = vec![0.0; batch * pixels * 3];
+    fn resized(&self, pictures: &[&Picture], batch: usize, input: (u32, u32)) -> Result<Staging, TchError> {
+        let floats = input.0 as usize * input.1 as usize * 3;
+        let mut staging = self.staging.take(batch * floats * size_of::<f32>())?;
+        let (values, blank) = staging.floats_mut().split_at_mut(pictures.len() * floats);
         let mut resize: Option<((u32, u32), Resize)> = None;
-        for (picture, output) in pictures.iter().zip(values.chunks_exact_mut(pixels * 3)) {
+        for (picture, output) in pictures.iter().zip(values.chunks_exact_mut(floats)) {
             let size = (picture.width(), picture.height());
             let resize = match &resize {
                 Some((of, resize)) if *of == size => resize,
@@ -160,7 +161,8 @@ impl Feed {
             };
             resize.write(picture, output);
         }
-        values
+        blank.fill(0.0);
+        Ok(staging)
     }
 
     fn whole(&self, pictures: &[&Picture], batch: usize, size: (u32, u32)) -> Result<Staging, TchError> {
@@ -218,9 +220,10 @@ mod tests {
         assert_eq!(feed.key(&picture), (32, 16));
         let batch = feed.frames(&[&picture; 3]).unwrap();
         assert_eq!((batch.pictures(), batch.size, batch.input()), (3, 4, (32, 16)));
-        let FramePixels::Resized(values) = &batch.pixels else {
+        let FramePixels::Resized(mut staging) = batch.pixels else {
             panic!("not resized")
         };
+        let values = staging.floats_mut();
         assert_eq!(values.len(), 4 * 32 * 16 * 3);
         assert!(values[3 * 32 * 16 * 3..].iter().all(|value| *value == 0.0));
         let mut faces = [1, 2].map(|grey| {

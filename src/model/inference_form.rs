@@ -19,13 +19,14 @@ pub struct InferenceForm {
 }
 
 impl InferenceForm {
-    /// The fastest form: folded, channels last.
+    /// The fastest form: folded; on a CPU channels last. On a GPU cuDNN takes 100 ms and more to plan each depthwise
+    /// convolution over channels that are last, and is no faster afterwards (`docs/benchmarks.md`).
     pub fn fast(device: Device, precision: Precision) -> Self {
         Self {
             device,
             precision,
             folded: true,
-            channels_last: true,
+            channels_last: !device.is_cuda(),
         }
     }
 

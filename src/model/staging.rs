@@ -70,9 +70,30 @@ impl Staging {
             .map_or(std::ptr::NonNull::dangling().as_ptr(), |bytes| {
                 bytes.data_ptr().cast::<u8>()
             });
-        // SAFETY: a contiguous `u8` tensor in the host's memory of `len` bytes, which only this buffer refers to:
-        // `on_device` gives out no view of it on a CPU either.
+        // SAFETY: a contiguous `u8` tensor in the host's memory of `len` bytes. A view of it that `as_floats` gave is used by
+        // a pass, which keeps the buffer to its end.
         unsafe { std::slice::from_raw_parts_mut(data, self.len) }
+    }
+
+    /// The bytes as numbers, to be written. The length must be a multiple of 4.
+    pub fn floats_mut(&mut self) -> &mut [f32] {
+        // SAFETY: any four bytes are a number.
+        let (before, floats, after) = unsafe { self.bytes_mut().align_to_mut() };
+        debug_assert!(
+            before.is_empty() && after.is_empty(),
+            "libtorch aligns to 64 bytes"
+        );
+        floats
+    }
+
+    /// The bytes as numbers of this shape, without a copy: the buffer must be kept as long as the tensor.
+    ///
+    /// # Errors
+    /// libtorch's, if the shape does not fit.
+    pub fn as_floats(&self, shape: &[i64]) -> Result<Tensor, TchError> {
+        let empty = Tensor::new();
+        let bytes = self.bytes.as_ref().unwrap_or(&empty);
+        bytes.f_view_dtype(Kind::Float)?.f_view(shape)
     }
 
     /// Gives the bytes to the pool's device as a tensor of this shape. On a GPU the copy may still run: the buffer must

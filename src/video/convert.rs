@@ -1,5 +1,7 @@
 //! From a decoded frame to an upright picture in RGB.
 
+use std::mem::MaybeUninit;
+
 use ffmpeg_next as ffmpeg;
 
 use ffmpeg::format::Pixel;
@@ -99,7 +101,7 @@ fn new_scaler(input: &Definition, colour: Option<Colour>) -> Result<scaling::Con
     if set < 0 { Err(unknown()) } else { Ok(scaler) }
 }
 
-/// Writes a frame's pixels as RGB into `rgb`, which grows as needed. Returns the bytes of a row.
+/// Writes a frame's pixels as RGB into `rgb`, in place of what it holds. Returns the bytes of a row.
 fn write_rgb(
     scaler: &mut scaling::Context,
     frame: &frame::Video,
@@ -108,9 +110,8 @@ fn write_rgb(
     let stride = 3 * (frame.width() as usize).next_multiple_of(BLOCK);
     let height = frame.height() as usize;
     let length = stride * height + 3 * BLOCK;
-    if rgb.len() < length {
-        rgb.resize(length, 0);
-    }
+    rgb.clear();
+    rgb.reserve(length);
     let none = std::ptr::null_mut();
     let planes = [rgb.as_mut_ptr(), none, none, none];
     let strides = [
@@ -120,7 +121,7 @@ fn write_rgb(
         0,
     ];
     // SAFETY: the scaler was made for this frame's format and size, the frame's planes live through
-    // the call, and `rgb` holds `height` rows of `stride` bytes and a block more.
+    // the call, and `rgb` has room for `height` rows of `stride` bytes and a block more.
     let rows = unsafe {
         let frame = &*frame.as_ptr();
         let source = frame.data.as_ptr().cast();
@@ -136,6 +137,15 @@ fn write_rgb(
         )
     };
     if usize::try_from(rows) == Ok(height) {
+        let tight = 3 * frame.width() as usize;
+        for (row, bytes) in rgb.spare_capacity_mut()[..length].chunks_mut(stride).enumerate() {
+            // What libswscale may have left out: the room at the end of a row and behind the last.
+            let room = if row < height { tight } else { 0 };
+            let room = room.min(bytes.len());
+            bytes[room..].fill(MaybeUninit::new(0));
+        }
+        // SAFETY: libswscale has written `tight` bytes of each of the `height` rows, and the loop all else.
+        unsafe { rgb.set_len(length) };
         Ok(stride)
     } else {
         Err(Error::InvalidData.into())

@@ -63,11 +63,6 @@ impl ConvSpec {
         Self { bias: true, ..self }
     }
 
-    /// 1x1 over all channels, every position.
-    fn is_pointwise(self) -> bool {
-        self.kernel == [1, 1] && self.stride == 1 && self.padding == 0 && self.groups == 1
-    }
-
     /// oneDNN is slow at the gradient of these kernels in `bf16` (`docs/benchmarks.md`).
     fn learns_faster_in_f32(self) -> bool {
         let [height, width] = self.kernel;
@@ -92,8 +87,6 @@ enum Routine {
     /// oneDNN itself. libtorch would take a slower kernel for 1x1 on one thread and fewer than 16 pictures, so that
     /// time and rounding would depend on the size of the batch.
     OneDnn,
-    /// A matrix product over channels: for 1x1 on a GPU, where cuDNN takes 20 ms to plan each new shape.
-    MatrixProduct,
 }
 
 impl Conv {
@@ -154,51 +147,15 @@ impl Conv {
         match self.routine {
             Routine::OneDnn => x.f_mkldnn_convolution(weight, bias, padding, stride, dilation, groups),
             Routine::Libtorch => x.f_conv2d(weight, bias, stride, padding, dilation, groups),
-            Routine::MatrixProduct => {
-                let weight = weight.f_view([self.spec.outputs, self.spec.inputs])?;
-                let channels_last = x.f_permute([0, 2, 3, 1])?;
-                channels_last.f_linear(&weight, bias)?.f_permute([0, 3, 1, 2])
-            }
         }
     }
 
     pub fn prepare(&mut self, form: InferenceForm) -> Result<(), TchError> {
         self.routine = match form.device {
             Device::Cpu if form.folded && utils::has_mkldnn() => Routine::OneDnn,
-            Device::Cuda(_) if form.folded && form.channels_last && self.spec.is_pointwise() => {
-                Routine::MatrixProduct
-            }
             _ => Routine::Libtorch,
         };
         self.weight.prepare(form)?;
         self.bias.as_mut().map_or(Ok(()), |bias| bias.prepare(form))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tch::nn::VarStore;
-
-    #[test]
-    fn a_pointwise_convolution_is_a_matrix_product() {
-        tch::manual_seed(3);
-        let store = VarStore::new(Device::Cpu);
-        let mut conv = Conv::new(&store.root(), ConvSpec::pointwise(24, 10).with_bias()).unwrap();
-        tch::no_grad(|| {
-            for (_, mut parameter) in store.variables() {
-                parameter.f_uniform_(-1.0, 1.0).unwrap();
-            }
-            let x = Tensor::randn([2, 7, 5, 24], (Kind::Float, Device::Cpu)).permute([0, 3, 1, 2]);
-            let expected = conv.forward(&x).unwrap();
-            conv.routine = Routine::MatrixProduct;
-            let product = conv.forward(&x).unwrap();
-            assert_eq!(product.size(), expected.size());
-            assert_eq!(product.stride(), [350, 1, 50, 10], "channels last");
-            let difference = (product - expected).abs().max().double_value(&[]);
-            assert!(difference < 1e-5, "{difference}");
-        });
-        assert!(!ConvSpec::pointwise(4, 4).stride(2).is_pointwise());
-        assert!(!ConvSpec::depthwise(4, 1).is_pointwise());
     }
 }
