@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use super::network::{DetectorPass, InferencePass};
+use super::network::{PreparedFaces, PreparedFrames};
 use super::publication::Publication;
 use super::queue::{self, Step};
 use super::slice::Slice;
@@ -36,10 +36,10 @@ pub type Work = queue::Work<BatchKey, FrameInWork, Face, Task>;
 
 /// A task of a step that has no batches to fill.
 pub enum Task {
-    Detect(DetectorPass),
+    Detect(PreparedFrames),
     /// Frames of one video; what the detector found in each, `None` if it did not run.
     Track(Slice<(FrameInWork, Option<Vec<Candidate>>)>),
-    Infer(InferencePass),
+    Infer(PreparedFaces),
     Publish(Arc<VideoState>, Box<VideoOutcome>),
 }
 

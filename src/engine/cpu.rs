@@ -6,7 +6,7 @@ use std::time::Instant;
 use tch::TchError;
 
 use super::context::{Context, Producer, Task, Work, caught};
-use super::network::{DetectorPass, InferencePass};
+use super::network::{PreparedFaces, PreparedFrames};
 use super::queue::{PermitKind, Step};
 use super::slice::{Slice, slices};
 use super::source::{Source, SourceError};
@@ -110,7 +110,7 @@ fn prepare_frames(context: &Context, frames: Vec<FrameInWork>) {
         let frames = slices.iter().flat_map(|slice| &slice.items);
         let pictures: Vec<&Picture> = frames.filter_map(|read| read.frame.picture()).collect();
         let batch = context.feed.frames(&pictures)?;
-        Ok(DetectorPass { batch, slices })
+        Ok(PreparedFrames { batch, slices })
     });
     if let Some(pass) = pass {
         context.queue.put_task(Step::Detect, Task::Detect(pass));
@@ -124,7 +124,7 @@ fn prepare_faces(context: &Context, faces: Vec<Face>) {
         let faces = slices.iter().flat_map(|slice| &slice.items);
         let crops: Vec<&AlignedFace> = faces.map(|face| &face.crop).collect();
         let batch = context.feed.faces(&crops)?;
-        Ok(InferencePass { batch, slices })
+        Ok(PreparedFaces { batch, slices })
     });
     if let Some(pass) = pass {
         context.queue.put_task(Step::Infer, Task::Infer(pass));

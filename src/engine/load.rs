@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tch::Device;
 
+use super::networks::Networks;
 use crate::cuda::{self, CudaError};
 use crate::device::LibtorchVersion;
 use crate::face::template::TemplateSet;
@@ -15,13 +16,6 @@ use crate::model::{
 };
 use crate::run::{FindWeightsError, InputKind, Plan, SEED, check_unchanged, warnings};
 use crate::video::libav_versions;
-
-/// The networks of one thread. A clone is for another thread; it shares the weights.
-#[derive(Debug, Clone)]
-pub struct Networks {
-    pub detector: Detector,
-    pub affect: Ensemble,
-}
 
 /// Networks ready to run.
 pub struct Loaded {
@@ -76,7 +70,7 @@ pub fn load(plan: &Plan, device: Device) -> Result<Loaded, NetworksError> {
 
     let form = InferenceForm::fast(device, model.precision);
     if device.is_cuda() {
-        cuda::allow_tf32(model.precision == Precision::Tf32)?;
+        cuda::allow_tf32(false)?;
     }
     let mut warnings = warnings(&plan.weights);
     let mut members = Vec::new();
@@ -97,6 +91,8 @@ pub fn load(plan: &Plan, device: Device) -> Result<Loaded, NetworksError> {
         networks: Networks {
             detector,
             affect: Ensemble::new(members, model.batch),
+            tf32: model.precision == Precision::Tf32,
+            stand_in: None,
         },
         inference: form.to_string(),
         warnings,

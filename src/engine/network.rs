@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::context::{Context, Task, caught};
-use super::load::Networks;
+use super::networks::{AffectPass, DetectorPass, Networks};
 use super::queue::Step;
 use super::slice::Slice;
 use super::video::{Face, FrameInWork};
@@ -15,17 +15,17 @@ use crate::cuda;
 use crate::error_chain::sentence;
 use crate::face::Candidate;
 use crate::frame::Picture;
-use crate::model::{AlignedFace, FaceBatch, FrameBatch, PendingDetections, PendingInference};
+use crate::model::{AlignedFace, FaceBatch, FrameBatch};
 use crate::run::{Event, Stage};
 
-/// Frames before the detector.
-pub struct DetectorPass {
+/// Frames that are ready for the detector.
+pub struct PreparedFrames {
     pub batch: FrameBatch,
     pub slices: Vec<Slice<FrameInWork>>,
 }
 
-/// Faces before the affect networks.
-pub struct InferencePass {
+/// Faces that are ready for the affect networks.
+pub struct PreparedFaces {
     pub batch: FaceBatch,
     pub slices: Vec<Slice<Face>>,
 }
@@ -44,8 +44,8 @@ pub struct Passes<'a> {
 }
 
 enum InFlight {
-    Detection(Pending<PendingDetections, FrameInWork>),
-    Inference(Pending<PendingInference, Face>),
+    Detection(Pending<DetectorPass, FrameInWork>),
+    Inference(Pending<AffectPass, Face>),
 }
 
 struct Pending<P, T> {
@@ -80,22 +80,18 @@ impl<'a> Passes<'a> {
     }
 
     /// Runs the detector.
-    pub fn detect(&mut self, pass: DetectorPass) {
-        let DetectorPass { batch, slices } = pass;
-        let detector = &{ self.networks }.detector;
-        let pending = self.submit(Stage::Detect, slices, || {
-            detector.submit(batch).map_err(|error| sentence(&error))
-        });
+    pub fn detect(&mut self, prepared: PreparedFrames) {
+        let PreparedFrames { batch, slices } = prepared;
+        let networks = self.networks;
+        let pending = self.submit(Stage::Detect, slices, || networks.submit_frames(batch));
         self.follow(InFlight::Detection(pending));
     }
 
     /// Runs the affect networks.
-    pub fn infer(&mut self, pass: InferencePass) {
-        let InferencePass { batch, slices } = pass;
-        let affect = &{ self.networks }.affect;
-        let pending = self.submit(Stage::Infer, slices, || {
-            affect.submit(batch).map_err(|error| sentence(&error))
-        });
+    pub fn infer(&mut self, prepared: PreparedFaces) {
+        let PreparedFaces { batch, slices } = prepared;
+        let networks = self.networks;
+        let pending = self.submit(Stage::Infer, slices, || networks.submit_faces(batch));
         self.follow(InFlight::Inference(pending));
     }
 
@@ -136,13 +132,13 @@ impl<'a> Passes<'a> {
     }
 
     /// Hands each video's frames on to be tracked.
-    fn hand_on_detections(&mut self, pending: Pending<PendingDetections, FrameInWork>) {
+    fn hand_on_detections(&mut self, pending: Pending<DetectorPass, FrameInWork>) {
         let (networks, context) = (self.networks, self.context);
-        let (detector, feed) = (&networks.detector, &context.feed);
+        let feed = &context.feed;
         let (slices, found) = self.outputs(
             Stage::Detect,
             pending,
-            |pass| detector.finish(pass).map_err(|error| sentence(&error)),
+            |pass| networks.finish_frames(pass),
             Alone {
                 batch: &|| feed.frame_batch(),
                 halve: &|| feed.halve_frame_batch(),
@@ -150,8 +146,7 @@ impl<'a> Passes<'a> {
                     let pictures = frames.iter().filter_map(|read| read.frame.picture());
                     let pictures: Vec<&Picture> = pictures.collect();
                     let batch = feed.frames(&pictures).map_err(|error| sentence(&error))?;
-                    let pass = detector.submit(batch).and_then(|pass| detector.finish(pass));
-                    pass.map_err(|error| sentence(&error))
+                    networks.finish_frames(networks.submit_frames(batch)?)
                 },
             },
         );
@@ -174,21 +169,20 @@ impl<'a> Passes<'a> {
     }
 
     /// Gives the outputs to the videos.
-    fn hand_on_affects(&mut self, pending: Pending<PendingInference, Face>) {
+    fn hand_on_affects(&mut self, pending: Pending<AffectPass, Face>) {
         let (networks, context) = (self.networks, self.context);
-        let (affect, feed) = (&networks.affect, &context.feed);
+        let feed = &context.feed;
         let (slices, affects) = self.outputs(
             Stage::Infer,
             pending,
-            |pass| affect.finish(pass).map_err(|error| sentence(&error)),
+            |pass| networks.finish_faces(pass),
             Alone {
                 batch: &|| feed.face_batch(),
                 halve: &|| feed.halve_face_batch(),
                 run: &|faces: &[Face]| {
                     let crops: Vec<&AlignedFace> = faces.iter().map(|face| &face.crop).collect();
                     let batch = feed.faces(&crops).map_err(|error| sentence(&error))?;
-                    let pass = affect.submit(batch).and_then(|pass| affect.finish(pass));
-                    pass.map_err(|error| sentence(&error))
+                    networks.finish_faces(networks.submit_faces(batch)?)
                 },
             },
         );
@@ -300,9 +294,7 @@ pub fn start_device(context: &Context, networks: &Networks, device: usize) {
         let face = AlignedFace::new(Picture::black(AlignedFace::SIDE, AlignedFace::SIDE));
         let face = face.map_err(|error| sentence(&error))?;
         let batch = context.feed.faces(&[&face]).map_err(|error| sentence(&error))?;
-        let affect = &networks.affect;
-        let pass = affect.submit(batch).and_then(|pass| affect.finish(pass));
-        pass.map(drop).map_err(|error| sentence(&error))
+        networks.finish_faces(networks.submit_faces(batch)?).map(drop)
     };
     // What fails here fails again in a pass, which knows what to do about it.
     if let Err(reason) = caught(warm_up).flatten() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tch::Device;
 
-use super::load::Networks;
+use super::networks::Networks;
 use super::queue::Role;
 use crate::config::Pipeline;
 use crate::model::Feed;
@@ -83,10 +83,15 @@ impl Threads {
         }
     }
 
-    /// Makes the batches of these threads' networks.
+    /// Makes the batches of these threads' networks: of whole frames where a thread does nothing but run networks, whose
+    /// device has time to resize.
     pub fn feed(&self, pipeline: &Pipeline) -> Arc<Feed> {
         let networks = self.workers.iter().find_map(Worker::networks);
         let device = networks.map_or(Device::Cpu, |networks| networks.detector.device());
-        Feed::new(device, &pipeline.detector, pipeline.model.batch)
+        let whole = self
+            .workers
+            .iter()
+            .any(|worker| matches!(worker, Worker::Network(_)));
+        Feed::new(device, &pipeline.detector, pipeline.model.batch, whole)
     }
 }

@@ -57,7 +57,12 @@ impl Detector {
     /// # Errors
     /// [`DetectorError::Torch`] if libtorch fails, such as for want of memory.
     pub fn detect(&self, pictures: &[&Picture]) -> Result<Vec<Vec<Detection>>, DetectorError> {
-        let feed = Feed::new(self.device(), &self.settings, BatchSize::Auto);
+        let feed = Feed::new(
+            self.device(),
+            &self.settings,
+            BatchSize::Auto,
+            self.device().is_cuda(),
+        );
         let mut by_key = BTreeMap::<(u32, u32), Vec<usize>>::new();
         for (i, picture) in pictures.iter().enumerate() {
             if picture.width() > 0 && picture.height() > 0 {

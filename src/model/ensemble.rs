@@ -45,7 +45,7 @@ impl Ensemble {
     /// # Errors
     /// As [`Ensemble::finish`].
     pub fn predict(&self, faces: &[&AlignedFace]) -> Result<Vec<Affect>, ModelError> {
-        let feed = Feed::new(self.device(), &DetectorSettings::default(), self.batch);
+        let feed = Feed::new(self.device(), &DetectorSettings::default(), self.batch, false);
         let mut affects = Vec::with_capacity(faces.len());
         for faces in faces.chunks(feed.face_batch()) {
             affects.extend(self.finish(self.submit(feed.faces(faces)?)?)?);

@@ -21,7 +21,7 @@ const DEFAULT_FACES: usize = 16;
 /// rounding between sizes of batches: one that is not full is filled up.
 #[derive(Debug)]
 pub struct Feed {
-    device: Device,
+    whole: bool,
     long_side: u32,
     frames: AtomicUsize,
     faces: AtomicUsize,
@@ -66,6 +66,13 @@ impl FrameBatch {
         self.pictures
     }
 
+    /// A number that differs between batches of different content as good as always.
+    pub fn fingerprint(&self) -> u64 {
+        match &self.pixels {
+            FramePixels::Resized(bytes) | FramePixels::Whole(_, bytes) => bytes.fingerprint(),
+        }
+    }
+
     /// Width and height of the network's input in pixels.
     pub fn input(&self) -> (u32, u32) {
         self.input
@@ -73,6 +80,11 @@ impl FrameBatch {
 }
 
 impl FaceBatch {
+    /// A number that differs between batches of different content as good as always.
+    pub fn fingerprint(&self) -> u64 {
+        self.pixels.fingerprint()
+    }
+
     /// The number of faces, those that fill up not counted.
     pub fn faces(&self) -> usize {
         self.faces
@@ -80,10 +92,10 @@ impl FaceBatch {
 }
 
 impl Feed {
-    /// The feed of a device: batches of `settings.batch` pictures and `faces` faces.
-    pub fn new(device: Device, settings: &DetectorSettings, faces: BatchSize) -> Arc<Self> {
+    /// The feed of a device: batches of `settings.batch` pictures and `faces` faces. `whole`: the device resizes pictures.
+    pub fn new(device: Device, settings: &DetectorSettings, faces: BatchSize, whole: bool) -> Arc<Self> {
         Arc::new(Self {
-            device,
+            whole,
             long_side: settings.long_side,
             frames: AtomicUsize::new(settings.batch.or(DEFAULT_FRAMES)),
             faces: AtomicUsize::new(faces.or(DEFAULT_FACES)),
@@ -111,10 +123,10 @@ impl Feed {
         halve(&self.faces)
     }
 
-    /// Width and height in which pictures of a batch must be equal: on a CPU those of the network's input, on a GPU,
-    /// which resizes whole pictures, their own.
+    /// Width and height in which pictures of a batch must be equal: those of the network's input, or their own if the
+    /// device resizes them.
     pub fn key(&self, picture: &Picture) -> (u32, u32) {
-        match self.device.is_cuda() {
+        match self.whole {
             true => (picture.width(), picture.height()),
             false => Resize::output_size(picture.width(), picture.height(), self.long_side),
         }
@@ -132,7 +144,7 @@ impl Feed {
             .first()
             .map_or((1, 1), |first| (first.width(), first.height()));
         let input = Resize::output_size(first.0, first.1, self.long_side);
-        let pixels = match self.device.is_cuda() {
+        let pixels = match self.whole {
             true => FramePixels::Whole(first, self.whole(pictures, size, first)?),
             false => FramePixels::Resized(self.resized(pictures, size, input)?),
         };
@@ -168,10 +180,11 @@ impl Feed {
     fn whole(&self, pictures: &[&Picture], batch: usize, size: (u32, u32)) -> Result<Staging, TchError> {
         let bytes = size.0 as usize * size.1 as usize * 3;
         let mut staging = self.staging.take(batch * bytes)?;
-        // What fills up may show anything: it is not read.
-        for (picture, output) in pictures.iter().zip(staging.bytes_mut().chunks_exact_mut(bytes)) {
+        let (filled, blank) = staging.bytes_mut().split_at_mut(pictures.len() * bytes);
+        for (picture, output) in pictures.iter().zip(filled.chunks_exact_mut(bytes)) {
             output.copy_from_slice(picture.rgb());
         }
+        blank.fill(0);
         Ok(staging)
     }
 
@@ -215,7 +228,7 @@ mod tests {
             batch: BatchSize::of(4).unwrap(),
             ..DetectorSettings::default()
         };
-        let feed = Feed::new(Device::Cpu, &settings, BatchSize::of(3).unwrap());
+        let feed = Feed::new(Device::Cpu, &settings, BatchSize::of(3).unwrap(), false);
         let picture = Picture::black(64, 32);
         assert_eq!(feed.key(&picture), (32, 16));
         let batch = feed.frames(&[&picture; 3]).unwrap();

@@ -75,6 +75,27 @@ impl Staging {
         unsafe { std::slice::from_raw_parts_mut(data, self.len) }
     }
 
+    /// A hash of the length and of each 16th group of 8 bytes.
+    pub fn fingerprint(&self) -> u64 {
+        const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
+        let groups = self.bytes().as_chunks::<8>().0.iter().step_by(16);
+        groups.fold(self.len as u64, |hash, group| {
+            (hash.rotate_left(23) ^ u64::from_le_bytes(*group)).wrapping_mul(PRIME)
+        })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        let data = self
+            .bytes
+            .as_ref()
+            .map_or(std::ptr::NonNull::dangling().as_ptr(), |bytes| {
+                bytes.data_ptr().cast::<u8>()
+            });
+        // SAFETY: a contiguous `u8` tensor in the host's memory of `len` bytes, which nothing writes meanwhile: that takes
+        // `&mut self`.
+        unsafe { std::slice::from_raw_parts(data, self.len) }
+    }
+
     /// The bytes as numbers, to be written. The length must be a multiple of 4.
     pub fn floats_mut(&mut self) -> &mut [f32] {
         // SAFETY: any four bytes are a number.
