@@ -1,6 +1,6 @@
 """DDAMFN in PyTorch as its facts describe it (arXiv 2407.12390), parameters under the names of its checkpoints.
 
-Not its authors' code. Compared with in tests/training_parity.rs and by `make bench`.
+Not its authors' code. Compared with in tests/training/parity.rs and by `make bench`.
 """
 import torch
 from torch import nn

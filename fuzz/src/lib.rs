@@ -1,6 +1,6 @@
 //! What must hold for any bytes, a function a parser: it returns, and what it accepts keeps its rules.
 //!
-//! `make fuzz` searches for bytes that break it (`targets/`, one a function); `tests/fuzz_cases.rs` runs all
+//! `make fuzz` searches for bytes that break it (`targets/`, one a function); `tests/cli/fuzz_cases.rs` runs all
 //! of them on what was found before (`cases/`) and on damaged samples, in every `make test`.
 
 use std::io::Write;

@@ -20,7 +20,7 @@ use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, ValenceArousal};
 ///
 /// A face's prediction is the same, bit for bit, wherever it stands in its batch. Between batches
 /// of different sizes it differs by rounding: 5 faces or one against 16 by less than 1e-4 in `f32`
-/// and 0.02 in bf16 (`tests/model.rs`, with the weights that come along). Who fills up the last batch
+/// and 0.02 in bf16 (`tests/model/ddamfn.rs`, with the weights that come along). Who fills up the last batch
 /// makes predictions independent of batching.
 #[derive(Debug, Clone)]
 pub struct Predictor {

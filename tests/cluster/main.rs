@@ -2,12 +2,8 @@
 //! Whatever happens, the tables are those of an undisturbed run on one machine.
 
 mod slurm;
-#[path = "../engine/workplace.rs"]
-#[expect(
-    dead_code,
-    reason = "made for the engine's tests; this one needs clips and tables"
-)]
-mod workplace;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +15,8 @@ use abaw::table;
 use serde_json::Value;
 
 use slurm::{Cluster, NODES, Task, await_that, signal, text};
-use workplace::{Workplace, abaw, ends_with, files, is_unfinished, said, summary};
+use support::workspace::{Workspace, files, is_unfinished};
+use support::{abaw, expect_exit, stderr_of, summary};
 
 const SHARDS: u32 = 3;
 /// A shard holds a short and a long video: when the first has its table, the second is in work.
@@ -47,19 +44,19 @@ fn whatever_dies_each_frame_is_annotated_once() {
 
 /// Videos, their tables by an undisturbed run, and plans.
 struct Lab {
-    workplace: Workplace,
+    workspace: Workspace,
     videos: PathBuf,
     reference: PathBuf,
 }
 
 impl Lab {
     fn new(cluster: &Cluster) -> Self {
-        let workplace = Workplace::new();
+        let workspace = Workspace::new();
         let videos = cluster.path("videos");
         for shard in 0..SHARDS {
             for (kind, frames) in [("long", LONG), ("short", SHORT)] {
                 // No two alike.
-                let clip = workplace.face_clip(format!("{kind}.mkv"), frames + shard);
+                let clip = workspace.face_clip(format!("{kind}.mkv"), frames + shard);
                 let name = format!("{kind}{shard}.mkv");
                 fs::copy(clip, videos.join(name)).unwrap();
             }
@@ -67,13 +64,13 @@ impl Lab {
         let reference = cluster.path("reference");
         let began = Instant::now();
         // As many threads as the cluster has in use at once.
-        ends_with(
+        expect_exit(
             0,
-            &mut workplace.annotate_with(&["--threads=2"], &[&videos], &reference),
+            &mut workspace.annotate_with(&["--threads=2"], &[&videos], &reference),
         );
         report("single-machine run", began);
         Self {
-            workplace,
+            workspace,
             videos,
             reference,
         }
@@ -84,11 +81,11 @@ impl Lab {
         let run = cluster.path(name);
         let mut plan = abaw();
         plan.args(["plan", "--device=cpu", "--pipeline"])
-            .arg(self.workplace.path("pipeline.toml"))
+            .arg(self.workspace.path("pipeline.toml"))
             .arg(&self.videos)
             .args(["--shards", &SHARDS.to_string(), "--out"])
             .arg(&run);
-        ends_with(0, &mut plan);
+        expect_exit(0, &mut plan);
         run
     }
 
@@ -339,7 +336,7 @@ fn nights(cluster: &Cluster, lab: &Lab) {
     let whole = fs::read(lab.videos.join("short1.mkv")).unwrap();
     fs::write(videos.join("damaged.mkv"), &whole[..60]).unwrap();
     let night = |code: i32, template: &Path| {
-        let pipeline = lab.workplace.path("pipeline.toml");
+        let pipeline = lab.workspace.path("pipeline.toml");
         let mut script = cluster.command("pipelines/slurm/nightly.sh");
         script
             .env("VIDEOS", &videos)
@@ -349,8 +346,8 @@ fn nights(cluster: &Cluster, lab: &Lab) {
             .env("TEMPLATE", template)
             .env("REPORT", "yes")
             .env("PLAN", format!("--device cpu --pipeline {}", pipeline.display()));
-        let output = ends_with(code, &mut script);
-        assert_eq!(said(&output), "");
+        let output = expect_exit(code, &mut script);
+        assert_eq!(stderr_of(&output), "");
         let said = text(output);
         print!("{said}");
         assert_eq!(said.lines().count(), 1);
@@ -427,7 +424,7 @@ fn a_shard_lists_no_folder(cluster: &Cluster, lab: &Lab) {
         .arg(run.join("plan.json"))
         .arg("--scratch")
         .arg(&scratch);
-    ends_with(0, &mut strace);
+    expect_exit(0, &mut strace);
     let shared = cluster.path("").display().to_string();
     let trace = fs::read_to_string(trace).unwrap();
     let calls = |name: &str, place: &str| {

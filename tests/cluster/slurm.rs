@@ -2,6 +2,7 @@
 //! die with all its jobs, and sees everything but the cluster's folder read-only. All of it listens on
 //! loopback only and ends with the test, even if that is killed.
 
+use crate::support::{stderr_of, stdout_of};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -450,14 +451,10 @@ fn succeed(command: &mut Command) -> Output {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{command:?}: {}", stderr_of(&output));
     output
 }
 
 pub fn text(output: Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    stdout_of(&output)
 }

@@ -4,21 +4,22 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::workplace::{Workplace, columns, ends_with, said, sample, table};
+use crate::support::workspace::{Workspace, columns};
+use crate::support::{expect_exit, sample, stderr_of, table};
 
 const FRAME_BATCH: u64 = 4;
 const FACE_BATCH: u64 = 16;
 
 /// Runs `abaw annotate` and gives its last line for machines.
-fn annotate(workplace: &Workplace, threads: &str, inputs: &[&Path], run: &Path) -> Value {
+fn annotate(workspace: &Workspace, threads: &str, inputs: &[&Path], run: &Path) -> Value {
     let options = ["--log-format=json", "--threads", threads];
-    let output = ends_with(0, &mut workplace.annotate_with(&options, inputs, run));
-    let said = said(&output);
+    let output = expect_exit(0, &mut workspace.annotate_with(&options, inputs, run));
+    let said = stderr_of(&output);
     serde_json::from_str(said.lines().last().unwrap()).unwrap()
 }
 
 /// The astronaut at two sizes that the detector sees at one, two other faces, and none; 3 to 6 frames.
-fn short_clips(workplace: &Workplace) -> Vec<PathBuf> {
+fn short_clips(workspace: &Workspace) -> Vec<PathBuf> {
     let face =
         |file: &str, filter: &str| format!("-stream_loop -1 -i {} -vf {filter}", sample(file).display());
     let kinds = [
@@ -29,14 +30,14 @@ fn short_clips(workplace: &Workplace) -> Vec<PathBuf> {
     ];
     let clips = (0..16).map(|clip| {
         let name = format!("videos/{clip:02}.mkv");
-        workplace.ffmpeg(&kinds[clip % 4], 3 + clip as u32 % 5, name.as_ref())
+        workspace.ffmpeg(&kinds[clip % 4], 3 + clip as u32 % 5, name.as_ref())
     });
     clips.collect()
 }
 
 /// The astronaut with a hole in the file.
-fn damaged_clip(workplace: &Workplace) -> PathBuf {
-    let clip = workplace.ffmpeg(
+fn damaged_clip(workspace: &Workspace) -> PathBuf {
+    let clip = workspace.ffmpeg(
         &format!("-i {} -vf scale=192:144 -g 5", sample("astronaut.mp4").display()),
         20,
         "videos/damaged.mkv".as_ref(),
@@ -49,11 +50,11 @@ fn damaged_clip(workplace: &Workplace) -> PathBuf {
 }
 
 /// A video that becomes wider midway, as raw H.264 does.
-fn changing_clip(workplace: &Workplace) -> PathBuf {
-    let path = workplace.path("videos/changing.h264");
+fn changing_clip(workspace: &Workspace) -> PathBuf {
+    let path = workspace.path("videos/changing.h264");
     let mut bytes = Vec::new();
     for size in ["192:144", "320:144"] {
-        let part = workplace.path("part.h264");
+        let part = workspace.path("part.h264");
         let made = std::process::Command::new("ffmpeg")
             .args(["-v", "error", "-y", "-nostdin", "-i"])
             .arg(sample("astronaut.mp4"))
@@ -70,19 +71,19 @@ fn changing_clip(workplace: &Workplace) -> PathBuf {
 
 #[test]
 fn tables_do_not_depend_on_the_company_of_their_videos() {
-    let workplace = Workplace::new();
-    workplace.pipeline("[detector]\nlong_side = 160\n");
-    let mut clips = short_clips(&workplace);
-    clips.extend([changing_clip(&workplace), damaged_clip(&workplace)]);
-    let together = workplace.path("together");
-    let news = annotate(&workplace, "2", &[&workplace.path("videos")], &together);
+    let workspace = Workspace::new();
+    workspace.pipeline("[detector]\nlong_side = 160\n");
+    let mut clips = short_clips(&workspace);
+    clips.extend([changing_clip(&workspace), damaged_clip(&workspace)]);
+    let together = workspace.path("together");
+    let news = annotate(&workspace, "2", &[&workspace.path("videos")], &together);
 
     let mut alone = Vec::new();
     let (mut with_face, mut passes_alone) = (0, [0, 0]);
     for clip in &clips {
         let id = clip.file_stem().unwrap().to_str().unwrap();
-        let run = workplace.path(format!("alone{id}"));
-        let news = annotate(&workplace, "1", &[clip], &run);
+        let run = workspace.path(format!("alone{id}"));
+        let news = annotate(&workspace, "1", &[clip], &run);
         alone.extend(columns(&run));
         assert!(table(&run, id) == table(&together, id), "{id}");
         with_face += u64::from(table(&run, id).1.counts.frames_with_face > 0);

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use abaw::face::BoundingBox;
 use abaw::table::Row;
 
-use super::workplace::{Workplace, abaw, ends_with, sample, table};
+use crate::support::workspace::Workspace;
+use crate::support::{abaw, expect_exit, sample, table};
 
 /// The first 150 frames of the astronaut: seen to frame 120, away to 145, back from 146.
 const FRAMES: &str = "--limit-frames=150";
 const CUTS: [u32; 2] = [121, 146];
 
-fn rows(workplace: &Workplace, every: u32, threads: &str) -> Vec<Row> {
-    workplace.pipeline(&format!("[detector]\nlong_side = 160\nevery = {every}\n"));
-    let run = workplace.path(format!("run{every}{threads}"));
+fn rows(workspace: &Workspace, every: u32, threads: &str) -> Vec<Row> {
+    workspace.pipeline(&format!("[detector]\nlong_side = 160\nevery = {every}\n"));
+    let run = workspace.path(format!("run{every}{threads}"));
     let mut command = abaw();
     command.args([
         "annotate",
@@ -25,11 +26,11 @@ fn rows(workplace: &Workplace, every: u32, threads: &str) -> Vec<Row> {
         "--pipeline",
     ]);
     command
-        .arg(workplace.path("pipeline.toml"))
+        .arg(workspace.path("pipeline.toml"))
         .arg(sample("astronaut.mp4"))
         .arg("--out")
         .arg(&run);
-    ends_with(0, &mut command);
+    expect_exit(0, &mut command);
     let (rows, footer) = table(&run, "astronaut");
     assert_eq!(footer.cuts, CUTS);
     rows
@@ -44,15 +45,15 @@ fn boxes(rows: &[Row]) -> BTreeMap<u32, BoundingBox> {
 
 #[test]
 fn carried_faces_follow_those_that_are_found_and_end_at_cuts() {
-    let workplace = Workplace::new();
-    let carried = rows(&workplace, 3, "2");
+    let workspace = Workspace::new();
+    let carried = rows(&workspace, 3, "2");
     for row in carried.iter().filter(|row| row.sighting.is_face()) {
         let frame = row.frame.number();
         let looked_at = frame % 3 == 1 || CUTS.contains(&frame);
         assert_eq!(row.sighting.score().is_some(), looked_at, "frame {frame}");
         assert!(row.raw.expression.is_some(), "frame {frame}");
     }
-    let found = boxes(&rows(&workplace, 1, "2"));
+    let found = boxes(&rows(&workspace, 1, "2"));
     let carried_boxes = boxes(&carried);
     let frames = |boxes: &BTreeMap<u32, BoundingBox>| boxes.keys().copied().collect::<Vec<_>>();
     assert_eq!(frames(&carried_boxes), frames(&found));
@@ -67,5 +68,5 @@ fn carried_faces_follow_those_that_are_found_and_end_at_cuts() {
     println!("overlap of carried with found faces: mean {mean:.3}, least {least:.3}");
     assert!(mean > 0.95 && least > 0.7, "mean {mean}, least {least}");
 
-    assert!(rows(&workplace, 3, "1") == carried, "threads change the numbers");
+    assert!(rows(&workspace, 3, "1") == carried, "threads change the numbers");
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::workplace::{Workplace, assert_tidy, ends_with, errors, files, said, summary, tables};
+use crate::support::workspace::{Workspace, assert_tidy, files, tables};
+use crate::support::{errors, expect_exit, stderr_of, summary};
 
 /// A file system in memory; it goes with this.
 struct SmallDisk(PathBuf);
@@ -19,7 +20,7 @@ impl SmallDisk {
         match mounted {
             Ok(output) if output.status.success() => Some(Self(at)),
             Ok(output) => {
-                println!("skipped: cannot mount: {}", said(&output));
+                println!("skipped: cannot mount: {}", stderr_of(&output));
                 None
             }
             Err(error) => {
@@ -45,24 +46,24 @@ impl Drop for SmallDisk {
 
 const SIZE: u64 = 1 << 20;
 
-fn three_videos(workplace: &Workplace) -> [PathBuf; 3] {
-    ["a", "b", "c"].map(|name| workplace.clip(format!("{name}.mkv"), 3))
+fn three_videos(workspace: &Workspace) -> [PathBuf; 3] {
+    ["a", "b", "c"].map(|name| workspace.clip(format!("{name}.mkv"), 3))
 }
 
 #[test]
 fn on_a_full_disk_failures_are_recorded_and_the_rest_is_done_when_there_is_room() {
-    let workplace = Workplace::new();
-    let videos = three_videos(&workplace);
-    let Some(disk) = SmallDisk::mount(workplace.path("disk"), &format!("size={SIZE}")) else {
+    let workspace = Workspace::new();
+    let videos = three_videos(&workspace);
+    let Some(disk) = SmallDisk::mount(workspace.path("disk"), &format!("size={SIZE}")) else {
         return;
     };
-    let undisturbed = workplace.path("undisturbed");
-    ends_with(0, &mut workplace.annotate(&videos, &undisturbed));
+    let undisturbed = workspace.path("undisturbed");
+    expect_exit(0, &mut workspace.annotate(&videos, &undisturbed));
 
     // Room for the plan, one table of 18 kB, and records.
     let filler = disk.fill_but(56 << 10, SIZE);
     let run = disk.0.join("run");
-    let output = ends_with(3, &mut workplace.annotate(&videos, &run));
+    let output = expect_exit(3, &mut workspace.annotate(&videos, &run));
     let done = tables(&run);
     assert!((1..3).contains(&done.len()), "{} done", done.len());
     let errors = errors(&output);
@@ -75,22 +76,22 @@ fn on_a_full_disk_failures_are_recorded_and_the_rest_is_done_when_there_is_room(
     assert_tidy(&run);
 
     std::fs::remove_file(filler).unwrap();
-    ends_with(0, &mut workplace.annotate(&videos, &run));
+    expect_exit(0, &mut workspace.annotate(&videos, &run));
     assert!(tables(&run) == tables(&undisturbed));
     assert_eq!(files(&run.join("failures")), Vec::<PathBuf>::new());
 }
 
 #[test]
 fn on_a_disk_too_full_for_records_the_failures_are_told() {
-    let workplace = Workplace::new();
-    let videos = three_videos(&workplace);
-    let Some(disk) = SmallDisk::mount(workplace.path("disk"), &format!("size={SIZE}")) else {
+    let workspace = Workspace::new();
+    let videos = three_videos(&workspace);
+    let Some(disk) = SmallDisk::mount(workspace.path("disk"), &format!("size={SIZE}")) else {
         return;
     };
     // Room for the plan and one record.
     let filler = disk.fill_but(8 << 10, SIZE);
     let run = disk.0.join("run");
-    let output = ends_with(3, &mut workplace.annotate(&videos, &run));
+    let output = expect_exit(3, &mut workspace.annotate(&videos, &run));
     let errors = errors(&output);
     assert_eq!(errors.len(), 4, "{errors:#?}");
     assert!(
@@ -106,31 +107,31 @@ fn on_a_disk_too_full_for_records_the_failures_are_told() {
     assert_tidy(&run);
 
     std::fs::remove_file(filler).unwrap();
-    ends_with(0, &mut workplace.annotate(&videos, &run));
+    expect_exit(0, &mut workspace.annotate(&videos, &run));
     assert_eq!(summary(&run)["totals"]["done"], 3);
 }
 
 #[test]
 fn an_output_on_a_read_only_disk_is_a_usage_error() {
-    let workplace = Workplace::new();
-    let videos = three_videos(&workplace);
-    let Some(disk) = SmallDisk::mount(workplace.path("disk"), "ro") else {
+    let workspace = Workspace::new();
+    let videos = three_videos(&workspace);
+    let Some(disk) = SmallDisk::mount(workspace.path("disk"), "ro") else {
         return;
     };
-    let output = ends_with(2, &mut workplace.annotate(&videos, &disk.0.join("run")));
-    assert_eq!(errors(&output).len(), 1, "{}", said(&output));
-    assert!(errors(&output)[0].contains("disk/run"), "{}", said(&output));
+    let output = expect_exit(2, &mut workspace.annotate(&videos, &disk.0.join("run")));
+    assert_eq!(errors(&output).len(), 1, "{}", stderr_of(&output));
+    assert!(errors(&output)[0].contains("disk/run"), "{}", stderr_of(&output));
 }
 
 #[test]
 fn a_table_that_cannot_be_put_in_its_place_fails_alone() {
-    let workplace = Workplace::new();
-    let videos = three_videos(&workplace);
-    let run = workplace.path("run");
+    let workspace = Workspace::new();
+    let videos = three_videos(&workspace);
+    let run = workspace.path("run");
     let in_the_way = run.join("frames/b.parquet");
     std::fs::create_dir_all(in_the_way.join("something")).unwrap();
-    let output = ends_with(3, &mut workplace.annotate(&videos, &run));
-    assert!(errors(&output)[0].contains("b.parquet"), "{}", said(&output));
+    let output = expect_exit(3, &mut workspace.annotate(&videos, &run));
+    assert!(errors(&output)[0].contains("b.parquet"), "{}", stderr_of(&output));
     assert_eq!(summary(&run)["totals"]["done"], 2);
     assert!(run.join("failures/b.json").exists());
     assert_eq!(files(&in_the_way), Vec::<PathBuf>::new());

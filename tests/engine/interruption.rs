@@ -4,19 +4,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::workplace::{
-    Workplace, abaw, assert_tidy, columns, ends_with, errors, files, is_unfinished, said, summary, table,
-    tables,
-};
+use crate::support::workspace::{Workspace, assert_tidy, columns, files, is_unfinished, tables};
+use crate::support::{abaw, errors, expect_exit, root, stderr_of, summary, table};
 
 /// Many small videos and a longer one, so that a kill falls now into computing, now into writing.
-fn collection(workplace: &Workplace) -> PathBuf {
-    workplace.face_clip("videos/long.mkv", 8);
+fn collection(workspace: &Workspace) -> PathBuf {
+    workspace.face_clip("videos/long.mkv", 8);
     for video in 0..3 {
-        workplace.face_clip(format!("videos/batch1/face{video}.mkv"), 2);
-        workplace.clip(format!("videos/batch2/none{video}.mkv"), 3);
+        workspace.face_clip(format!("videos/batch1/face{video}.mkv"), 2);
+        workspace.clip(format!("videos/batch2/none{video}.mkv"), 3);
     }
-    workplace.path("videos")
+    workspace.path("videos")
 }
 
 fn start(command: &mut Command) -> Child {
@@ -31,11 +29,11 @@ const KILLS: usize = 20;
 
 #[test]
 fn after_twenty_kills_the_tables_are_those_of_an_undisturbed_run() {
-    let workplace = Workplace::new();
-    let videos = collection(&workplace);
-    let undisturbed = workplace.path("undisturbed");
+    let workspace = Workspace::new();
+    let videos = collection(&workspace);
+    let undisturbed = workspace.path("undisturbed");
     let began = Instant::now();
-    ends_with(0, &mut workplace.annotate(&[&videos], &undisturbed));
+    expect_exit(0, &mut workspace.annotate(&[&videos], &undisturbed));
     let whole = began.elapsed();
     let expected = tables(&undisturbed);
     assert_eq!(expected.len(), 7);
@@ -46,16 +44,16 @@ fn after_twenty_kills_the_tables_are_those_of_an_undisturbed_run() {
     let (mut kills, mut rounds) = (0, 0);
     while kills < KILLS {
         rounds += 1;
-        let run = workplace.path(format!("run{rounds}"));
+        let run = workspace.path(format!("run{rounds}"));
         loop {
-            let mut process = start(&mut workplace.annotate(&[&videos], &run));
+            let mut process = start(&mut workspace.annotate(&[&videos], &run));
             if kills == KILLS {
                 process.wait().unwrap();
             }
             std::thread::sleep(whole.mul_f64(0.8 * random.f64()));
             if process.try_wait().unwrap().is_some() {
                 let output = process.wait_with_output().unwrap();
-                assert!(output.status.success(), "{}", said(&output));
+                assert!(output.status.success(), "{}", stderr_of(&output));
                 break;
             }
             process.kill().unwrap();
@@ -77,13 +75,13 @@ fn after_twenty_kills_the_tables_are_those_of_an_undisturbed_run() {
 
 #[test]
 fn a_signal_stops_within_three_seconds_and_the_same_command_goes_on() {
-    let workplace = Workplace::new();
-    workplace.clip("videos/a.mkv", 4);
-    workplace.face_clip("videos/b.mkv", 1500);
-    let videos = workplace.path("videos");
+    let workspace = Workspace::new();
+    workspace.clip("videos/a.mkv", 4);
+    workspace.face_clip("videos/b.mkv", 1500);
+    let videos = workspace.path("videos");
     for signal in ["-TERM", "-INT"] {
-        let run = workplace.path(format!("run{signal}"));
-        let process = start(&mut workplace.annotate(&[&videos], &run));
+        let run = workspace.path(format!("run{signal}"));
+        let process = start(&mut workspace.annotate(&[&videos], &run));
         wait_for(&run.join("frames/a.parquet"));
         let asked = Instant::now();
         let kill = Command::new("kill")
@@ -91,12 +89,12 @@ fn a_signal_stops_within_three_seconds_and_the_same_command_goes_on() {
             .status();
         assert!(kill.unwrap().success());
         let output = process.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(75), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(75), "{}", stderr_of(&output));
         assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
         assert!(
-            said(&output).contains("run the same command again"),
+            stderr_of(&output).contains("run the same command again"),
             "{}",
-            said(&output)
+            stderr_of(&output)
         );
         let published: Vec<_> = files(&run)
             .into_iter()
@@ -105,11 +103,11 @@ fn a_signal_stops_within_three_seconds_and_the_same_command_goes_on() {
         assert_eq!(published, [run.join("frames/a.parquet"), run.join("plan.json")]);
 
         // What goes on has less to do.
-        workplace.face_clip("videos/b.mkv", 3);
-        ends_with(0, &mut workplace.annotate(&[&videos], &run));
+        workspace.face_clip("videos/b.mkv", 3);
+        expect_exit(0, &mut workspace.annotate(&[&videos], &run));
         assert_eq!(table(&run, "b").1.counts.frames, 3);
         assert_tidy(&run);
-        workplace.face_clip("videos/b.mkv", 1500);
+        workspace.face_clip("videos/b.mkv", 1500);
     }
 }
 
@@ -127,15 +125,15 @@ fn wait_for(path: &Path) {
 
 #[test]
 fn an_input_that_vanishes_before_its_turn_fails_alone() {
-    let workplace = Workplace::new();
-    let videos = ["a", "b", "c"].map(|name| workplace.clip(format!("{name}.mkv"), 3));
-    let run = workplace.path("run");
+    let workspace = Workspace::new();
+    let videos = ["a", "b", "c"].map(|name| workspace.clip(format!("{name}.mkv"), 3));
+    let run = workspace.path("run");
     let mut plan = abaw();
     plan.arg("plan")
         .args(&videos)
         .args(["--shards", "1", "--device", "cpu", "--out"])
         .arg(&run);
-    ends_with(0, &mut plan);
+    expect_exit(0, &mut plan);
     std::fs::remove_file(&videos[1]).unwrap();
     let mut shard = abaw();
     shard
@@ -143,10 +141,10 @@ fn an_input_that_vanishes_before_its_turn_fails_alone() {
         .arg("--plan")
         .arg(run.join("plan.json"))
         .args(["--shard", "0"]);
-    let output = ends_with(3, &mut shard);
-    assert_eq!(errors(&output).len(), 1, "{}", said(&output));
-    assert!(errors(&output)[0].contains("b.mkv"), "{}", said(&output));
-    ends_with(3, abaw().arg("merge").arg(&run));
+    let output = expect_exit(3, &mut shard);
+    assert_eq!(errors(&output).len(), 1, "{}", stderr_of(&output));
+    assert!(errors(&output)[0].contains("b.mkv"), "{}", stderr_of(&output));
+    expect_exit(3, abaw().arg("merge").arg(&run));
     assert_eq!(summary(&run)["totals"]["done"], 2);
     assert_eq!(summary(&run)["videos"][1]["failure"]["stage"], "decode");
     assert_tidy(&run);
@@ -154,45 +152,45 @@ fn an_input_that_vanishes_before_its_turn_fails_alone() {
 
 #[test]
 fn an_input_removed_while_it_is_read_is_read_to_its_end_or_recorded() {
-    let workplace = Workplace::new();
-    let first = workplace.clip("a.mkv", 3);
-    let second = workplace.clip("b.mkv", 600);
-    let run = workplace.path("run");
-    let process = start(&mut workplace.annotate_with(&["--threads=1"], &[&first, &second], &run));
+    let workspace = Workspace::new();
+    let first = workspace.clip("a.mkv", 3);
+    let second = workspace.clip("b.mkv", 600);
+    let run = workspace.path("run");
+    let process = start(&mut workspace.annotate_with(&["--threads=1"], &[&first, &second], &run));
     wait_for(&run.join("frames/a.parquet"));
     std::thread::sleep(Duration::from_millis(30));
     std::fs::remove_file(&second).unwrap();
     let output = process.wait_with_output().unwrap();
     match output.status.code() {
         Some(0) => assert_eq!(table(&run, "b").1.counts.frames, 600),
-        Some(3) => assert!(errors(&output)[0].contains("b.mkv"), "{}", said(&output)),
-        code => panic!("{code:?}: {}", said(&output)),
+        Some(3) => assert!(errors(&output)[0].contains("b.mkv"), "{}", stderr_of(&output)),
+        code => panic!("{code:?}: {}", stderr_of(&output)),
     }
     assert_tidy(&run);
 }
 
 #[test]
 fn a_table_outlives_its_input() {
-    let workplace = Workplace::new();
-    let videos = ["a", "b"].map(|name| workplace.clip(format!("{name}.mkv"), 3));
-    let run = workplace.path("run");
-    ends_with(0, &mut workplace.annotate(&videos, &run));
+    let workspace = Workspace::new();
+    let videos = ["a", "b"].map(|name| workspace.clip(format!("{name}.mkv"), 3));
+    let run = workspace.path("run");
+    expect_exit(0, &mut workspace.annotate(&videos, &run));
     let before = table(&run, "a");
     std::fs::remove_file(&videos[0]).unwrap();
-    ends_with(0, &mut workplace.annotate(&videos, &run));
+    expect_exit(0, &mut workspace.annotate(&videos, &run));
     assert!(table(&run, "a") == before);
 }
 
 #[test]
 fn a_run_with_other_settings_or_weights_is_refused_and_says_what_changed() {
-    let workplace = Workplace::new();
-    let video = workplace.clip("a.mkv", 3);
-    let run = workplace.path("run");
-    ends_with(0, &mut workplace.annotate(&[&video], &run));
+    let workspace = Workspace::new();
+    let video = workspace.clip("a.mkv", 3);
+    let run = workspace.path("run");
+    expect_exit(0, &mut workspace.annotate(&[&video], &run));
     let before = std::fs::read(run.join("frames/a.parquet")).unwrap();
 
-    workplace.pipeline("[detector]\nlong_side = 64\n[tracker]\nmax_gap_s = 2.0\n");
-    let output = ends_with(2, &mut workplace.annotate(&[&video], &run));
+    workspace.pipeline("[detector]\nlong_side = 64\n[tracker]\nmax_gap_s = 2.0\n");
+    let output = expect_exit(2, &mut workspace.annotate(&[&video], &run));
     for word in [
         "detector.long_side: 96 -> 64",
         "max_gap_s: 1.0 -> 2.0",
@@ -202,16 +200,16 @@ fn a_run_with_other_settings_or_weights_is_refused_and_says_what_changed() {
         assert!(
             errors(&output)[0].contains(word),
             "no `{word}` in {}",
-            said(&output)
+            stderr_of(&output)
         );
     }
 
-    workplace.pipeline("[detector]\nlong_side = 96\n");
-    let weights = weights(&workplace);
+    workspace.pipeline("[detector]\nlong_side = 96\n");
+    let weights = weights(&workspace);
     let given = weights.to_str().unwrap();
-    let output = ends_with(
+    let output = expect_exit(
         2,
-        &mut workplace.annotate_with(&["--weights", given], &[&video], &run),
+        &mut workspace.annotate_with(&["--weights", given], &[&video], &run),
     );
     let named = errors(&output)[0].clone();
     assert!(
@@ -220,24 +218,23 @@ fn a_run_with_other_settings_or_weights_is_refused_and_says_what_changed() {
     );
     assert_eq!(std::fs::read(run.join("frames/a.parquet")).unwrap(), before);
 
-    ends_with(
+    expect_exit(
         0,
-        &mut workplace.annotate_with(&["--force", "--weights", given], &[&video], &run),
+        &mut workspace.annotate_with(&["--force", "--weights", given], &[&video], &run),
     );
     assert_eq!(table(&run, "a").1.weights[1].source, "w.safetensors");
 }
 
 /// Weights of constant numbers, imported.
-fn weights(workplace: &Workplace) -> PathBuf {
-    let packed =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/checkpoints/multitask_constant.pth.gz");
-    let checkpoint = workplace.path("w.pth");
+fn weights(workspace: &Workspace) -> PathBuf {
+    let packed = root().join("tests/golden/checkpoints/multitask_constant.pth.gz");
+    let checkpoint = workspace.path("w.pth");
     let mut unpacked = std::fs::File::create(&checkpoint).unwrap();
     let packed = std::fs::File::open(packed).unwrap();
     std::io::copy(&mut flate2::read::GzDecoder::new(packed), &mut unpacked).unwrap();
-    let out = workplace.path("w.safetensors");
+    let out = workspace.path("w.safetensors");
     let mut import = abaw();
-    ends_with(
+    expect_exit(
         0,
         import
             .args(["weights", "import"])

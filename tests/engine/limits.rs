@@ -1,11 +1,12 @@
 //! What is refused as a video, and the pipeline file that accepts it.
 
-use super::workplace::{Workplace, abaw, ends_with, errors, said, summary, table};
+use crate::support::workspace::Workspace;
+use crate::support::{abaw, errors, expect_exit, stderr_of, summary, table};
 
 #[test]
 fn a_damaged_video_is_kept_and_counted_or_refused_if_asked() {
-    let workplace = Workplace::new();
-    let whole = workplace.ffmpeg(
+    let workspace = Workspace::new();
+    let whole = workspace.ffmpeg(
         "-f lavfi -i testsrc2=size=96x64:rate=25 -g 5",
         40,
         "whole.mkv".as_ref(),
@@ -13,15 +14,15 @@ fn a_damaged_video_is_kept_and_counted_or_refused_if_asked() {
     let mut bytes = std::fs::read(&whole).unwrap();
     let half = bytes.len() / 2;
     bytes[half..half + 800].fill(0);
-    let damaged = workplace.path("damaged.mkv");
+    let damaged = workspace.path("damaged.mkv");
     std::fs::write(&damaged, bytes).unwrap();
 
-    let kept = workplace.path("kept");
-    let output = ends_with(0, &mut workplace.annotate(&[&damaged, &whole], &kept));
+    let kept = workspace.path("kept");
+    let output = expect_exit(0, &mut workspace.annotate(&[&damaged, &whole], &kept));
     assert!(
-        said(&output).contains("warning: damaged: damaged: "),
+        stderr_of(&output).contains("warning: damaged: damaged: "),
         "{}",
-        said(&output)
+        stderr_of(&output)
     );
     let damage = summary(&kept)["videos"][0]["damage"].clone();
     let counted: u64 = ["corrupt_packets", "concealed_frames"]
@@ -31,31 +32,31 @@ fn a_damaged_video_is_kept_and_counted_or_refused_if_asked() {
     assert!(counted > 0 || damage["early_end"] == true, "{damage}");
     assert_eq!(table(&kept, "damaged").1.stream["damage"], damage);
 
-    let strict = workplace.path("strict");
+    let strict = workspace.path("strict");
     let mut command = abaw();
     command
         .args(["annotate", "--strict-video", "--device", "cpu"])
         .args([&damaged, &whole]);
-    let output = ends_with(3, command.arg("--out").arg(&strict));
-    assert_eq!(errors(&output).len(), 1, "{}", said(&output));
+    let output = expect_exit(3, command.arg("--out").arg(&strict));
+    assert_eq!(errors(&output).len(), 1, "{}", stderr_of(&output));
     assert!(
         errors(&output)[0].starts_with("error: damaged: "),
         "{}",
-        said(&output)
+        stderr_of(&output)
     );
     assert_eq!(summary(&strict)["totals"]["done"], 1);
 }
 
 #[test]
 fn too_long_and_too_large_are_refused_until_the_pipeline_file_says_otherwise() {
-    let workplace = Workplace::new();
-    let videos = [workplace.clip("long.mkv", 30), workplace.clip("short.mkv", 4)];
+    let workspace = Workspace::new();
+    let videos = [workspace.clip("long.mkv", 30), workspace.clip("short.mkv", 4)];
     let limits = |frames: u32, pixels: u32| {
-        workplace.pipeline(&format!(
+        workspace.pipeline(&format!(
             "[detector]\nlong_side = 96\n[video]\nmax_frames = {frames}\nmax_pixels = {pixels}\n"
         ));
-        let run = workplace.path(format!("run-{frames}-{pixels}"));
-        let output = workplace.annotate(&videos, &run).output().unwrap();
+        let run = workspace.path(format!("run-{frames}-{pixels}"));
+        let output = workspace.annotate(&videos, &run).output().unwrap();
         let failed: Vec<_> = errors(&output).iter().map(|line| line[7..].to_owned()).collect();
         (output.status.code(), failed)
     };
@@ -76,8 +77,8 @@ fn too_long_and_too_large_are_refused_until_the_pipeline_file_says_otherwise() {
 
 #[test]
 fn what_never_ends_is_no_video() {
-    let workplace = Workplace::new();
-    let pipe = workplace.path("pipe.mp4");
+    let workspace = Workspace::new();
+    let pipe = workspace.path("pipe.mp4");
     assert!(
         std::process::Command::new("mkfifo")
             .arg(&pipe)
@@ -86,8 +87,12 @@ fn what_never_ends_is_no_video() {
             .success()
     );
     for endless in [std::path::Path::new("/dev/zero"), &pipe] {
-        let output = ends_with(3, &mut workplace.annotate(&[endless], &workplace.path("run")));
-        assert!(errors(&output)[0].contains("regular file"), "{}", said(&output));
-        std::fs::remove_dir_all(workplace.path("run")).unwrap();
+        let output = expect_exit(3, &mut workspace.annotate(&[endless], &workspace.path("run")));
+        assert!(
+            errors(&output)[0].contains("regular file"),
+            "{}",
+            stderr_of(&output)
+        );
+        std::fs::remove_dir_all(workspace.path("run")).unwrap();
     }
 }

@@ -12,4 +12,5 @@ mod news;
 mod people;
 mod roles;
 mod shards;
-mod workplace;
+#[path = "../support/mod.rs"]
+mod support;

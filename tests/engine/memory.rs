@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::workplace::{Workplace, abaw, ends_with, summary, tables};
+use crate::support::workspace::{Workspace, tables};
+use crate::support::{abaw, expect_exit, summary};
 
 const MIB: u64 = 1 << 20;
 
@@ -34,15 +35,15 @@ fn peak(command: &mut Command) -> u64 {
 
 #[test]
 fn ten_minutes_take_no_more_memory_than_half_a_minute() {
-    let workplace = Workplace::new();
+    let workspace = Workspace::new();
     let peak_of = |frames: u32| {
-        let clip = workplace.ffmpeg(
+        let clip = workspace.ffmpeg(
             "-f lavfi -i testsrc=size=160x90:rate=25",
             frames,
             "clip.mkv".as_ref(),
         );
-        let run = workplace.path(format!("run{frames}"));
-        let peak = peak(&mut workplace.annotate_with(&["--threads=2"], &[clip], &run));
+        let run = workspace.path(format!("run{frames}"));
+        let peak = peak(&mut workspace.annotate_with(&["--threads=2"], &[clip], &run));
         assert_eq!(summary(&run)["totals"]["frames"], frames);
         peak
     };
@@ -54,24 +55,24 @@ fn ten_minutes_take_no_more_memory_than_half_a_minute() {
 
 #[test]
 fn three_hundred_short_videos_have_all_their_rows_in_flat_memory() {
-    let workplace = Workplace::new();
+    let workspace = Workspace::new();
     // Small batches of faces, so that each worker has had some after a third.
-    workplace.pipeline("[detector]\nlong_side = 96\n[model]\nbatch = 4\n");
+    workspace.pipeline("[detector]\nlong_side = 96\n[model]\nbatch = 4\n");
     let clips = [
-        workplace.clip("none.mkv", 2),
-        workplace.face_clip("face.mkv", 1),
-        workplace.clip("one.mkv", 1),
+        workspace.clip("none.mkv", 2),
+        workspace.face_clip("face.mkv", 1),
+        workspace.clip("one.mkv", 1),
     ];
-    std::fs::create_dir(workplace.path("videos")).unwrap();
+    std::fs::create_dir(workspace.path("videos")).unwrap();
     for video in 0..300 {
         std::fs::copy(
             &clips[video % 3],
-            workplace.path(format!("videos/{video:03}.mkv")),
+            workspace.path(format!("videos/{video:03}.mkv")),
         )
         .unwrap();
     }
-    let run = workplace.path("run");
-    let mut command = workplace.annotate(&[workplace.path("videos")], &run);
+    let run = workspace.path("run");
+    let mut command = workspace.annotate(&[workspace.path("videos")], &run);
     let mut process = command
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -112,7 +113,7 @@ fn three_hundred_short_videos_have_all_their_rows_in_flat_memory() {
             "{video}"
         );
     }
-    ends_with(0, abaw().arg("merge").arg(&run));
+    expect_exit(0, abaw().arg("merge").arg(&run));
 }
 
 fn count(folder: &Path) -> usize {

@@ -4,12 +4,14 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::workplace::{Workplace, assert_tidy, ends_with, errors, files, said, summary, table};
+use crate::support::workspace::{Workspace, assert_tidy, files};
 use abaw::table::read_footer;
+
+use crate::support::{errors, expect_exit, stderr_of, summary, table};
 
 #[test]
 fn odd_names_give_tables_of_their_name() {
-    let workplace = Workplace::new();
+    let workspace = Workspace::new();
     let names = [
         "with space",
         "-dash",
@@ -20,15 +22,15 @@ fn odd_names_give_tables_of_their_name() {
         "new\nline",
         "*?[x]",
     ];
-    let clip = workplace.clip("clip.mkv", 2);
-    std::fs::create_dir(workplace.path("videos")).unwrap();
+    let clip = workspace.clip("clip.mkv", 2);
+    std::fs::create_dir(workspace.path("videos")).unwrap();
     for name in names {
-        std::fs::copy(&clip, workplace.path(format!("videos/{name}.mkv"))).unwrap();
+        std::fs::copy(&clip, workspace.path(format!("videos/{name}.mkv"))).unwrap();
     }
     let latin1 = OsStr::from_bytes(b"videos/Andr\xe9.mkv");
-    std::fs::copy(&clip, workplace.path(latin1)).unwrap();
-    let run = workplace.path("run");
-    ends_with(0, &mut workplace.annotate(&[workplace.path("videos")], &run));
+    std::fs::copy(&clip, workspace.path(latin1)).unwrap();
+    let run = workspace.path("run");
+    expect_exit(0, &mut workspace.annotate(&[workspace.path("videos")], &run));
     for name in names.into_iter().chain(["Andr\u{fffd}"]) {
         assert_eq!(table(&run, name).1.counts.frames, 2, "{name}");
     }
@@ -37,35 +39,35 @@ fn odd_names_give_tables_of_their_name() {
 
 #[test]
 fn odd_names_can_be_given_as_they_are() {
-    let workplace = Workplace::new();
-    let clip = workplace.clip("clip.mkv", 2);
+    let workspace = Workspace::new();
+    let clip = workspace.clip("clip.mkv", 2);
     for name in ["-dash.mkv", "file:x.mkv", "%03d.mkv"] {
-        std::fs::copy(&clip, workplace.path(name)).unwrap();
-        let run = workplace.path(format!("run of {name}"));
-        let mut command = workplace.annotate(&[name], &run);
-        ends_with(0, command.current_dir(clip.parent().unwrap()));
+        std::fs::copy(&clip, workspace.path(name)).unwrap();
+        let run = workspace.path(format!("run of {name}"));
+        let mut command = workspace.annotate(&[name], &run);
+        expect_exit(0, command.current_dir(clip.parent().unwrap()));
         assert_eq!(summary(&run)["totals"]["frames"], 2, "{name}");
     }
 }
 
 #[test]
 fn the_longest_names_have_tables_and_records_too() {
-    let workplace = Workplace::new();
-    let clip = workplace.clip("clip.mkv", 2);
-    std::fs::create_dir(workplace.path("videos")).unwrap();
+    let workspace = Workspace::new();
+    let clip = workspace.clip("clip.mkv", 2);
+    std::fs::create_dir(workspace.path("videos")).unwrap();
     let name = |length: usize, last: &str| format!("{}{last}", "x".repeat(length - last.len()));
     let ids = [name(251, "a"), name(251, "b"), name(250, ""), name(247, "")];
     for id in &ids {
-        std::fs::copy(&clip, workplace.path(format!("videos/{id}.mkv"))).unwrap();
+        std::fs::copy(&clip, workspace.path(format!("videos/{id}.mkv"))).unwrap();
     }
     let broken = name(251, "broken");
-    std::fs::write(workplace.path(format!("videos/{broken}.mkv")), "no video").unwrap();
+    std::fs::write(workspace.path(format!("videos/{broken}.mkv")), "no video").unwrap();
     let latin1 = [&[0xe9; 250], &b".mkv"[..]].concat();
-    std::fs::copy(&clip, workplace.path("videos").join(OsStr::from_bytes(&latin1))).unwrap();
+    std::fs::copy(&clip, workspace.path("videos").join(OsStr::from_bytes(&latin1))).unwrap();
 
-    let run = workplace.path("run");
-    let output = ends_with(3, &mut workplace.annotate(&[workplace.path("videos")], &run));
-    assert_eq!(errors(&output).len(), 1, "{}", said(&output));
+    let run = workspace.path("run");
+    let output = expect_exit(3, &mut workspace.annotate(&[workspace.path("videos")], &run));
+    assert_eq!(errors(&output).len(), 1, "{}", stderr_of(&output));
     assert_eq!(summary(&run)["totals"]["done"], 5);
     assert_eq!(summary(&run)["totals"]["failed"], 1);
     assert_tidy(&run);
@@ -83,7 +85,7 @@ fn the_longest_names_have_tables_and_records_too() {
             .collect()
     };
     let before = written();
-    ends_with(3, &mut workplace.annotate(&[workplace.path("videos")], &run));
+    expect_exit(3, &mut workspace.annotate(&[workspace.path("videos")], &run));
     assert_eq!(written(), before);
     for path in files(&run.join("frames")) {
         assert_eq!(read_footer(&path).unwrap().0.counts.frames, 2);
@@ -92,14 +94,14 @@ fn the_longest_names_have_tables_and_records_too() {
 
 #[test]
 fn names_that_are_alike_as_text_are_refused_with_their_bytes() {
-    let workplace = Workplace::new();
-    let clip = workplace.clip("clip.mkv", 2);
-    std::fs::create_dir(workplace.path("videos")).unwrap();
+    let workspace = Workspace::new();
+    let clip = workspace.clip("clip.mkv", 2);
+    std::fs::create_dir(workspace.path("videos")).unwrap();
     for name in [&b"\xe8.mkv"[..], b"\xe9.mkv"] {
-        std::fs::copy(&clip, workplace.path("videos").join(OsStr::from_bytes(name))).unwrap();
+        std::fs::copy(&clip, workspace.path("videos").join(OsStr::from_bytes(name))).unwrap();
     }
-    let run: PathBuf = workplace.path("run");
-    let output = ends_with(2, &mut workplace.annotate(&[workplace.path("videos")], &run));
+    let run: PathBuf = workspace.path("run");
+    let output = expect_exit(2, &mut workspace.annotate(&[workspace.path("videos")], &run));
     let line = &errors(&output)[0];
     assert!(line.contains("\\xE8.mkv") && line.contains("\\xE9.mkv"), "{line}");
     assert!(!run.exists());

@@ -2,21 +2,22 @@
 
 use serde_json::Value;
 
-use super::workplace::{Workplace, abaw, ends_with, said, summary, table};
+use crate::support::workspace::Workspace;
+use crate::support::{abaw, expect_exit, stderr_of, stdout_of, summary, table};
 
 #[test]
 fn lines_for_machines_are_one_object_each_with_frames_and_rates() {
-    let workplace = Workplace::new();
-    let videos = ["a", "b"].map(|name| workplace.clip(format!("{name}.mkv"), 5));
-    let broken = workplace.path("broken.mkv");
+    let workspace = Workspace::new();
+    let videos = ["a", "b"].map(|name| workspace.clip(format!("{name}.mkv"), 5));
+    let broken = workspace.path("broken.mkv");
     std::fs::write(&broken, "no video").unwrap();
     let inputs = [&videos[0], &videos[1], &broken];
     let mut command = abaw();
     command
         .args(["--log-format", "json", "annotate", "--device", "cpu"])
         .args(inputs);
-    let output = ends_with(3, command.arg("--out").arg(workplace.path("run")));
-    let said = said(&output);
+    let output = expect_exit(3, command.arg("--out").arg(workspace.path("run")));
+    let said = stderr_of(&output);
     let lines: Vec<Value> = said
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -50,18 +51,18 @@ fn on_a_terminal(command: &std::process::Command, code: i32) -> String {
     let line = quoted.collect::<Vec<_>>().join(" ");
     let mut script = std::process::Command::new("script");
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
-    let output = ends_with(code, script.env("COLUMNS", "160").env("TERM", "xterm"));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let output = expect_exit(code, script.env("COLUMNS", "160").env("TERM", "xterm"));
+    stdout_of(&output)
 }
 
 #[test]
 fn on_a_terminal_a_bar_shows_how_far_it_is() {
-    let workplace = Workplace::new();
-    let videos = [workplace.clip("a.mkv", 400), workplace.clip("b.mkv", 400)];
-    let broken = workplace.path("broken.mkv");
+    let workspace = Workspace::new();
+    let videos = [workspace.clip("a.mkv", 400), workspace.clip("b.mkv", 400)];
+    let broken = workspace.path("broken.mkv");
     std::fs::write(&broken, "no video").unwrap();
     let inputs = [&broken, &videos[0], &videos[1]];
-    let seen = on_a_terminal(&workplace.annotate(&inputs, &workplace.path("run")), 3);
+    let seen = on_a_terminal(&workspace.annotate(&inputs, &workspace.path("run")), 3);
     for words in ["/3 videos", " a second, ", " frames and ", " left", ", 1 failed"] {
         assert!(seen.contains(words), "no `{words}` in {seen}");
     }
@@ -70,18 +71,18 @@ fn on_a_terminal_a_bar_shows_how_far_it_is() {
 
 #[test]
 fn lines_for_people_are_sentences_and_end_in_a_table() {
-    let workplace = Workplace::new();
-    let video = workplace.clip("a.mkv", 5);
-    let output = ends_with(0, &mut workplace.annotate(&[video], &workplace.path("run")));
+    let workspace = Workspace::new();
+    let video = workspace.clip("a.mkv", 5);
+    let output = expect_exit(0, &mut workspace.annotate(&[video], &workspace.path("run")));
     assert!(
-        said(&output).contains("\na: 5 frames, 0 with a face\n"),
+        stderr_of(&output).contains("\na: 5 frames, 0 with a face\n"),
         "{}",
-        said(&output)
+        stderr_of(&output)
     );
     assert!(
-        said(&output).contains("\n1/1 videos, 5 frames, "),
+        stderr_of(&output).contains("\n1/1 videos, 5 frames, "),
         "{}",
-        said(&output)
+        stderr_of(&output)
     );
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(
@@ -92,11 +93,11 @@ fn lines_for_people_are_sentences_and_end_in_a_table() {
 
 #[test]
 fn after_a_resume_seconds_are_of_all_work_and_the_rate_is_of_the_last_attempt() {
-    let workplace = Workplace::new();
-    let videos = ["a", "b"].map(|name| workplace.clip(format!("{name}.mkv"), 20));
-    let run = workplace.path("run");
-    ends_with(0, &mut workplace.annotate(&videos[..1], &run));
-    ends_with(0, &mut workplace.annotate(&videos, &run));
+    let workspace = Workspace::new();
+    let videos = ["a", "b"].map(|name| workspace.clip(format!("{name}.mkv"), 20));
+    let run = workspace.path("run");
+    expect_exit(0, &mut workspace.annotate(&videos[..1], &run));
+    expect_exit(0, &mut workspace.annotate(&videos, &run));
     let resumed = summary(&run);
     for stage in ["decode", "detect", "track"] {
         let seconds = |value: &Value| value["seconds"][stage].as_f64().unwrap();
@@ -110,7 +111,7 @@ fn after_a_resume_seconds_are_of_all_work_and_the_rate_is_of_the_last_attempt() 
     assert!((frames_done_now - 20.0).abs() < 1e-6, "{frames_done_now}");
     assert_eq!(table(&run, "a").1.counts.frames, 20);
 
-    ends_with(0, &mut workplace.annotate(&videos, &run));
+    expect_exit(0, &mut workspace.annotate(&videos, &run));
     let idle = summary(&run);
     assert_eq!(idle["totals"]["frames_per_second"], Value::Null);
     assert_eq!(idle["totals"]["seconds"], resumed["totals"]["seconds"]);

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use abaw::table::Row;
 
-use super::workplace::{Workplace, ends_with, sample, table};
+use crate::support::workspace::Workspace;
+use crate::support::{expect_exit, sample, table};
 
 const FRAMES: u32 = 100;
 /// The astronaut's face stays above this row of the picture, the man's in the car below it.
@@ -14,7 +15,7 @@ const BETWEEN_THEM: f32 = 155.0;
 /// Two real faces over a grey ground, four seconds at 25 frames a second, and a grey door before them.
 /// The left edge of each in pixels is an ffmpeg expression of the time `t`. Where they meet, the man lies
 /// over the astronaut.
-fn two_faces(workplace: &Workplace, astronaut_x: &str, man_x: &str, door_x: &str) -> Vec<Row> {
+fn two_faces(workspace: &Workspace, astronaut_x: &str, man_x: &str, door_x: &str) -> Vec<Row> {
     let graph = format!(
         "color=gray:size=640x360:rate=25[ground];color=gray:size=200x170:rate=25[door];\
          [0]trim=end_frame=1,crop=230:260:150:0,scale=138:156,loop=-1:1,setpts=N/25/TB[astronaut];\
@@ -28,10 +29,10 @@ fn two_faces(workplace: &Workplace, astronaut_x: &str, man_x: &str, door_x: &str
         sample("astronaut.mp4").display(),
         sample("carphone.mp4").display()
     );
-    let clip = workplace.ffmpeg(&format!("{inputs} {graph}"), FRAMES, Path::new("two.mkv"));
-    workplace.pipeline("[detector]\nlong_side = 640\n");
-    let run = workplace.path("run");
-    ends_with(0, &mut workplace.annotate(&[&clip], &run));
+    let clip = workspace.ffmpeg(&format!("{inputs} {graph}"), FRAMES, Path::new("two.mkv"));
+    workspace.pipeline("[detector]\nlong_side = 640\n");
+    let run = workspace.path("run");
+    expect_exit(0, &mut workspace.annotate(&[&clip], &run));
     table(&run, "two").0
 }
 
@@ -47,8 +48,8 @@ fn seen(rows: &[Row], above: bool) -> (BTreeSet<u16>, usize) {
 
 #[test]
 fn two_who_cross_keep_their_numbers() {
-    let workplace = Workplace::new();
-    let rows = two_faces(&workplace, "10+120*t", "440-107*t", "640");
+    let workspace = Workspace::new();
+    let rows = two_faces(&workspace, "10+120*t", "440-107*t", "640");
     let (astronaut, of_astronaut) = seen(&rows, true);
     let (man, of_man) = seen(&rows, false);
     println!("astronaut {astronaut:?} in {of_astronaut} frames, man {man:?} in {of_man}");
@@ -59,8 +60,8 @@ fn two_who_cross_keep_their_numbers() {
 
 #[test]
 fn who_is_hidden_for_less_than_a_second_comes_back_under_his_number() {
-    let workplace = Workplace::new();
-    let rows = two_faces(&workplace, "10", "440", "640-250*t");
+    let workspace = Workspace::new();
+    let rows = two_faces(&workspace, "10", "440", "640-250*t");
     let (man, of_man) = seen(&rows, false);
     println!("man {man:?} in {of_man} frames");
     assert_eq!(man.len(), 1, "{man:?}");
@@ -77,9 +78,9 @@ fn who_is_hidden_for_less_than_a_second_comes_back_under_his_number() {
 
 #[test]
 fn who_is_away_for_two_seconds_comes_back_as_another() {
-    let workplace = Workplace::new();
+    let workspace = Workspace::new();
     let stops = "if(lt(t,0.8),640-250*t,if(lt(t,2.8),440,440-250*(t-2.8)))";
-    let rows = two_faces(&workplace, "10", "440", stops);
+    let rows = two_faces(&workspace, "10", "440", stops);
     let (man, of_man) = seen(&rows, false);
     println!("man {man:?} in {of_man} frames");
     assert_eq!(man.len(), 2, "{man:?}");

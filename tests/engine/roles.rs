@@ -7,17 +7,18 @@ use abaw::run::{Plan, RunFolder};
 use abaw::stop::Stop;
 use tch::Device;
 
-use super::workplace::{Workplace, abaw, columns, ends_with, summary, tables};
+use crate::support::workspace::{Workspace, columns, tables};
+use crate::support::{abaw, expect_exit, summary};
 
 /// Plans a run as the program does and annotates it with other threads than it would take.
-fn annotate(workplace: &Workplace, run: &Path, threads: impl FnOnce(&engine::Networks) -> Threads) {
+fn annotate(workspace: &Workspace, run: &Path, threads: impl FnOnce(&engine::Networks) -> Threads) {
     let mut plan = abaw();
     plan.args(["plan", "--shards", "1", "--device", "cpu", "--pipeline"])
-        .arg(workplace.path("pipeline.toml"))
+        .arg(workspace.path("pipeline.toml"))
         .arg("--out")
         .arg(run)
-        .arg(workplace.path("videos"));
-    ends_with(0, &mut plan);
+        .arg(workspace.path("videos"));
+    expect_exit(0, &mut plan);
     let folder = RunFolder::new(run);
     let plan = Plan::read(&folder.plan()).unwrap();
     let loaded = engine::load(&plan, Device::Cpu).unwrap();
@@ -32,26 +33,26 @@ fn annotate(workplace: &Workplace, run: &Path, threads: impl FnOnce(&engine::Net
         &mut |_| {},
     );
     assert!(matches!(outcome.unwrap(), Outcome::Complete(totals) if totals.failed == 1));
-    ends_with(3, abaw().arg("merge").arg(run));
+    expect_exit(3, abaw().arg("merge").arg(run));
 }
 
 /// A GPU's threads, with networks on the CPU: one runs passes, one ahead of what is read, and others do all else.
 #[test]
 fn one_network_thread_and_workers_around_it_write_the_same_tables() {
-    let workplace = Workplace::new();
-    workplace.pipeline("[detector]\nlong_side = 96\nevery = 2\nbatch = 3\n[model]\nbatch = 5\n");
+    let workspace = Workspace::new();
+    workspace.pipeline("[detector]\nlong_side = 96\nevery = 2\nbatch = 3\n[model]\nbatch = 5\n");
     for video in 0..4 {
-        workplace.face_clip(format!("videos/face{video}.mkv"), 9 + video);
-        workplace.clip(format!("videos/none{video}.mkv"), 5);
+        workspace.face_clip(format!("videos/face{video}.mkv"), 9 + video);
+        workspace.clip(format!("videos/none{video}.mkv"), 5);
     }
-    std::fs::write(workplace.path("videos/broken.mkv"), b"not a video").unwrap();
+    std::fs::write(workspace.path("videos/broken.mkv"), b"not a video").unwrap();
 
-    let both = workplace.path("both");
-    annotate(&workplace, &both, |networks| {
+    let both = workspace.path("both");
+    annotate(&workspace, &both, |networks| {
         Threads::new(networks, Device::Cpu, Some(2))
     });
-    let apart = workplace.path("apart");
-    annotate(&workplace, &apart, |networks| Threads {
+    let apart = workspace.path("apart");
+    annotate(&workspace, &apart, |networks| Threads {
         readers: 3,
         workers: vec![Worker::Cpu, Worker::Network(networks.clone()), Worker::Cpu],
     });

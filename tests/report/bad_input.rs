@@ -11,7 +11,8 @@ use serde_json::json;
 use crate::browser::{Job, look};
 use crate::made_up::{self, Video, row, wave};
 use crate::pages::{ink_is_there, strings};
-use crate::{abaw, errors, report, sample};
+use crate::report;
+use crate::support::{abaw_with, sample, stderr_of};
 
 fn videos(ids: &[&str]) -> Vec<Video> {
     ids.iter().map(|id| Video::lost(id, 60)).collect()
@@ -34,17 +35,17 @@ fn strange_ids_are_names_and_nothing_else() {
     });
     let out = folder.path().join("out");
     let done = report(run.root(), &out, None);
-    assert!(done.status.success(), "{}", errors(&done));
+    assert!(done.status.success(), "{}", stderr_of(&done));
     // The video is not there: the pages are, and say so.
     assert!(
-        errors(&done).contains("videos lack pictures of faces"),
+        stderr_of(&done).contains("videos lack pictures of faces"),
         "{}",
-        errors(&done)
+        stderr_of(&done)
     );
     assert!(
-        errors(&done).contains("no such file; check the name"),
+        stderr_of(&done).contains("no such file; check the name"),
         "{}",
-        errors(&done)
+        stderr_of(&done)
     );
 
     let mut jobs = vec![Job::new(&out.join("index.html"), 1280).then("text", &[json!("#table tbody th")])];
@@ -84,15 +85,15 @@ fn a_run_that_is_not_finished_is_refused() {
     let (run, out) = (folder.path().join("run"), folder.path().join("out"));
     let nothing = report(&run, &out, None);
     assert_eq!(nothing.status.code(), Some(2));
-    let planned = abaw(&["plan", "--shards", "2", "--out"])
+    let planned = abaw_with(&[&"plan", &"--shards", &"2", &"--out"])
         .arg(&run)
         .arg(sample("astronaut.mp4"))
         .output()
         .unwrap();
-    assert!(planned.status.success(), "{}", errors(&planned));
+    assert!(planned.status.success(), "{}", stderr_of(&planned));
     let refused = report(&run, &out, None);
     assert_eq!(refused.status.code(), Some(2));
-    let said = errors(&refused);
+    let said = stderr_of(&refused);
     assert!(
         said.contains("not finished") && said.contains("abaw merge"),
         "{said}"
@@ -113,9 +114,9 @@ fn a_folder_of_other_things_stays_as_it_is() {
     let refused = report(run.root(), &out, None);
     assert_eq!(refused.status.code(), Some(2));
     assert!(
-        errors(&refused).contains("holds other things than a report (index.html"),
+        stderr_of(&refused).contains("holds other things than a report (index.html"),
         "{}",
-        errors(&refused)
+        stderr_of(&refused)
     );
     assert_eq!(fs::read(out.join("index.html")).unwrap(), b"mine");
     assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
@@ -150,7 +151,11 @@ fn a_broken_table_and_a_failed_video_cost_their_own_pages() {
     let out = folder.path().join("out");
     let done = report(run.root(), &out, None);
     assert_eq!(done.status.code(), Some(3));
-    assert!(errors(&done).contains("broken.parquet"), "{}", errors(&done));
+    assert!(
+        stderr_of(&done).contains("broken.parquet"),
+        "{}",
+        stderr_of(&done)
+    );
     let pages = ["whole", "broken", "failed"].map(|id| out.join(format!("videos/{id}.html")).exists());
     assert_eq!(pages, [true, false, false]);
     let seen = look(vec![
@@ -207,7 +212,7 @@ fn odd_videos_have_pages() {
     });
     let out = folder.path().join("out");
     let done = report(run.root(), &out, None);
-    assert!(done.status.success(), "{}", errors(&done));
+    assert!(done.status.success(), "{}", stderr_of(&done));
     let page = |id: &str| Job::new(&out.join(format!("videos/{id}.html")), 1280);
     let seen = look(vec![
         page("crops")

@@ -5,6 +5,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::support::{root, stderr_of};
+
 /// What to open and to do there.
 pub struct Job {
     job: Value,
@@ -49,14 +51,14 @@ pub fn look(jobs: Vec<Job>) -> Vec<Value> {
         .collect();
     let plan = folder.path().join("plan.json");
     std::fs::write(&plan, Value::Array(list.clone()).to_string()).unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let output = Command::new("python3")
         .arg(root.join("tests/python/look_at_report.py"))
         .arg(&plan)
         .env("PYTHONPATH", root.join(".deps/selenium"))
         .output()
         .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
+    let errors = stderr_of(&output);
     assert!(output.status.success(), "`make browser` sets this up\n{errors}");
     let seen: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
     for (job, page) in list.iter().zip(&seen) {

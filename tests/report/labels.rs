@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::browser::{Job, look};
 use crate::pages::{ink_is_there, strings};
-use crate::{abaw, errors, real_run, report, sample};
+use crate::support::{abaw_with, sample, stderr_of};
+use crate::{real_run, report};
 
 fn labels() -> PathBuf {
     sample("aff-wild2/6th_ABAW_Annotations")
@@ -17,13 +18,13 @@ fn scores_are_those_of_evaluate_and_labels_are_drawn() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("report");
     let done = report(&real_run(), &out, Some(&labels()));
-    assert!(done.status.success(), "{}", errors(&done));
+    assert!(done.status.success(), "{}", stderr_of(&done));
     assert!(
-        errors(&done).contains("1 labelled videos are not in the run: carphone"),
+        stderr_of(&done).contains("1 labelled videos are not in the run: carphone"),
         "{}",
-        errors(&done)
+        stderr_of(&done)
     );
-    let mut evaluate = abaw(&["evaluate", "--json", "--labels"]);
+    let mut evaluate = abaw_with(&[&"evaluate", &"--json", &"--labels"]);
     let scores = evaluate.arg(labels()).arg(real_run()).output().unwrap();
     let scores: Value = serde_json::from_slice(&scores.stdout).unwrap();
     let scores = &scores["per_task"];
@@ -134,7 +135,7 @@ fn people_named_by_their_side_have_tracks() {
     }
     let out = folder.path().join("out");
     let done = report(&real_run(), &out, Some(&labels));
-    assert!(done.status.success(), "{}", errors(&done));
+    assert!(done.status.success(), "{}", stderr_of(&done));
     let first_unit = "return [abaw.timeline.track.labels?.unit(5, 0) ?? null, abaw.timeline.track.labels?.valence(5) ?? null]";
     let page = Job::new(&out.join("videos/two_people.html"), 1280)
         .then(
@@ -178,8 +179,8 @@ fn labels_of_other_videos_are_refused() {
     let done = report(&real_run(), &folder.path().join("out"), Some(&labels));
     assert_eq!(done.status.code(), Some(2));
     assert!(
-        errors(&done).contains("none of the 1 labelled videos, elsewhere first"),
+        stderr_of(&done).contains("none of the 1 labelled videos, elsewhere first"),
         "{}",
-        errors(&done)
+        stderr_of(&done)
     );
 }

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::browser::{Job, look};
-use crate::{errors, real_run, report};
+use crate::support::stderr_of;
+use crate::{real_run, report};
 
 /// Of `two_people.mp4` and `astronaut.mp4` in frames.
 const ASTRONAUT_FRAMES: f64 = 250.0;
@@ -13,7 +14,7 @@ fn a_real_run_at_a_desk_and_on_a_phone() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("report");
     let done = report(&real_run(), &out, None);
-    assert!(done.status.success(), "{}", errors(&done));
+    assert!(done.status.success(), "{}", stderr_of(&done));
 
     let (index, page) = (out.join("index.html"), out.join("videos/astronaut.html"));
     let two = out.join("videos/two_people.html");

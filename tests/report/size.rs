@@ -10,7 +10,8 @@ use serde_json::json;
 use crate::browser::{Job, look};
 use crate::made_up::{self, RATE, Video, row, wave};
 use crate::pages::ink_is_there;
-use crate::{errors, report, sample};
+use crate::report;
+use crate::support::{sample, stderr_of, stdout_of};
 
 /// Ten minutes.
 const LONG: u32 = 600 * RATE;
@@ -56,7 +57,7 @@ fn six_hundred_videos_open_at_once_and_no_peak_is_lost() {
     let (run, out) = (folder.path().join("run"), folder.path().join("out"));
     write(&run, &videos(1, 0, Path::new("")));
     let done = report(&run, &out, None);
-    assert!(done.status.success(), "{}", errors(&done));
+    assert!(done.status.success(), "{}", stderr_of(&done));
     opens_at_once(&out);
 }
 
@@ -151,7 +152,7 @@ fn measure(what: &str, run: &Path, out: &Path) {
         .arg(out)
         .output()
         .unwrap();
-    assert!(done.status.success(), "{}", errors(&done));
+    assert!(done.status.success(), "{}", stderr_of(&done));
     let bytes: u64 = walkdir::WalkDir::new(out)
         .into_iter()
         .map(|entry| entry.unwrap().metadata().unwrap().len())
@@ -159,8 +160,8 @@ fn measure(what: &str, run: &Path, out: &Path) {
     println!(
         "{what}: {:.1} s on the clock, {} at most, {} MB on the disk\n{}",
         start.elapsed().as_secs_f64(),
-        errors(&done).lines().last().unwrap_or("?"),
+        stderr_of(&done).lines().last().unwrap_or("?"),
         bytes / 1_000_000,
-        String::from_utf8_lossy(&done.stdout)
+        stdout_of(&done)
     );
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use abaw::video::{Stills, VideoReader, VideoSettings};
 
-use crate::sample;
+use crate::support::sample;
 
 #[test]
 fn a_frame_by_its_time_is_the_one_that_decoding_comes_to() {

@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::browser::{Job, look};
 use crate::pages::strings;
-use crate::{abaw, errors, report, sample};
+use crate::report;
+use crate::support::{abaw_with, sample, stderr_of};
 
 #[test]
 fn the_card_of_trained_weights_is_shown_while_their_file_is_there() {
@@ -19,7 +20,7 @@ fn the_card_of_trained_weights_is_shown_while_their_file_is_there() {
     // A seeded network that passes for trained: cards are believed.
     let network = Weights::new(tensors, Card::as_published("a <test>".to_owned())).unwrap();
     network.save(&weights, NumberFormat::F32).unwrap();
-    let mut annotate = abaw(&["annotate", "--device", "cpu", "--limit-frames", "3"]);
+    let mut annotate = abaw_with(&[&"annotate", &"--device", &"cpu", &"--limit-frames", &"3"]);
     let done = annotate
         .arg(sample("astronaut.mp4"))
         .arg("--out")
@@ -28,7 +29,7 @@ fn the_card_of_trained_weights_is_shown_while_their_file_is_there() {
         .arg(&weights)
         .output()
         .unwrap();
-    assert!(done.status.success(), "{}", errors(&done));
+    assert!(done.status.success(), "{}", stderr_of(&done));
     assert!(report(&at("run"), &at("known"), None).status.success());
     fs::remove_file(&weights).unwrap();
     assert!(report(&at("run"), &at("gone"), None).status.success());

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::small_data_set::{SmallDataSet, stderr};
+use super::small_data_set::SmallDataSet;
+
+use crate::support::stderr_of;
 
 fn edit(path: &Path, change: impl FnOnce(String) -> String) {
     let text = std::fs::read_to_string(path).unwrap();
@@ -24,7 +26,7 @@ fn a_few_bad_images_are_listed_and_training_goes_on() {
         text.replace("v/00005", "unknown/00005")
     });
     let output = set.train("run", &[]);
-    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(output.status.success(), "{}", stderr_of(&output));
     let list = std::fs::read_to_string(set.path("run/unreadable.txt")).unwrap();
     for bad in [
         "v/00003.jpg: ",
@@ -33,8 +35,8 @@ fn a_few_bad_images_are_listed_and_training_goes_on() {
     ] {
         assert!(list.contains(bad), "{list}");
     }
-    assert!(stderr(&output).contains("2 labelled training images are missing, v/00004.jpg first"));
-    assert!(stderr(&output).contains("1 validation images cannot be read"));
+    assert!(stderr_of(&output).contains("2 labelled training images are missing, v/00004.jpg first"));
+    assert!(stderr_of(&output).contains("1 validation images cannot be read"));
 }
 
 #[test]
@@ -45,11 +47,11 @@ fn too_many_bad_images_end_it() {
     let output = set.train("run", &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr(&output).contains("1 of 24 images are missing or unreadable"),
+        stderr_of(&output).contains("1 of 24 images are missing or unreadable"),
         "{}",
-        stderr(&output)
+        stderr_of(&output)
     );
-    assert!(stderr(&output).contains("unreadable.txt"));
+    assert!(stderr_of(&output).contains("unreadable.txt"));
 }
 
 #[test]
@@ -68,8 +70,8 @@ fn an_empty_class_is_a_warning_and_an_unlabelled_task_an_error() {
         text.lines().map(relabel).collect::<Vec<_>>().join("\n")
     });
     let output = set.train("run", &[]);
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stderr(&output).contains("no training image shows Disgust"));
+    assert!(output.status.success(), "{}", stderr_of(&output));
+    assert!(stderr_of(&output).contains("no training image shows Disgust"));
 
     edit(&set.path("labels.txt"), |text| {
         let unlabel = |line: &str| {
@@ -84,9 +86,9 @@ fn an_empty_class_is_a_warning_and_an_unlabelled_task_an_error() {
     let output = set.train("other", &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr(&output).contains("no image is labelled for valence and arousal"),
+        stderr_of(&output).contains("no image is labelled for valence and arousal"),
         "{}",
-        stderr(&output)
+        stderr_of(&output)
     );
 }
 
@@ -100,7 +102,7 @@ fn a_learning_rate_that_explodes_is_named_with_its_images() {
     ]);
     let output = set.train("run", &[]);
     assert_eq!(output.status.code(), Some(2));
-    let error = stderr(&output);
+    let error = stderr_of(&output);
     assert!(
         error.contains("is not a number at step 2 of epoch 1") && error.contains("v/000"),
         "{error}"
@@ -128,7 +130,11 @@ fn recipes_that_mean_nothing_are_refused() {
         set.recipe(&[change]);
         let output = set.train("run", &[]);
         assert_eq!(output.status.code(), Some(2), "{change}");
-        assert!(stderr(&output).contains(reason), "{change}: {}", stderr(&output));
+        assert!(
+            stderr_of(&output).contains(reason),
+            "{change}: {}",
+            stderr_of(&output)
+        );
     }
 }
 
@@ -158,11 +164,11 @@ fn a_full_disk_leaves_the_last_checkpoint() {
         .collect();
     let unmounted = Command::new("umount").arg(&disk).status().unwrap();
     assert!(unmounted.success());
-    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", stderr_of(&output));
     assert!(
-        stderr(&output).contains("No space left on device"),
+        stderr_of(&output).contains("No space left on device"),
         "{}",
-        stderr(&output)
+        stderr_of(&output)
     );
     assert!(whole.unwrap().is_ok());
     assert!(

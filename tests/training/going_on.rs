@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::small_data_set::{SmallDataSet, stderr};
+use super::small_data_set::SmallDataSet;
+
+use crate::support::stderr_of;
 
 /// TERM, killed, and in one go: one result.
 #[test]
@@ -52,14 +54,14 @@ fn another_seed_gives_other_weights_and_more_epochs_go_on() {
     let refused = set.train("one", &["--resume"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(
-        stderr(&refused).contains("seed was 1, is 2"),
+        stderr_of(&refused).contains("seed was 1, is 2"),
         "{}",
-        stderr(&refused)
+        stderr_of(&refused)
     );
 
     set.recipe(&["epochs = 2"]);
     let longer = set.train("one", &["--resume"]);
-    assert!(longer.status.success(), "{}", stderr(&longer));
+    assert!(longer.status.success(), "{}", stderr_of(&longer));
     assert_eq!(set.result("one").epochs[0], first.epochs[0]);
     assert_eq!(set.result("one").epochs.len(), 2);
 }
@@ -70,13 +72,13 @@ fn a_folder_with_a_run_is_not_overwritten_and_one_without_cannot_go_on() {
     set.recipe(&["epochs = 1"]);
     let nothing = set.train("run", &["--resume"]);
     assert_eq!(nothing.status.code(), Some(2));
-    assert!(stderr(&nothing).contains("no checkpoint to go on from"));
+    assert!(stderr_of(&nothing).contains("no checkpoint to go on from"));
     std::fs::create_dir(set.path("run")).unwrap();
     std::fs::write(set.path("run/checkpoint.safetensors"), b"anything").unwrap();
     let taken = set.train("run", &[]);
     assert_eq!(taken.status.code(), Some(2));
-    assert!(stderr(&taken).contains("--resume"));
+    assert!(stderr_of(&taken).contains("--resume"));
     let damaged = set.train("run", &["--resume"]);
     assert_eq!(damaged.status.code(), Some(2));
-    assert_eq!(stderr(&damaged).lines().count(), 1, "{}", stderr(&damaged));
+    assert_eq!(stderr_of(&damaged).lines().count(), 1, "{}", stderr_of(&damaged));
 }

@@ -1,12 +1,13 @@
 //! What a recipe trains: all layers or some, all tasks or one; and that it learns.
 
 use std::collections::HashMap;
-use std::process::Command;
 
 use abaw::model::weights::Weights;
 use serde_json::Value;
 
-use super::small_data_set::{SmallDataSet, stderr};
+use super::small_data_set::SmallDataSet;
+
+use crate::support::{abaw, stderr_of};
 
 #[test]
 fn a_frozen_backbone_keeps_every_bit_and_the_classifier_learns() {
@@ -35,7 +36,7 @@ fn one_task_alone_gives_a_network_of_one_task_that_annotates() {
     let trained = set.trained("va");
     assert_eq!(trained.epochs[0]["losses"]["expression"], Value::Null);
     assert!(trained.epochs[0]["losses"]["valence_arousal"].is_f64());
-    let annotated = Command::new(env!("CARGO_BIN_EXE_abaw"))
+    let annotated = abaw()
         .args(["annotate", "--crops", "--device", "cpu"])
         .arg(set.path("crops"))
         .arg("--out")
@@ -44,8 +45,8 @@ fn one_task_alone_gives_a_network_of_one_task_that_annotates() {
         .arg(set.path("va/best.safetensors"))
         .output()
         .unwrap();
-    assert!(annotated.status.success(), "{}", stderr(&annotated));
-    assert!(stderr(&annotated).contains("no output for expressions and action units"));
+    assert!(annotated.status.success(), "{}", stderr_of(&annotated));
+    assert!(stderr_of(&annotated).contains("no output for expressions and action units"));
 }
 
 /// 24 images are learnt by heart: without augmentation every loss falls, and the scores tell.

@@ -1,6 +1,9 @@
-//! `abaw train` as a whole program, on a small data set of real faces.
+//! Training: the trainer beside a PyTorch loop; `abaw train` as a whole program, on a small data set of real faces.
 
 mod bad_input;
 mod going_on;
 mod layers;
+mod parity;
 mod small_data_set;
+#[path = "../support/mod.rs"]
+mod support;

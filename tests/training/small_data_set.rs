@@ -8,6 +8,8 @@ use abaw::crops::read_crop;
 use abaw::frame::Picture;
 use serde_json::Value;
 
+use crate::support::{abaw, root, stderr_of};
+
 /// Images of the data set.
 pub const IMAGES: u32 = 24;
 
@@ -65,7 +67,7 @@ impl SmallDataSet {
 
     /// `abaw train` on the recipe, not started yet.
     pub fn command(&self, out: &str, options: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_abaw"));
+        let mut command = abaw();
         command
             .args(["train", "--device", "cpu", "--recipe"])
             .arg(self.path("recipe.toml"))
@@ -83,7 +85,7 @@ impl SmallDataSet {
     /// Trains to the end, which must be a good one.
     pub fn trained(&self, out: &str) -> Trained {
         let output = self.train(out, &[]);
-        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(output.status.success(), "{}", stderr_of(&output));
         self.result(out)
     }
 
@@ -123,14 +125,10 @@ pub fn epochs(path: &Path) -> Vec<Value> {
     text.lines().map(epoch).collect()
 }
 
-pub fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 /// One of three faces: as it is, upside down or turned by half, a position for each of 8 classes, in
 /// one of three lights.
 fn face(number: u32) -> Picture {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let golden = root().join("tests/golden");
     let names = [
         "crops/shrunk.png",
         "crops/enlarged.png",

@@ -1,0 +1,11 @@
+//! The program as a user meets it: whole runs on real videos, wrong input, settings, weights, crops; and
+//! its parsers on damaged bytes.
+
+mod bad_input;
+mod crops;
+mod fuzz_cases;
+mod pipeline_file;
+mod sample_run;
+#[path = "../support/mod.rs"]
+mod support;
+mod weights;

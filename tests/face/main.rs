@@ -1,0 +1,10 @@
+//! Geometry of faces without networks: alignment, shot cuts, tracking.
+
+mod alignment;
+mod landmark_smoothing;
+mod random;
+mod shot;
+#[path = "../support/mod.rs"]
+mod support;
+mod track;
+mod track_scenes;

@@ -1,0 +1,7 @@
+//! Post-processing: smoothing against golden numbers, what must hold for any series, blended runs.
+
+mod blend;
+mod properties;
+mod smoothing;
+#[path = "../support/mod.rs"]
+mod support;
