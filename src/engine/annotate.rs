@@ -2,6 +2,7 @@
 //! tables. All videos share the workers, so that one long video and many short ones keep every core busy; the
 //! number of frames in memory is bounded, however long a video is.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -46,11 +47,13 @@ pub fn annotate(
 ) -> std::io::Result<Outcome> {
     let feed = threads.feed(pipeline);
     let capacity = capacity(&feed, &threads);
-    let (queue, producers) = Queue::new(capacity, threads.readers.min(inputs.len()));
+    let readers = threads.readers.min(inputs.len());
+    let (queue, producers) = Queue::new(capacity, readers);
     let (events, received) = mpsc::channel();
     let context = Context {
         pipeline: Arc::new(pipeline.clone()),
         feed,
+        decode_threads: decode_threads(threads.readers, readers),
         options,
         publication,
         queue,
@@ -112,6 +115,13 @@ fn capacity(feed: &Feed, threads: &Threads) -> Capacity {
         frames: batches * feed.frame_batch(),
         crops: batches * feed.face_batch(),
     }
+}
+
+/// Threads that decode each video: more than one where there are fewer videos than threads to read them.
+fn decode_threads(threads: usize, readers: usize) -> NonZeroU32 {
+    const MOST: usize = 16;
+    let share = (threads / readers.max(1)).clamp(1, MOST);
+    NonZeroU32::new(share as u32).unwrap_or(NonZeroU32::MIN)
 }
 
 fn start<'scope>(

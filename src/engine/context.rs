@@ -1,5 +1,6 @@
 //! What the threads of a run share.
 
+use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +50,8 @@ pub struct Context<'run> {
     /// Makes the batches.
     pub feed: Arc<Feed>,
     pub options: AnnotateOptions,
+    /// Threads that decode each video.
+    pub decode_threads: NonZeroU32,
     pub publication: &'run Publication,
     pub queue: Arc<Queue>,
     pub events: Sender<Event>,

@@ -37,7 +37,10 @@ pub fn read(context: &Context, producer: &Producer, input: &PlannedInput) {
         Ok(None) | Err(_) => {}
     }
     let scratch = context.options.scratch.clone();
-    let open = || Source::open(input, &context.pipeline, scratch).map_err(|error| sentence(&error));
+    let open = || {
+        Source::open(input, &context.pipeline, scratch, context.decode_threads)
+            .map_err(|error| sentence(&error))
+    };
     let opened = caught(open).flatten();
     let frame_rate = opened.as_ref().ok().and_then(Source::frame_rate);
     let video = VideoState::new(input.clone(), Arc::clone(&context.pipeline), frame_rate);

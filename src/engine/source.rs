@@ -1,5 +1,6 @@
 //! Where frames come from: a video file, or a folder of aligned crops.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::vec;
 
@@ -92,7 +93,7 @@ pub enum SourceError {
 }
 
 impl Source {
-    /// Opens an input.
+    /// Opens an input. `scratch`, `decode_threads`: see [`VideoSettings`].
     ///
     /// # Errors
     /// [`SourceError`] if it is not there or not what the plan takes it for.
@@ -100,6 +101,7 @@ impl Source {
         input: &PlannedInput,
         pipeline: &Pipeline,
         scratch: Option<PathBuf>,
+        decode_threads: NonZeroU32,
     ) -> Result<Self, SourceError> {
         match input.kind {
             InputKind::Video if input.path.is_dir() => {
@@ -108,6 +110,7 @@ impl Source {
             InputKind::Video => {
                 let settings = VideoSettings {
                     scratch,
+                    decode_threads,
                     ..pipeline.video.clone()
                 };
                 Ok(Self::Video(VideoSource {

@@ -22,8 +22,9 @@ use super::truncation::Truncation;
 
 /// An opened video file, the video stream chosen in it and a decoder for it.
 pub struct PacketReader {
-    /// One thread: damaged files decode to other pixels with several.
     pub decoder: decoder::Video,
+    /// Whether several threads decode: then damaged files decode to other pixels than with one.
+    pub is_threaded: bool,
     pub facts: StreamFacts,
     pub orientation: Orientation,
     /// Seconds of one tick of the stream's timestamps.
@@ -64,7 +65,8 @@ impl PacketReader {
         let input = opened?;
 
         let stream = choose_stream(&input).ok_or(VideoFault::NoVideoStream)?;
-        let decoder = open_decoder(&stream, settings)?;
+        let threads = decode_threads(&stream, settings);
+        let decoder = open_decoder(&stream, threads, settings)?;
         let orientation = Orientation::of_stream(&stream);
         let facts = StreamFacts::read(&input, &stream, &decoder, orientation);
         let promised = facts.container_frames.unwrap_or(0);
@@ -73,6 +75,7 @@ impl PacketReader {
         }
         Ok(Self {
             decoder,
+            is_threaded: threads > 1,
             facts,
             orientation,
             tick_s: stream.time_base().into(),
@@ -213,7 +216,19 @@ fn choose_stream(input: &Input) -> Option<Stream<'_>> {
         .find(|stream| stream.parameters().medium() == media::Type::Video && !is_cover(stream))
 }
 
-fn open_decoder(stream: &Stream, settings: &VideoSettings) -> Result<decoder::Video, VideoFault> {
+/// The threads that decode a stream: several only with decoders that flag each damaged frame.
+fn decode_threads(stream: &Stream, settings: &VideoSettings) -> u32 {
+    match stream.parameters().id() {
+        codec::Id::H264 | codec::Id::HEVC => settings.decode_threads.get(),
+        _ => 1,
+    }
+}
+
+fn open_decoder(
+    stream: &Stream,
+    threads: u32,
+    settings: &VideoSettings,
+) -> Result<decoder::Video, VideoFault> {
     let parameters = stream.parameters();
     // SAFETY: the pointer is that of the open stream's parameters; two plain fields are read.
     let (width, height) = unsafe { ((*parameters.as_ptr()).width, (*parameters.as_ptr()).height) };
@@ -231,9 +246,13 @@ fn open_decoder(stream: &Stream, settings: &VideoSettings) -> Result<decoder::Vi
         .saturating_mul(2)
         .min(i32::MAX.unsigned_abs())
         .to_string();
-    let options: Dictionary = [("threads", "1"), ("max_pixels", max_pixels.as_str())]
-        .into_iter()
-        .collect();
+    let threads = threads.to_string();
+    let options = [
+        ("threads", threads.as_str()),
+        ("thread_type", "frame"),
+        ("max_pixels", max_pixels.as_str()),
+    ];
+    let options: Dictionary = options.into_iter().collect();
     let mut decoder = codec::Context::from_parameters(parameters)?.decoder();
     decoder.set_packet_time_base(stream.time_base());
     decoder

@@ -1,5 +1,7 @@
 //! Frames of a video, one after the other.
 
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use ffmpeg_next as ffmpeg;
@@ -29,17 +31,23 @@ pub struct Frame {
     pub picture: Picture,
 }
 
+/// Frames that are decoded before one is handed out where several threads decode. A frame may depend on one that is shown
+/// later, by 16 frames at most (H.264, HEVC): if nothing is damaged among those, it is as one thread decodes it.
+const LOOK_AHEAD: usize = 17;
+
 /// Reads the frames of a video in decode order, as many as `ffprobe -count_frames` counts.
 ///
 /// Of several video streams it reads the one that libav ranks best. Frames are turned upright, in
-/// RGB, each at its own size, interlaced ones as they are. The reader decodes in the calling thread
-/// and stays in the thread that made it.
+/// RGB, each at its own size, interlaced ones as they are. The reader decodes in the calling thread,
+/// with as many beside it as [`VideoSettings::decode_threads`] asks for, and stays in the thread that made it.
 pub struct VideoReader {
     path: PathBuf,
     settings: VideoSettings,
     packets: PacketReader,
     converter: Converter,
     decoded: frame::Video,
+    /// Frames after `decoded`, where several threads decode.
+    ahead: VecDeque<frame::Video>,
     frames: u32,
     damage: Damage,
     ended: bool,
@@ -55,6 +63,7 @@ impl VideoReader {
             packets,
             converter: Converter::default(),
             decoded: frame::Video::empty(),
+            ahead: VecDeque::new(),
             frames: 0,
             damage: Damage::default(),
             ended: false,
@@ -116,6 +125,54 @@ impl VideoReader {
 
     /// Decodes the next frame; false at the end.
     fn receive(&mut self) -> Result<bool, VideoFault> {
+        if self.packets.is_threaded && !self.look_ahead()? {
+            self.decode_again()?;
+        }
+        match self.ahead.pop_front() {
+            Some(decoded) => self.decoded = decoded,
+            None if self.packets.is_threaded => return Ok(false),
+            None => return self.receive_next(),
+        }
+        Ok(true)
+    }
+
+    /// Decodes frames that follow; false if anything is damaged among them.
+    fn look_ahead(&mut self) -> Result<bool, VideoFault> {
+        while self.ahead.len() < LOOK_AHEAD {
+            if !self.receive_next()? {
+                return Ok(!self.damage.any() && !self.packets.ended_early());
+            }
+            let decoded = std::mem::replace(&mut self.decoded, frame::Video::empty());
+            if decoded.has_decode_errors() || decoded.is_corrupt() {
+                return Ok(false);
+            }
+            self.ahead.push_back(decoded);
+        }
+        Ok(!self.damage.any())
+    }
+
+    /// Opens the file anew with one thread, and goes on behind the frames that were handed out.
+    fn decode_again(&mut self) -> Result<(), VideoFault> {
+        let settings = VideoSettings {
+            decode_threads: NonZeroU32::MIN,
+            ..self.settings.clone()
+        };
+        let facts = self.packets.facts.clone();
+        self.packets = PacketReader::open(&self.path, &settings)?;
+        self.packets.facts = facts;
+        self.ahead.clear();
+        self.damage = Damage::default();
+        for _ in 0..self.frames {
+            if !self.receive_next()? {
+                break;
+            }
+            self.note_concealed();
+        }
+        Ok(())
+    }
+
+    /// Decodes the next frame of the decoder; false at the end.
+    fn receive_next(&mut self) -> Result<bool, VideoFault> {
         loop {
             match self.packets.decoder.receive_frame(&mut self.decoded) {
                 Ok(()) => return Ok(true),
@@ -162,9 +219,8 @@ impl VideoReader {
         if self.frames == 0 {
             self.packets.facts.correct(decoded, orientation, colour);
         }
-        if decoded.has_decode_errors() || decoded.is_corrupt() {
-            self.damage.concealed_frames += 1;
-        }
+        self.note_concealed();
+        let decoded = &self.decoded;
         let picture = self.converter.picture(decoded, colour, orientation)?;
         self.frames += 1;
         Ok(Frame {
@@ -172,6 +228,13 @@ impl VideoReader {
             time_s: self.time_s(),
             picture,
         })
+    }
+
+    /// Notes damage of the decoded frame.
+    fn note_concealed(&mut self) {
+        if self.decoded.has_decode_errors() || self.decoded.is_corrupt() {
+            self.damage.concealed_frames += 1;
+        }
     }
 
     /// When the decoded frame is shown.

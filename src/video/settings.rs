@@ -21,6 +21,13 @@ pub struct VideoSettings {
     /// file there, and decoded from that. Changes no number, so no pipeline file has it.
     #[serde(skip)]
     pub scratch: Option<PathBuf>,
+    /// Threads that decode a video. Changes no number, so no pipeline file has it.
+    #[serde(skip, default = "one")]
+    pub decode_threads: NonZeroU32,
+}
+
+fn one() -> NonZeroU32 {
+    NonZeroU32::MIN
 }
 
 impl Default for VideoSettings {
@@ -31,6 +38,7 @@ impl Default for VideoSettings {
             stall_seconds: const { NonZeroU32::new(60).unwrap() },
             strict: false,
             scratch: None,
+            decode_threads: NonZeroU32::MIN,
         }
     }
 }

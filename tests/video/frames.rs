@@ -231,3 +231,59 @@ fn resident_bytes() -> u64 {
     let pages = fs::read_to_string("/proc/self/statm").unwrap();
     pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
+
+#[test]
+fn several_threads_decode_to_the_same_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let h264 = "-c:v libx264 -preset veryfast -bf 3 -g 12";
+    let hevc = "-c:v libx265 -preset ultrafast -x265-params log-level=none";
+    let moving = "-f lavfi -i testsrc2=size=192x128:rate=25:duration=2.4";
+    let sound = [
+        make(folder, &format!("{moving} {h264}"), "h264.mp4"),
+        make(folder, &format!("{moving} {hevc}"), "hevc.mkv"),
+    ];
+    let mut clips = sound.to_vec();
+    for (number, clip) in sound.iter().enumerate() {
+        let bytes = std::fs::read(clip).unwrap();
+        let extension = clip.extension().unwrap().to_str().unwrap();
+        // A hole near the end and one near the start, and a file that is cut off.
+        for (name, hole) in [("late", bytes.len() * 3 / 4), ("early", bytes.len() / 3)] {
+            let mut holed = bytes.clone();
+            holed[hole..hole + 400].fill(0);
+            let path = folder.join(format!("{name}{number}.{extension}"));
+            std::fs::write(&path, holed).unwrap();
+            clips.push(path);
+        }
+        let path = folder.join(format!("cut{number}.mkv"));
+        if extension == "mkv" {
+            std::fs::write(&path, &bytes[..bytes.len() * 2 / 3]).unwrap();
+            clips.push(path);
+        }
+    }
+    let mut damaged = 0;
+    for clip in clips {
+        let read = |threads: u32| {
+            let settings = VideoSettings {
+                decode_threads: std::num::NonZeroU32::new(threads).unwrap(),
+                ..VideoSettings::default()
+            };
+            let mut reader = VideoReader::open(&clip, &settings).unwrap();
+            let mut frames = Vec::new();
+            let end = loop {
+                match reader.next_frame() {
+                    Ok(Some(frame)) => frames.push((frame.index, frame.time_s, frame.picture)),
+                    Ok(None) => break None,
+                    Err(error) => break Some(error.to_string()),
+                }
+            };
+            (frames, end, reader.damage(), reader.facts().clone())
+        };
+        let one = read(1);
+        damaged += usize::from(one.2.any());
+        for threads in [2, 5] {
+            assert!(read(threads) == one, "{} with {threads} threads", clip.display());
+        }
+    }
+    assert!(damaged >= 4, "{damaged} damaged clips");
+}
