@@ -1,8 +1,8 @@
-//! Where networks run: the choice of a device, libtorch's CUDA half, and what this machine offers.
+//! The device that networks run on: its choice, libtorch's CUDA library, and what this machine offers.
 //!
-//! The linker drops `libtorch_cuda.so` from the executable, since no symbol of it is used by
-//! name; it is loaded here, from beside `libtorch_cpu.so`. libtorch looks for CUDA once, so
-//! [`DeviceChoice::resolve`] or [`Probe::run`] must come before any other use of libtorch.
+//! The linker drops `libtorch_cuda.so` from the executable, since no symbol of it is used by name. It is loaded here,
+//! from the folder of `libtorch_cpu.so`. libtorch looks for CUDA only once, so [`DeviceChoice::resolve`] or
+//! [`Probe::run`] must come before any other use of libtorch.
 
 use std::error::Error as _;
 use std::ffi::{CStr, OsStr, c_void};
@@ -12,65 +12,148 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-use tch::{Cuda, Device, Kind, TchError, Tensor};
+use tch::{Cuda, Device, Kind, Tensor};
 use thiserror::Error;
 
-use crate::cuda;
+use crate::cuda::{self, CudaError};
 
-/// The library that holds libtorch's CUDA operators.
+/// The library with libtorch's CUDA operators.
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
 
-/// A wish for a device: `auto`, `cpu`, `cuda` or `cuda:N`.
+/// The device that a user asks for: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
     /// The first CUDA device, or else the CPU.
     #[default]
     Auto,
+    /// The CPU.
     Cpu,
     /// A CUDA device by number, 0-based.
     Cuda(usize),
 }
 
-/// Why a device cannot be used. Each prints as one line that says what to do.
+/// Why a device cannot be used. Each prints as one line that tells what to do.
 #[derive(Debug, Error)]
 pub enum DeviceError {
+    /// A text that is no [`DeviceChoice`].
     #[error("unknown device `{0}`: use auto, cpu, cuda or cuda:N")]
     Unknown(String),
+    /// Another version of libtorch than [`LibtorchVersion::NEEDED`].
     #[error(
         "libtorch is {found}, this program needs {}: build it against that one",
         LibtorchVersion::NEEDED
     )]
-    WrongLibtorch { found: String },
+    WrongLibtorch {
+        /// The version found, in words.
+        found: String,
+    },
+    /// A CUDA device that cannot be used.
     #[error("{problem}: {}, or use --device cpu", .problem.remedy())]
     Cuda {
+        /// Why.
         #[from]
         problem: CudaProblem,
     },
 }
 
 /// Why CUDA cannot be used.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CudaProblem {
     /// With the dynamic linker's reason.
-    #[error("libtorch's CUDA half does not load ({0})")]
+    #[error("libtorch's CUDA library does not load ({0})")]
     NoLibrary(String),
+    /// No driver is installed.
+    #[error("this machine has no NVIDIA driver")]
+    NoDriver,
+    /// The driver is older than libtorch's CUDA.
+    #[error("the NVIDIA driver is too old for this libtorch")]
+    OldDriver,
+    /// A driver without a device, or without one that this process may see.
     #[error("libtorch finds no CUDA device")]
     NoDevice,
+    /// A number above that of the last device.
     #[error("there is no cuda:{asked}, the last CUDA device is cuda:{last}")]
-    NoSuchDevice { asked: usize, last: usize },
+    NoSuchDevice {
+        /// The device asked for, 0-based.
+        asked: usize,
+        /// The last device, 0-based.
+        last: usize,
+    },
+    /// Another process has exclusive use of the device, or the device is out of order.
+    #[error("cuda:{number} is busy or unavailable")]
+    Busy {
+        /// The device, 0-based.
+        number: usize,
+    },
+    /// Other processes use all of the device's memory.
+    #[error("cuda:{number} is out of memory")]
+    OutOfMemory {
+        /// The device, 0-based.
+        number: usize,
+    },
+    /// libtorch was built without kernels for the architecture of the device.
+    #[error("this libtorch has no kernels for the architecture of cuda:{number}")]
+    WrongArchitecture {
+        /// The device, 0-based.
+        number: usize,
+    },
     /// With libtorch's reason.
     #[error("cuda:{number} does not compute ({reason})")]
-    Broken { number: usize, reason: String },
+    Broken {
+        /// The device, 0-based.
+        number: usize,
+        /// The first line of libtorch's message.
+        reason: String,
+    },
 }
 
 impl CudaProblem {
     fn remedy(&self) -> &'static str {
         match self {
             CudaProblem::NoLibrary(_) => "install the CUDA set of libtorch",
-            CudaProblem::NoDevice => "check the NVIDIA driver with nvidia-smi",
+            CudaProblem::NoDriver => "install the driver, or use a machine with a GPU",
+            CudaProblem::OldDriver => "update the driver",
+            CudaProblem::NoDevice => "check nvidia-smi and CUDA_VISIBLE_DEVICES",
             CudaProblem::NoSuchDevice { .. } => "choose a device that there is",
+            CudaProblem::Busy { .. } => {
+                "wait for the process that uses it (see nvidia-smi), choose another device"
+            }
+            CudaProblem::OutOfMemory { .. } => {
+                "end other processes on it (see nvidia-smi), choose another device"
+            }
+            CudaProblem::WrongArchitecture { .. } => {
+                "install a libtorch that supports it, choose another device"
+            }
             CudaProblem::Broken { .. } => "choose another device",
         }
+    }
+
+    /// Returns the problem that a message of libtorch or of the CUDA runtime on device `number` reports.
+    fn of_message(number: usize, message: &str) -> Self {
+        // The texts of cudaGetErrorString, and of libtorch's check of the driver.
+        const KNOWN: [(&str, fn(usize) -> CudaProblem); 9] = [
+            ("driver version is insufficient", |_| CudaProblem::OldDriver),
+            ("driver on your system is too old", |_| CudaProblem::OldDriver),
+            ("unsupported toolchain", |_| CudaProblem::OldDriver),
+            ("no NVIDIA driver", |_| CudaProblem::NoDriver),
+            ("no CUDA-capable device is detected", |_| CudaProblem::NoDevice),
+            ("busy or unavailable", |number| CudaProblem::Busy { number }),
+            ("out of memory", |number| CudaProblem::OutOfMemory { number }),
+            ("no kernel image is available", |number| {
+                CudaProblem::WrongArchitecture { number }
+            }),
+            ("device kernel image is invalid", |number| {
+                CudaProblem::WrongArchitecture { number }
+            }),
+        ];
+        let known = KNOWN.iter().find(|(text, _)| message.contains(text));
+        known.map_or_else(
+            || CudaProblem::Broken {
+                number,
+                reason: message.lines().next().unwrap_or_default().to_owned(),
+            },
+            |(_, problem)| problem(number),
+        )
     }
 }
 
@@ -102,7 +185,7 @@ impl fmt::Display for DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// The device, and a line for the user that names it and says why `auto` took it.
+    /// Returns the device, and a line for the user that names it and tells why `auto` chose it.
     ///
     /// # Errors
     /// A wrong libtorch, or an explicit CUDA device that cannot be used.
@@ -122,49 +205,65 @@ impl DeviceChoice {
     }
 }
 
-/// `cpu` or `cuda`: devices of one kind compute the same numbers.
+/// Returns `cpu` or `cuda`. Devices of one kind compute the same numbers.
 pub fn kind(device: Device) -> &'static str {
     if device.is_cuda() { "cuda" } else { "cpu" }
 }
 
-/// Bytes of memory of a CUDA device; `None` for a CPU, and where this machine does not have the device.
+/// Returns the bytes of memory of a CUDA device; `None` for a CPU, or if this machine does not have the device.
 pub fn memory(device: Device) -> Option<usize> {
     let Device::Cuda(number) = device else { return None };
     count_cuda_devices().ok().filter(|&count| number < count)?;
     cuda::set_current_device(number).ok()?;
     let memory = cuda::memory();
-    // The main thread's own device is the first, as in every program.
+    // The first device is the main thread's own, as in every program.
     let _ = cuda::set_current_device(0);
     memory.ok().map(|memory| memory.total)
 }
 
-/// Makes sure that a CUDA device computes.
+/// Checks that a CUDA device computes.
 fn use_cuda(number: usize) -> Result<(), CudaProblem> {
     let count = count_cuda_devices()?;
     if number >= count {
         let last = count - 1;
         return Err(CudaProblem::NoSuchDevice { asked: number, last });
     }
-    let broken = |error: TchError| CudaProblem::Broken {
-        number,
-        reason: error.to_string().lines().next().unwrap_or_default().to_owned(),
-    };
     Tensor::f_ones([1], (Kind::Float, Device::Cuda(number)))
         .and_then(|one| one.f_to_device(Device::Cpu))
         .map(drop)
-        .map_err(broken)
+        .map_err(|error| CudaProblem::of_message(number, &error.to_string()))
 }
 
-/// Number of CUDA devices, at least 1.
+/// Returns the number of CUDA devices, at least 1.
 fn count_cuda_devices() -> Result<usize, CudaProblem> {
     load_cuda_library()?;
-    match Cuda::device_count() {
-        count if count > 0 => Ok(count as usize),
-        _ => Err(CudaProblem::NoDevice),
+    // libtorch prints a warning in place of an error if the driver is missing or too old, so CUDA is asked first.
+    match cuda::device_count() {
+        Err(CudaError::Failed { code, .. }) => Err(of_count(code, cuda::driver_version().ok())),
+        _ => match Cuda::device_count() {
+            count if count > 0 => Ok(count as usize),
+            _ => Err(CudaProblem::NoDevice),
+        },
     }
 }
 
-/// Loads libtorch's CUDA half for the rest of the program's life. Loading it again does nothing.
+/// Returns the problem behind a failed count of devices. `driver`: the version of CUDA that the driver supports, 0
+/// without a driver.
+fn of_count(code: i32, driver: Option<i32>) -> CudaProblem {
+    const INSUFFICIENT_DRIVER: i32 = 35;
+    const NO_DEVICE: i32 = 100;
+    match (code, driver) {
+        (INSUFFICIENT_DRIVER, Some(0)) => CudaProblem::NoDriver,
+        (INSUFFICIENT_DRIVER, _) => CudaProblem::OldDriver,
+        (NO_DEVICE, _) => CudaProblem::NoDevice,
+        _ => CudaProblem::Broken {
+            number: 0,
+            reason: format!("CUDA error {code}"),
+        },
+    }
+}
+
+/// Loads libtorch's CUDA library until the program ends. Loading it again does nothing.
 fn load_cuda_library() -> Result<(), CudaProblem> {
     let path = libtorch_folder().map(|folder| folder.join(CUDA_LIBRARY));
     let path = path.unwrap_or_else(|| PathBuf::from(CUDA_LIBRARY));
@@ -184,8 +283,11 @@ fn load_cuda_library() -> Result<(), CudaProblem> {
 /// The version of a libtorch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LibtorchVersion {
+    /// The first number.
     pub major: u8,
+    /// The second number.
     pub minor: u8,
+    /// The third number.
     pub patch: u8,
 }
 
@@ -197,8 +299,7 @@ impl LibtorchVersion {
         patch: 0,
     };
 
-    /// The version of the libtorch that this program runs with, by its own word; `None` if it is
-    /// too old to say (before 2.9).
+    /// Returns the version that the libtorch of this process reports; `None` before 2.9, which reports none.
     pub fn linked() -> Option<LibtorchVersion> {
         let program = Library::this();
         // SAFETY: the signature is that of torch/csrc/inductor/aoti_torch/c/shim.h.
@@ -227,7 +328,7 @@ impl fmt::Display for LibtorchVersion {
 /// A C function of libtorch_cpu.so: one byte each of major, minor and patch version from the top.
 const ABI_VERSION: &[u8] = b"aoti_torch_abi_version\0";
 
-/// The folder that libtorch_cpu.so was loaded from.
+/// Returns the folder that libtorch_cpu.so was loaded from.
 fn libtorch_folder() -> Option<PathBuf> {
     let program = Library::this();
     // SAFETY: only the symbol's address is used.
@@ -252,7 +353,7 @@ fn libtorch_folder() -> Option<PathBuf> {
 /// What this machine offers, for `abaw doctor`.
 #[derive(Debug)]
 pub struct Probe {
-    /// The libtorch in use; `None` if it cannot say. Compare with [`LibtorchVersion::NEEDED`].
+    /// The libtorch in use; `None` if it does not report its version. Compare with [`LibtorchVersion::NEEDED`].
     pub libtorch: Option<LibtorchVersion>,
     /// Number of CUDA devices, or why there are none.
     pub cuda: Result<usize, DeviceError>,
@@ -263,7 +364,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Looks.
+    /// Examines this machine.
     pub fn run() -> Self {
         Self {
             libtorch: LibtorchVersion::linked(),
@@ -305,14 +406,77 @@ mod tests {
     }
 
     #[test]
-    fn libtorch_says_its_version_and_its_folder() {
+    fn libtorch_reports_its_version_and_its_folder() {
         assert_eq!(LibtorchVersion::linked(), Some(LibtorchVersion::NEEDED));
         assert!(libtorch_folder().unwrap().join("libtorch_cpu.so").exists());
     }
 
-    /// True on any machine: with a device it works, without one the error is a line that helps.
     #[test]
-    fn cuda_works_or_says_what_to_do() {
+    fn messages_of_cuda_are_told_apart() {
+        let busy = CudaProblem::Busy { number: 1 };
+        let memory = CudaProblem::OutOfMemory { number: 1 };
+        let architecture = CudaProblem::WrongArchitecture { number: 1 };
+        let broken = CudaProblem::Broken {
+            number: 1,
+            reason: "CUDA error: unspecified launch failure".to_owned(),
+        };
+        for (message, problem) in [
+            (
+                "CUDA error: CUDA driver version is insufficient for CUDA runtime version",
+                CudaProblem::OldDriver,
+            ),
+            (
+                "The NVIDIA driver on your system is too old (found version 11040).",
+                CudaProblem::OldDriver,
+            ),
+            (
+                "CUDA error: the provided PTX was compiled with an unsupported toolchain.",
+                CudaProblem::OldDriver,
+            ),
+            ("Found no NVIDIA driver on your system.", CudaProblem::NoDriver),
+            (
+                "CUDA error: no CUDA-capable device is detected",
+                CudaProblem::NoDevice,
+            ),
+            (
+                "CUDA error: all CUDA-capable devices are busy or unavailable",
+                busy,
+            ),
+            (
+                "CUDA error: CUDA-capable device(s) is/are busy or unavailable",
+                CudaProblem::Busy { number: 1 },
+            ),
+            ("CUDA out of memory. Tried to allocate 2.00 MiB.", memory),
+            (
+                "CUDA error: out of memory",
+                CudaProblem::OutOfMemory { number: 1 },
+            ),
+            (
+                "CUDA error: no kernel image is available for execution on the device\nCUDA kernel errors might ...",
+                architecture,
+            ),
+            ("CUDA error: unspecified launch failure\nCompile with ...", broken),
+        ] {
+            assert_eq!(CudaProblem::of_message(1, message), problem, "{message}");
+            let line = DeviceError::from(problem).to_string();
+            assert!(
+                line.ends_with(", or use --device cpu") && !line.contains('\n'),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_missing_driver_and_an_old_one_are_told_apart() {
+        assert_eq!(of_count(35, Some(0)), CudaProblem::NoDriver);
+        assert_eq!(of_count(35, Some(11040)), CudaProblem::OldDriver);
+        assert_eq!(of_count(100, Some(13000)), CudaProblem::NoDevice);
+        assert!(matches!(of_count(3, None), CudaProblem::Broken { .. }));
+    }
+
+    /// Holds on any machine: with a device it works, without one the error is one line that tells what to do.
+    #[test]
+    fn cuda_works_or_the_error_tells_what_to_do() {
         let (auto, note) = DeviceChoice::Auto.resolve().unwrap();
         match DeviceChoice::Cuda(0).resolve() {
             Ok((device, _)) => {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use abaw::device::{self, DeviceChoice};
 use abaw::engine::{self, AnnotateOptions, Outcome, Publication, Threads};
+use abaw::error_chain::sentence;
 use abaw::run::{self, MergeError, Pace, Plan, PlannedInput, RunFolder};
 use abaw::stop::{EXIT_STOPPED, Stop};
 use clap::Args;
@@ -16,23 +17,22 @@ use super::{CommandResult, EXIT_DONE, EXIT_SOME_FAILED, summary};
 
 /// Annotate videos, frame by frame, into Parquet tables.
 ///
-/// Running it again goes on where an earlier run was stopped.
+/// Run the same command again to continue a run that was stopped.
 #[derive(Args)]
 pub struct Arguments {
     #[command(flatten)]
     work: WorkArguments,
-    /// Do one shard of a plan made by `abaw plan`.
+    /// Annotate one shard of a plan made by `abaw plan`.
     #[arg(long, value_name = "RUN/plan.json", requires = "shard", conflicts_with_all = ["inputs", "out"])]
     plan: Option<PathBuf>,
-    /// Number of the shard, from 0.
+    /// Number of the shard, 0-based.
     #[arg(long, value_name = "I", requires = "plan")]
     shard: Option<u32>,
-    /// Threads that compute; as many as there are cores by default. On a GPU, threads beside the one that runs the
-    /// networks.
+    /// CPU threads; by default as many as cores. On a GPU, one more thread runs the networks.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Folder on a disk of this machine: copy each video there before it is decoded. For slow shared file
-    /// systems; the copies go by themselves.
+    /// Folder on a local disk: copy each video there before it is decoded. For slow shared file systems; the
+    /// copies are deleted.
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
     /// Show what would be done and do nothing.
@@ -144,7 +144,7 @@ fn work(
     Ok((outcome, pace))
 }
 
-/// The folder for copies of videos, in which files can be made.
+/// Returns the folder for copies of videos, once a file could be created in it.
 fn usable_scratch(arguments: &Arguments) -> Result<Option<PathBuf>, String> {
     if let Some(folder) = &arguments.scratch {
         tempfile::tempfile_in(folder)
@@ -153,8 +153,7 @@ fn usable_scratch(arguments: &Arguments) -> Result<Option<PathBuf>, String> {
     Ok(arguments.scratch.clone())
 }
 
-/// The device asked for, which must be of the kind that was planned with: other kinds compute other
-/// last digits.
+/// Returns the device asked for, which must be of the planned kind: numbers differ in the last digits between kinds.
 fn planned_device(plan: &Plan, arguments: &Arguments) -> Result<tch::Device, Box<dyn Error>> {
     let kind = &plan.settings.device_kind;
     let choice = match arguments.work.device {
@@ -163,7 +162,9 @@ fn planned_device(plan: &Plan, arguments: &Arguments) -> Result<tch::Device, Box
     };
     let (device, _) = choice.resolve()?;
     if device::kind(device) != kind {
-        return Err(format!("the run was planned for {kind}; give --device {kind}, or plan anew").into());
+        return Err(
+            format!("the run was planned for {kind}; give --device {kind}, or make a new plan").into(),
+        );
     }
     Ok(device)
 }
@@ -176,16 +177,16 @@ fn exit_code(outcome: Outcome) -> ExitCode {
     })
 }
 
-/// Why a run that has been worked through has no summary: as a rule, its disk is full.
+/// Returns why a run without unfinished videos has no summary, which is usually a full disk.
 fn unclosed(run: &RunFolder, error: MergeError) -> String {
     let reason = match error {
         MergeError::Incomplete { missing, .. } => {
             format!("{} failures could not be recorded", missing.len())
         }
-        error => error.to_string(),
+        error => sentence(&error),
     };
     let root = run.root().display();
-    format!("{root}: {reason}; see to the disk and run the same command again, what is done stays done")
+    format!("{root}: {reason}; check the disk and run the same command again; finished videos are kept")
 }
 
 fn show(run: &RunFolder, plan: &Plan) -> ExitCode {

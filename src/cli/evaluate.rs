@@ -1,41 +1,34 @@
-//! `abaw evaluate`: a run's scores on labels, as a table for people or as JSON.
+//! `abaw evaluate`: the scores of a run on labels, as a table or as JSON.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use abaw::affwild2::Labels;
 use abaw::finalise::{self, Evaluation};
 use abaw::labels::{ActionUnit, Expression};
 use abaw::metrics::{Interval, Intervals, Scores, Tally, TaskTallies, intervals, worst_first};
-use abaw::run::{RunFolder, RunReader};
 use clap::Args;
 
+use super::label_arguments::LabelArguments;
 use super::{CommandResult, EXIT_DONE};
 
-/// Draws of the bootstrap behind each interval, and what they are drawn with.
+/// Draws of the bootstrap behind each interval, and the seed of their random numbers.
 const DRAWS: usize = 1000;
 const SEED: u64 = 1;
-/// Videos named at the end.
+/// Videos listed at the end.
 const WORST: usize = 10;
 /// Names in a message.
 const NAMED: usize = 3;
 
-/// Score a run on labels: CCC, F1, P with 95 % intervals, and the videos that cost most.
+/// Score a run on labels: CCC, F1 and P with 95 % intervals, and the videos that lower P most.
 ///
-/// Every score stands twice: with one mask a task (a frame counts for the tasks it is labelled for, as in
-/// the challenges), and strict (only frames labelled for all three, as in the seed paper). Labelled frames
-/// that the run lacks are filled from their neighbours, as in a submission.
+/// Each score is given twice: with one mask for each task (a frame counts for the tasks that it is labelled for,
+/// as in the challenges), and strict (only frames labelled for all three tasks, as in arXiv 2407.12390). Labelled
+/// frames that the run lacks are filled from their neighbours, as in a submission.
 #[derive(Args)]
 pub struct Arguments {
-    /// Folder of the run.
-    #[arg(value_name = "RUN")]
-    run: PathBuf,
-    /// MTL annotations, one video's label file, or a folder of those: one task's, or one that holds
-    /// VA_*, EXPR_*, AU_* folders.
-    #[arg(long, value_name = "PATH")]
-    labels: PathBuf,
-    /// Judge by the strict mask: the first line and the costliest videos are by it. The table and the
-    /// JSON hold both masks always.
+    #[command(flatten)]
+    labels: LabelArguments,
+    /// Use the strict mask for the first line and for the list of videos. The table and the JSON always
+    /// have both masks.
     #[arg(long)]
     strict: bool,
     /// As JSON: {"per_task": ..., "strict": ...}.
@@ -45,13 +38,12 @@ pub struct Arguments {
 
 /// Scores a run.
 pub fn run(arguments: Arguments) -> CommandResult {
-    let run = RunReader::open(RunFolder::new(&arguments.run))?;
-    let labels = Labels::read(&arguments.labels)?;
+    let (run, labels) = arguments.labels.open()?;
     let evaluation = finalise::evaluate(&run, &labels)?;
     if evaluation.videos.is_empty() {
         return Err(format!(
-            "{}: the run has none of the {} labelled videos, {} first",
-            arguments.labels.display(),
+            "{}: the run has none of the {} labelled videos (first: {})",
+            arguments.labels.labels.display(),
             evaluation.unknown.len(),
             some_of(&evaluation.unknown)
         )
@@ -200,10 +192,10 @@ fn print_worst(evaluation: &Evaluation, strict: bool) {
     if named.is_empty() {
         return;
     }
-    println!("\nvideos that cost most: how much P would rise without them, and their own scores");
+    println!("\nleave-one-out: change of P without the video, and the scores of the video");
     println!(
         "{:>8}  {:>7}  {:>7}  {:>7}  {:>7}  video",
-        "cost", "VA", "EXPR", "AU", "frames"
+        "change", "VA", "EXPR", "AU", "frames"
     );
     for cost in named {
         let (own, video) = (&cost.own, &evaluation.videos[cost.video]);

@@ -1,8 +1,9 @@
-//! `abaw export`: a run's annotations for the tools that people correct them with.
+//! `abaw export`: writes the annotations of a run for annotation tools.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use abaw::error_chain::sentence;
 use abaw::export::{self, AnnotatedVideo, Format, IntervalRules};
 use abaw::postprocess::Window;
 use abaw::run::{PlannedInput, RunFolder, RunReader, RunReaderError};
@@ -12,21 +13,23 @@ use super::{CommandResult, EXIT_DONE, EXIT_SOME_FAILED};
 
 /// Write a run's annotations for Label Studio, CVAT, ELAN, or as py-feat's or OpenFace's CSV.
 ///
-/// `abaw import-labels` turns what people made of them into label files.
+/// `abaw import-labels` turns corrected annotations into label files.
 #[derive(Args)]
 pub struct Arguments {
     /// Folder of the run.
     #[arg(value_name = "RUN")]
     run: PathBuf,
+    /// Format of the annotation tool.
     #[arg(long, value_enum)]
     format: Format,
-    /// Folder of the files, one or more a video, named by its id.
+    /// Folder for the files: one or more for each video, named after its id.
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
-    /// Intervals at least, "5 frames" or "0.2 seconds"; a shorter one goes to the longer one beside it.
+    /// Shortest interval, "5 frames" or "0.2 seconds"; a shorter one is merged into the longer of its
+    /// neighbours.
     #[arg(long, value_name = "LENGTH", default_value = "1 frame")]
     min_length: Window,
-    /// Gaps that are bridged at most between intervals that say the same.
+    /// Longest gap that is bridged between two intervals with the same label.
     #[arg(long, value_name = "LENGTH", default_value = "0 frames")]
     max_gap: Window,
 }
@@ -40,7 +43,7 @@ pub fn run(arguments: Arguments) -> CommandResult {
             Ok(exported) => (videos, frames) = (videos + 1, frames + exported),
             Err(error) => {
                 failed += 1;
-                tracing::error!("{error}");
+                tracing::error!("{}", sentence(error.as_ref()));
             }
         }
     }
@@ -72,7 +75,7 @@ fn export_video(
     Ok(video.frames.len())
 }
 
-/// An input with its table.
+/// Reads the table of an input.
 pub fn annotated(run: &RunReader, input: &PlannedInput) -> Result<AnnotatedVideo, RunReaderError> {
     let (rows, footer) = run.table(&input.id)?;
     Ok(AnnotatedVideo::new(

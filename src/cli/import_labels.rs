@@ -1,10 +1,11 @@
-//! `abaw import-labels`: corrected annotations become label files.
+//! `abaw import-labels`: turns corrected annotations into label files.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use abaw::affwild2::write_video_labels;
+use abaw::error_chain::sentence;
 use abaw::export::{self, Format, VideoAnnotations};
 use abaw::run::{RunFolder, RunReader};
 use clap::Args;
@@ -12,21 +13,22 @@ use clap::Args;
 use super::export::annotated;
 use super::{CommandResult, EXIT_DONE, EXIT_SOME_FAILED};
 
-/// Turn annotations that people corrected into ABAW label files.
+/// Turn corrected annotations into ABAW label files.
 ///
-/// They are those of each frame's subject: VA_Set, EXPR_Set, AU_Set with a file a video, as `abaw evaluate --labels`
-/// reads them.
+/// The labels are those of the subject in each frame. The folders VA_Set, EXPR_Set and AU_Set get one file for each
+/// video, as `abaw evaluate --labels` reads them.
 #[derive(Args)]
 pub struct Arguments {
     /// Folder of the run that was exported.
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// What the tool saved or exported: a file, or a folder of files named as `abaw export` named them.
+    /// The file that the tool saved or exported, or a folder of files named as `abaw export` named them.
     #[arg(value_name = "ANNOTATIONS")]
     annotations: PathBuf,
+    /// Format of the annotation tool.
     #[arg(long, value_enum)]
     format: Format,
-    /// Folder of the label files.
+    /// Folder for the label files.
     #[arg(long, value_name = "LABELS")]
     out: PathBuf,
 }
@@ -40,19 +42,19 @@ pub fn run(arguments: Arguments) -> CommandResult {
             Ok(found) => found,
             Err(error) => {
                 failed += 1;
-                tracing::error!("{error}");
+                tracing::error!("{}", sentence(&error));
                 continue;
             }
         };
         if found.is_empty() {
-            tracing::warn!("{}: nobody has annotated this yet", path.display());
+            tracing::warn!("{}: contains no annotations", path.display());
         }
         for one in found {
             match import(&run, &one, &name, &arguments.out) {
                 Ok(written) => (videos, files) = (videos + 1, files + written),
                 Err(error) => {
                     failed += 1;
-                    tracing::error!("{}: {error}", path.display());
+                    tracing::error!("{}: {}", path.display(), sentence(error.as_ref()));
                 }
             }
         }
@@ -68,7 +70,7 @@ pub fn run(arguments: Arguments) -> CommandResult {
     }))
 }
 
-/// The label files written of one video.
+/// Writes the label files of one video, and returns how many.
 fn import(
     run: &RunReader,
     found: &VideoAnnotations,
@@ -83,7 +85,7 @@ fn import(
     let left_out = corrections.left_out(&video);
     if left_out > 0 {
         tracing::warn!(
-            "{}: {left_out} persons are the subject of no frame; their labels are left out",
+            "{}: {left_out} persons are not the subject in any frame; their labels are left out",
             video.id
         );
     }

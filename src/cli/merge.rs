@@ -1,4 +1,4 @@
-//! `abaw merge`: close a run.
+//! `abaw merge`: checks a run that was done in shards, and writes its summary.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{CommandResult, EXIT_DONE, EXIT_SOME_FAILED, summary};
 
-/// Check that nothing is missing from a run done in shards, and publish RUN/run.json.
+/// Check that a run done in shards is complete, and write RUN/run.json.
 #[derive(Args)]
 pub struct Arguments {
     /// Folder of the run.

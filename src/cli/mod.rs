@@ -1,11 +1,13 @@
-//! The command line: one file a subcommand, from flags to a library call to what a person reads.
+//! The command line: one file for each subcommand, from arguments to library calls to messages.
 
 mod annotate;
+mod calibration;
 mod console;
 mod doctor;
 mod evaluate;
 mod export;
 mod import_labels;
+mod label_arguments;
 mod merge;
 mod plan;
 mod postprocess;
@@ -25,14 +27,14 @@ use clap::{Parser, Subcommand};
 
 use console::{Console, LogFormat};
 
-/// Everything done.
+/// Everything is done.
 const EXIT_DONE: u8 = 0;
-/// Usage or settings; nothing was done.
+/// Wrong usage or settings; nothing was done.
 const EXIT_USAGE: u8 = 2;
-/// Some inputs failed, each recorded with its reason; all others are done.
+/// Some inputs failed, and their reasons are recorded; all others are done.
 const EXIT_SOME_FAILED: u8 = 3;
 
-/// What a subcommand comes to; an error is one sentence for stderr and exit code 2.
+/// The result of a subcommand. An error is printed as one sentence on stderr, with exit code 2.
 type CommandResult = Result<ExitCode, Box<dyn Error>>;
 
 /// Annotates faces in video, frame by frame: valence and arousal, eight expressions, twelve action
@@ -69,14 +71,14 @@ enum Command {
     Doctor(doctor::Arguments),
 }
 
-/// A command whose work is what it prints ends quietly when nobody reads on, as in `abaw weights show FILE |
-/// head`. Others go on: a night's work is not lost for a pager.
+/// Lets a command end quietly if the reader of its output ends, as in `abaw weights show FILE | head`. For commands
+/// that only print: others go on working.
 fn end_with_the_reader() {
-    // SAFETY: puts a signal's disposition back to what it is in other programs; no handler is involved.
+    // SAFETY: restores the default disposition of a signal; no handler is involved.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
-/// Reads the command line, does what it says, and gives the exit code.
+/// Parses the command line, runs the subcommand, and returns the exit code.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     if let Command::Weights(_) | Command::Evaluate(_) | Command::Doctor(_) = arguments.command {
@@ -100,7 +102,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(arguments),
     };
     result.unwrap_or_else(|error| {
-        // One line: a reader of logs sees each error once and whole.
+        // One line, so that each error is one entry of a log.
         let message = error_chain::sentence(error.as_ref());
         let words: Vec<&str> = message.split_whitespace().collect();
         tracing::error!("{}", words.join(" "));

@@ -1,41 +1,39 @@
-//! `abaw plan`: freeze the work list and the settings.
+//! `abaw plan`: writes the work list and the settings of a run to its plan.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use abaw::config::Pipeline;
 use abaw::device::{DeviceChoice, DeviceError};
 use abaw::finalise;
 use abaw::model::{InferenceForm, Precision};
-use abaw::postprocess::{PostprocessSettings, Preset};
 use abaw::run::{self, Input, InputKind, Plan, RunFolder, RunSettings};
-use abaw::tuning::Calibration;
 use clap::Args;
 
-use super::{CommandResult, EXIT_DONE};
+use super::{CommandResult, EXIT_DONE, calibration};
 
-/// Freeze the work list and the settings in RUN/plan.json, to be done in shards by any number of
-/// machines.
+/// Write the work list and the settings to RUN/plan.json, for shards on any number of machines.
 #[derive(Args)]
 pub struct Arguments {
     #[command(flatten)]
     pub work: WorkArguments,
-    /// Parts to split the work into.
+    /// Number of shards that the work is split into.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub shards: u32,
-    /// Leave out what this earlier run lists, by id and size, whatever became of it there; repeatable.
+    /// Leave out inputs that this earlier run lists, by id and size, whether they succeeded there or not;
+    /// repeatable.
     #[arg(long, value_name = "RUN")]
     pub new_since: Vec<PathBuf>,
 }
 
-/// What to annotate, and how.
+/// What to annotate, and how: the arguments that `annotate` and `plan` share.
 #[derive(Args)]
 pub struct WorkArguments {
-    /// Video files, or folders walked for videos.
+    /// Video files, or folders to search for videos.
     #[arg(value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
-    /// Folder of the run; an unfinished run in it goes on.
+    /// Folder of the run; an unfinished run in it is continued.
     #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
     /// Pipeline file (TOML); without one, the defaults.
@@ -44,14 +42,14 @@ pub struct WorkArguments {
     /// DDAMFN weights; overrides the pipeline file.
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// Thresholds and smoothing that `abaw tune` found; goes before what the weights carry, and the
-    /// pipeline file before it.
+    /// Thresholds and smoothing that `abaw tune` found; overrides those in the weights, and is overridden by
+    /// the pipeline file.
     #[arg(long, value_name = "FILE")]
     pub calibration: Option<PathBuf>,
     /// Where the networks run: auto, cpu, cuda or cuda:N.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
-    /// Number format of the networks' arithmetic; overrides the pipeline file.
+    /// Number format of the networks' arithmetic (tf32 and f16 need a GPU); overrides the pipeline file.
     #[arg(long, value_enum)]
     pub precision: Option<Precision>,
     /// The inputs are folders of aligned crops, <name>/00001.jpg; nothing is detected.
@@ -63,12 +61,12 @@ pub struct WorkArguments {
     /// Refuse damaged videos instead of annotating what can be decoded.
     #[arg(long)]
     pub strict_video: bool,
-    /// Begin anew where the run's settings or weights differ.
+    /// Start again if the settings or weights of the run in the folder differ.
     #[arg(long)]
     pub force: bool,
 }
 
-/// Freezes the plan.
+/// Makes the plan.
 pub fn run(arguments: Arguments) -> CommandResult {
     abaw::video::silence_libav();
     let work = &arguments.work;
@@ -102,14 +100,14 @@ pub fn run(arguments: Arguments) -> CommandResult {
     Ok(ExitCode::from(EXIT_DONE))
 }
 
-/// The device of this machine that a choice means.
+/// Returns the device of this machine that a choice stands for.
 pub fn resolve(choice: DeviceChoice) -> Result<tch::Device, DeviceError> {
     let (device, note) = choice.resolve()?;
     tracing::info!("device: {note}");
     Ok(device)
 }
 
-/// The work list that the command line asks for.
+/// Returns the work list that the command line asks for.
 pub fn collect(work: &WorkArguments) -> Result<Vec<Input>, Box<dyn Error>> {
     if work.inputs.is_empty() {
         return Err("no INPUT: name video files, or folders of videos".into());
@@ -122,7 +120,7 @@ pub fn collect(work: &WorkArguments) -> Result<Vec<Input>, Box<dyn Error>> {
     Ok(run::collect(&work.inputs, kind)?)
 }
 
-/// Makes the plan of a run from the command line, touching nothing.
+/// Makes the plan of a run from the command line, without writing it.
 pub fn make(
     work: &WorkArguments,
     inputs: Vec<Input>,
@@ -151,7 +149,7 @@ pub fn make(
     let memory = abaw::device::memory(device);
     pipeline.fix_batches(abaw::device::kind(device), memory);
     let calibration = match &work.calibration {
-        Some(path) => Some(read_calibration(path, &pipeline.postprocess)?),
+        Some(path) => Some(calibration::read_for(path, &pipeline.postprocess)?),
         None => found.calibration,
     };
     let settings = RunSettings {
@@ -166,22 +164,7 @@ pub fn make(
     ))
 }
 
-/// Reads a calibration file, and says what of it `settings` overrule.
-pub fn read_calibration(path: &Path, settings: &PostprocessSettings) -> Result<Preset, String> {
-    let at = |error: &dyn std::fmt::Display| format!("calibration {}: {error}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|error| at(&error))?;
-    let calibration = Calibration::preset_of(&text).map_err(|error| at(&error))?;
-    let overruled = settings.overruled(&calibration).map_err(|error| at(&error))?;
-    if !overruled.is_empty() {
-        tracing::warn!(
-            "the pipeline file sets {} itself, so the calibration's counts for nothing there",
-            overruled.join(", ")
-        );
-    }
-    Ok(calibration)
-}
-
-/// Makes the run's folder.
+/// Creates the run's folder.
 pub fn prepare(run: &RunFolder) -> Result<(), String> {
     run.prepare()
         .map_err(|error| format!("cannot write to {}: {error}", run.root().display()))

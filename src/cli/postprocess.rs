@@ -1,4 +1,4 @@
-//! `abaw postprocess`: other smoothing and thresholds for a run that is there.
+//! `abaw postprocess`: other smoothing and thresholds for an existing run.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,22 +11,21 @@ use abaw::table::WeightsRecord;
 use clap::Args;
 
 use super::console::Console;
-use super::plan::read_calibration;
-use super::{CommandResult, EXIT_DONE, EXIT_SOME_FAILED};
+use super::{CommandResult, EXIT_DONE, EXIT_SOME_FAILED, calibration};
 
-/// Make a run's final columns anew from its raw ones, without decoding or a network.
+/// Compute the final columns of a run again from its raw columns, without decoding or a network.
 ///
-/// The run's plan takes over the settings, so `annotate` goes on with them.
+/// The settings are written to the run's plan, so `annotate` continues with them.
 #[derive(Args)]
 pub struct Arguments {
     /// Folder of the run.
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// Pipeline file (TOML), of which only [postprocess] counts here; without one, what the run has.
+    /// Pipeline file (TOML), of which only [postprocess] is used; without one, the settings of the run.
     #[arg(long, value_name = "FILE")]
     pipeline: Option<PathBuf>,
-    /// Thresholds and smoothing that `abaw tune` found; the pipeline file goes before it. Without one,
-    /// what the run has.
+    /// Thresholds and smoothing that `abaw tune` found; the pipeline file overrides it. Without one, those of
+    /// the run.
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
 }
@@ -44,7 +43,7 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
         None => plan.settings.pipeline.postprocess.clone(),
     };
     let calibration = match &arguments.calibration {
-        Some(path) => Some(read_calibration(path, &settings)?),
+        Some(path) => Some(calibration::read_for(path, &settings)?),
         None => plan.settings.calibration.clone(),
     };
     let plan = plan.with_postprocess(settings, calibration)?;
@@ -53,7 +52,7 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
     let done = postprocess_run(&run, &plan, &stop, &mut |event| progress.see(event))?;
     progress.end(&stop);
     println!(
-        "{} tables rewritten ({} frames, {:.1} s), {} as they should be already, {} failed, {} inputs without a table",
+        "{} tables rewritten ({} frames, {:.1} s), {} already up to date, {} failed, {} inputs without a table",
         done.tables.done,
         done.frames,
         progress.seconds(),
@@ -63,13 +62,16 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
     );
     for blended in &done.blended {
         println!(
-            "blended with {}: it knows the faces of {} of {} rows",
+            "blended with {}: {} of {} rows have a matching face there",
             blended.run.display(),
             blended.matched,
             blended.rows
         );
         if blended.rows > 0 && blended.matched == 0 {
-            tracing::warn!("{}: no face of this run is there", blended.run.display());
+            tracing::warn!(
+                "{}: has no face that matches one of this run",
+                blended.run.display()
+            );
         }
         if !blended.weights.iter().all(WeightsRecord::is_trained) {
             tracing::warn!(

@@ -1,4 +1,4 @@
-//! `abaw render`: a video with what its table says drawn over it.
+//! `abaw render`: draws a video's annotations over it.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -15,17 +15,17 @@ use super::{CommandResult, EXIT_DONE};
 
 /// Draw a video's annotations over it: boxes, landmarks, expressions, valence and arousal, action units.
 ///
-/// The film is H.264 in MP4 with the sound of the original. `abaw report` shows RUN/overlay/<id>.mp4 beside the
+/// The output is H.264 in MP4 with the sound of the original. `abaw report` shows RUN/overlay/<id>.mp4 beside the
 /// timeline.
 #[derive(Args)]
 pub struct Arguments {
     /// Folder of the run.
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// Id of the video, or the end of it that no other has.
+    /// Id of the video, or an ending that only its id has.
     #[arg(value_name = "VIDEO")]
     video: String,
-    /// The film, an MP4 file.
+    /// The MP4 file to write.
     #[arg(long, value_name = "FILE.mp4")]
     out: PathBuf,
     /// Show the subject's aligned face instead, to check the alignment.
@@ -117,7 +117,7 @@ pub fn run(arguments: Arguments) -> CommandResult {
     Ok(ExitCode::from(EXIT_DONE))
 }
 
-/// That the file is there and as large as it was when it was annotated.
+/// Checks that the file exists and has the size that it had when it was annotated.
 fn check_unchanged(input: &abaw::run::PlannedInput, bytes: u64) -> Result<(), String> {
     match std::fs::metadata(&input.path) {
         Err(error) => Err(format!(

@@ -12,23 +12,23 @@ use super::{CommandResult, EXIT_DONE, EXIT_SOME_FAILED};
 
 /// Write a run as web pages that open from disk: an overview, and a timeline for each video.
 ///
-/// Pictures of faces are cut from the videos where they still are. A video that `abaw render` put at
+/// Pictures of faces are cut from the videos if these still exist. A video that `abaw render` put at
 /// RUN/overlay/<id>.mp4 is shown beside its timeline.
 #[derive(Args)]
 pub struct Arguments {
     /// Folder of the run.
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// Folder for the pages: new, empty, or one with a report in it. Open its index.html.
+    /// Folder for the pages: new, empty, or with an earlier report. Open its index.html.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Show predictions over labels, and scores: MTL annotations, one video's label file, or a folder of those,
-    /// as `abaw evaluate` takes.
+    /// Show labels beside the predictions, and scores: MTL annotations, the label file of one video, or a folder of
+    /// label files, as for `abaw evaluate`.
     #[arg(long, value_name = "PATH")]
     labels: Option<PathBuf>,
 }
 
-/// Reports.
+/// Writes the report.
 pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
     let run = report::open(&arguments.run)?;
     let labels = arguments.labels.as_deref().map(Labels::read).transpose()?;
@@ -53,10 +53,10 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
 fn warn(written: &Written) {
     if let Some(first) = written.without_pictures.first() {
         let more = written.without_pictures.len();
-        tracing::warn!("{more} videos lack pictures of faces, their pages say why; the first: {first}");
+        tracing::warn!("{more} videos lack pictures of faces; their pages give the reason (first: {first})");
     }
     if let Some(first) = written.unknown_labels.first() {
         let more = written.unknown_labels.len();
-        tracing::warn!("{more} labelled videos are not in the run: {first} first");
+        tracing::warn!("{more} labelled videos are not in the run (first: {first})");
     }
 }

@@ -1,4 +1,4 @@
-//! `abaw submit`: the organisers' list with a run's predictions filled in.
+//! `abaw submit`: fills a run's predictions into the organisers' list.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,13 +12,14 @@ use super::{CommandResult, EXIT_DONE};
 
 /// Write a challenge submission from a run.
 ///
-/// The template decides which frames are written and in which order. Frames that the run lacks are
-/// filled from their neighbours in time.
+/// The template sets which frames are written, and in which order. Frames that the run lacks are filled from their
+/// neighbours in time.
 #[derive(Args)]
 pub struct Arguments {
     /// Folder of the run.
     #[arg(value_name = "RUN")]
     run: PathBuf,
+    /// The challenge whose form is written.
     #[arg(long, value_enum)]
     challenge: Challenge,
     /// The organisers' template or frame list.
@@ -27,7 +28,7 @@ pub struct Arguments {
     /// The submission; with --per-video a folder.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// The older form: one file a video.
+    /// Write one file for each video, the older form.
     #[arg(long)]
     per_video: bool,
     /// Write neutral values for listed videos that the run does not have.

@@ -1,4 +1,4 @@
-//! The end of a run in words and numbers.
+//! Prints the summary of a run.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use abaw::labels::{Expression, FinalAffect, ValenceArousal};
 use abaw::run::{DEMO, RunFolder, RunSummary, Status, missing_tasks_warning};
 use abaw::table::{self, ColumnSelection};
 
-/// Videos listed one by one; of larger runs only the failed ones are.
+/// Largest run of which all videos are listed; of larger runs only failed videos are.
 const LISTED: usize = 40;
 
-/// Prints what a run came to and where its files are.
+/// Prints the results of a run and where its files are.
 pub fn print(run: &RunFolder, summary: &RunSummary) {
     let all = summary.videos.len() <= LISTED;
     let width = summary
@@ -55,7 +55,7 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
     for weights in &summary.weights {
         if !weights.is_trained() {
             println!(
-                "UNTRAINED weights: the numbers in these tables mean nothing; give real ones with --weights FILE"
+                "UNTRAINED weights: the numbers in these tables mean nothing; give trained weights with --weights FILE"
             );
         } else if weights.source == DEMO {
             println!("weights: {DEMO}, for trying out and pre-labelling; others with --weights FILE");
@@ -66,16 +66,19 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
     }
 }
 
-/// The expression that most frames show, the share of frames that do, and mean valence and arousal.
-/// `None` for a table that cannot be read any more or says nothing of these.
+/// Returns the most frequent expression with its share of frames, and mean valence and arousal. `None` if the table
+/// cannot be read or has none of these.
 fn affect_of_subject(table: &Path) -> Option<String> {
     let (rows, _) = table::read_columns(table, ColumnSelection::Final).ok()?;
-    let said: Vec<FinalAffect> = rows
+    let predictions: Vec<FinalAffect> = rows
         .iter()
         .filter(|row| row.subject)
         .map(|row| row.postprocessed)
         .collect();
-    let shown: Vec<Expression> = said.iter().filter_map(|affect| affect.expression).collect();
+    let shown: Vec<Expression> = predictions
+        .iter()
+        .filter_map(|affect| affect.expression)
+        .collect();
     let frames = |expression: &Expression| shown.iter().filter(|shown| *shown == expression).count();
     let mut words = Vec::new();
     if let Some(most) = Expression::ALL.iter().max_by_key(|expression| frames(expression))
@@ -84,7 +87,7 @@ fn affect_of_subject(table: &Path) -> Option<String> {
         let share = 100.0 * frames(most) as f64 / shown.len() as f64;
         words.push(format!("{} {share:.0} %", most.name().to_lowercase()));
     }
-    let points: Vec<ValenceArousal> = said
+    let points: Vec<ValenceArousal> = predictions
         .iter()
         .filter_map(|affect| affect.affect.valence_arousal)
         .collect();

@@ -1,32 +1,27 @@
-//! `abaw tune`: thresholds and smoothing that hold on new videos.
+//! `abaw tune`: thresholds and smoothing that generalise to new videos.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use abaw::affwild2::Labels;
 use abaw::finalise;
 use abaw::publish::publish;
-use abaw::run::{RunFolder, RunReader};
 use abaw::tuning::{Calibration, Gain, TuningSettings, tune};
 use clap::Args;
 
+use super::label_arguments::LabelArguments;
 use super::{CommandResult, EXIT_DONE};
 
 /// Find the smoothing of each task and the threshold of each action unit on a labelled run.
 ///
-/// Everything is judged on videos that it was not tuned on, and kept only where it gains there. The
-/// raw columns are tuned on, so the run's own post-processing has no influence.
+/// Each setting is scored on videos that it was not tuned on, and kept only if it improves the score there. Tuning uses
+/// the raw columns, so the run's own post-processing has no influence.
 #[derive(Args)]
 pub struct Arguments {
-    /// Folder of the run.
-    #[arg(value_name = "RUN")]
-    run: PathBuf,
-    /// MTL annotations, or a folder of label files, as for `abaw evaluate`.
-    #[arg(long, value_name = "PATH")]
-    labels: PathBuf,
-    /// The calibration to write.
+    #[command(flatten)]
+    labels: LabelArguments,
+    /// The calibration file to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Groups of videos for the cross-validation, at least 3.
@@ -36,12 +31,11 @@ pub struct Arguments {
 
 /// Tunes.
 pub fn run(arguments: Arguments) -> CommandResult {
-    let run = RunReader::open(RunFolder::new(&arguments.run))?;
-    let labels = Labels::read(&arguments.labels)?;
+    let (run, labels) = arguments.labels.open()?;
     let (videos, absent) = finalise::labelled_videos(&run, &labels)?;
     if !absent.is_empty() {
         tracing::warn!(
-            "{} of {} labelled videos have no table in the run: {} first",
+            "{} of {} labelled videos have no table in the run (first: {})",
             absent.len(),
             absent.len() + videos.len(),
             absent[0]
@@ -97,8 +91,8 @@ fn print(found: &Calibration) {
     }
     print_gain("P, all that is kept together", &found.total, None);
     println!(
-        "\nThe gain on new videos is the one to expect; that on the tuning set flatters. A setting is kept where the \
-         gain on new videos is above 0."
+        "\nExpect the gain on new videos; that on the tuning set is too optimistic. A setting is kept if its gain on \
+         new videos is above 0."
     );
 }
 

@@ -1,16 +1,15 @@
-//! `abaw weights`: bring in the weights that people have, show what a file holds.
+//! `abaw weights`: imports weights, and shows what a file of weights contains.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use abaw::escape::escape_control_in_json;
 use abaw::model::weights::{self, NumberFormat, Summary, WeightsError};
-use abaw::tuning::Calibration;
 use clap::{Args, Subcommand};
 
-use super::{CommandResult, EXIT_DONE};
+use super::{CommandResult, EXIT_DONE, calibration};
 
-/// Bring in the weights that people have, show what a file holds.
+/// Import weights, or show what a file of weights contains.
 #[derive(Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -21,8 +20,8 @@ pub struct Arguments {
 enum Action {
     /// Turn a PyTorch checkpoint or state dict (.pt, .pth, .safetensors) into weights for this program.
     ///
-    /// Nothing in the checkpoint is run: a file that holds more than tensors and plain values is
-    /// refused, with the line of Python that makes a state dict of it.
+    /// No code in the checkpoint is run: a file that contains more than tensors and plain values is refused, with
+    /// the line of Python that makes a state dict of it.
     Import {
         /// The checkpoint.
         checkpoint: PathBuf,
@@ -35,11 +34,11 @@ enum Action {
         /// Overwrite the output.
         #[arg(long)]
         force: bool,
-        /// Thresholds and smoothing that `abaw tune` found, for the weights to carry.
+        /// Thresholds and smoothing that `abaw tune` found, to be kept in the weights.
         #[arg(long, value_name = "FILE")]
         calibration: Option<PathBuf>,
     },
-    /// Show what a file of weights holds: architecture, tasks, classes, source, calibration.
+    /// Show what a file of weights contains: architecture, tasks, classes, source, calibration.
     Show {
         /// Weights of this program, or a checkpoint that could be imported.
         file: PathBuf,
@@ -49,7 +48,7 @@ enum Action {
     },
 }
 
-/// Does what the arguments say.
+/// Runs the action.
 pub fn run(arguments: Arguments) -> CommandResult {
     match arguments.action {
         Action::Import {
@@ -59,7 +58,8 @@ pub fn run(arguments: Arguments) -> CommandResult {
             force,
             calibration,
         } => {
-            let calibration = calibration.as_deref().map(calibration_text).transpose()?;
+            let calibration = calibration.as_deref().map(calibration::read).transpose()?;
+            let calibration = calibration.map(|(text, _)| text);
             import(&checkpoint, out, store, force, calibration)?
         }
         Action::Show { file, json: false } => print!("{}", Summary::of(&file)?),
@@ -69,14 +69,6 @@ pub fn run(arguments: Arguments) -> CommandResult {
         }
     }
     Ok(ExitCode::from(EXIT_DONE))
-}
-
-/// The text of a calibration file, checked.
-fn calibration_text(path: &Path) -> Result<String, String> {
-    let at = |error: &dyn std::fmt::Display| format!("calibration {}: {error}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|error| at(&error))?;
-    Calibration::preset_of(&text).map_err(|error| at(&error))?;
-    Ok(text)
 }
 
 fn import(

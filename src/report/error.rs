@@ -1,46 +1,71 @@
-//! Why there is no report.
+//! Why a report is not written.
 
 use std::path::PathBuf;
 
 use crate::finalise::SubjectError;
+use crate::path_error::PathError;
 use crate::run::RunReaderError;
 
 /// A report cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
+    /// The run cannot be read.
     #[error(transparent)]
     Run(#[from] RunReaderError),
-    /// The predictions for a subject cannot be had.
+    /// The predictions for a subject cannot be read.
     #[error(transparent)]
     Subject(#[from] SubjectError),
+    /// A run without summary, or with one that lacks inputs.
     #[error(
-        "{}: the run is not finished (run.json is missing or knows not all inputs of the plan); `abaw annotate` goes on \
-         with it, `abaw merge {}` closes one done in shards", run.display(), run.display()
+        "{}: the run is not finished (run.json is missing or lacks inputs of the plan); continue it with `abaw annotate`, \
+         or, if it was done in shards, run `abaw merge {}`", run.display(), run.display()
     )]
-    NotFinished { run: PathBuf },
-    #[error("{}: not a summary of this program: {reason}; `abaw merge` writes it anew", path.display())]
-    Summary { path: PathBuf, reason: String },
+    NotFinished {
+        /// The run's folder.
+        run: PathBuf,
+    },
+    /// `run.json` is damaged or of another program.
+    #[error("{}: not a run.json written by abaw; `abaw merge` writes it again", path.display())]
+    Summary {
+        /// The file.
+        path: PathBuf,
+        /// Why it cannot be parsed.
+        source: serde_json::Error,
+    },
+    /// The folder for the report has other files in it.
     #[error(
-        "{}: holds other things than a report ({found} for one); give a new folder, or one with a report in it",
+        "{}: contains other files than a report ({found}, for example); give a new folder, or that of a report",
         folder.display()
     )]
-    OtherThings { folder: PathBuf, found: String },
-    #[error("the run has none of the {videos} labelled videos, {first} first")]
-    OtherLabels { videos: usize, first: String },
-    #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: std::io::Error },
-    #[error("a page cannot be made: {0}")]
+    OtherFiles {
+        /// The folder.
+        folder: PathBuf,
+        /// The name of one of its files.
+        found: String,
+    },
+    /// Labels of other videos only.
+    #[error("the run has none of the {videos} labelled videos (first: {first})")]
+    OtherLabels {
+        /// The number of labelled videos.
+        videos: usize,
+        /// The first of them.
+        first: String,
+    },
+    /// The file system's.
+    #[error(transparent)]
+    File(#[from] PathError),
+    /// A template failed.
+    #[error("a page cannot be written")]
     Page(#[from] askama::Error),
-    #[error("the settings cannot be shown: {0}")]
+    /// The settings cannot be written as TOML.
+    #[error("the settings cannot be shown")]
     Settings(#[from] toml::ser::Error),
-    #[error("{}: this picture cannot be made: {reason}", path.display())]
-    Picture { path: PathBuf, reason: String },
-}
-
-impl ReportError {
-    /// The error of a file operation on `path`.
-    pub(super) fn at(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::File { path, source }
-    }
+    /// A picture of a face cannot be encoded.
+    #[error("{}: this picture cannot be written", path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: image::ImageError,
+    },
 }

@@ -1,4 +1,4 @@
-//! The report's folder: what lies where, and under which names.
+//! The folder of a report: its files and their names.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,12 +9,13 @@ use sha2::{Digest, Sha256};
 
 use super::error::ReportError;
 use crate::hash::hexadecimal;
+use crate::path_error::PathError;
 use crate::publish::publish;
 use crate::run::{RunFolder, VideoId};
 
-/// Marks a folder as a report, from before its first page is written.
+/// Marks a folder as a report; written before the first page.
 const MARK: &str = ".abaw-report";
-/// Letters of an id that a file name takes over at most.
+/// Most characters of an id in a file name.
 const LONGEST: usize = 80;
 
 /// Styles and scripts of all pages.
@@ -30,28 +31,28 @@ const ASSETS: [(&str, &str); 9] = [
     ("uPlot.LICENSE", include_str!("assets/uPlot.LICENSE")),
 ];
 
-/// A folder that holds a report and nothing else.
+/// A folder that contains a report and nothing else.
 pub struct ReportFolder {
     root: PathBuf,
 }
 
 impl ReportFolder {
-    /// Makes the folder, or takes one that is empty or holds a report already, and puts the assets in it.
+    /// Creates the folder, or uses one that is empty or contains a report, and writes the assets.
     ///
     /// # Errors
-    /// [`ReportError::OtherThings`], so that no file of others is ever replaced; the file system's.
+    /// [`ReportError::OtherFiles`], so that no other file is ever replaced; the file system's.
     pub fn prepare(root: &Path) -> Result<Self, ReportError> {
-        fs::create_dir_all(root).map_err(ReportError::at(root))?;
+        fs::create_dir_all(root).map_err(PathError::at(root))?;
         let mark = root.join(MARK);
         if !mark.exists() {
-            if let Some(other) = fs::read_dir(root).map_err(ReportError::at(root))?.next() {
-                let name = other.map_err(ReportError::at(root))?.file_name();
-                return Err(ReportError::OtherThings {
+            if let Some(other) = fs::read_dir(root).map_err(PathError::at(root))?.next() {
+                let name = other.map_err(PathError::at(root))?.file_name();
+                return Err(ReportError::OtherFiles {
                     folder: root.to_owned(),
                     found: name.to_string_lossy().into_owned(),
                 });
             }
-            fs::write(&mark, "").map_err(ReportError::at(&mark))?;
+            fs::write(&mark, "").map_err(PathError::at(&mark))?;
         }
         let folder = Self {
             root: root.to_owned(),
@@ -66,10 +67,8 @@ impl ReportFolder {
     pub fn write_overview(&self, page: &impl Template) -> Result<(), ReportError> {
         let path = self.root.join("index.html");
         let text = page.render()?;
-        publish(&path, |file| file.write_all(text.as_bytes())).map_err(|error: io::Error| ReportError::File {
-            path: path.clone(),
-            source: error,
-        })
+        publish(&path, |file| file.write_all(text.as_bytes())).map_err(PathError::at(&path))?;
+        Ok(())
     }
 
     /// Writes a video's page.
@@ -82,38 +81,35 @@ impl ReportFolder {
         self.write(&self.videos().join(format!("{slug}.js")), script)
     }
 
-    /// The folder of a video's pictures and overlay, which need not exist.
+    /// Returns the folder of a video's pictures and overlay, which need not exist.
     pub fn files_of(&self, slug: &str) -> PathBuf {
         self.videos().join(format!("{slug}.files"))
     }
 
-    /// Where the run keeps the overlay video of an id, if somebody rendered one there.
-    pub fn overlay_place(&self, run: &RunFolder, id: &VideoId) -> PathBuf {
+    /// Returns the path of a video's overlay in the run, which need not exist.
+    pub fn overlay_path(&self, run: &RunFolder, id: &VideoId) -> PathBuf {
         run.root().join("overlay").join(format!("{id}.mp4"))
     }
 
-    /// Links or copies a video's overlay into the report; false if there is none.
+    /// Links or copies the overlay of a video into the report. Returns false if there is none.
     pub fn take_overlay(&self, run: &RunFolder, id: &VideoId, slug: &str) -> Result<bool, ReportError> {
-        let rendered = self.overlay_place(run, id);
+        let rendered = self.overlay_path(run, id);
         if !rendered.is_file() {
             return Ok(false);
         }
         let folder = self.files_of(slug);
-        fs::create_dir_all(&folder).map_err(ReportError::at(&folder))?;
+        fs::create_dir_all(&folder).map_err(PathError::at(&folder))?;
         let ours = folder.join("overlay.mp4");
         match fs::remove_file(&ours) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(ReportError::File {
-                    path: ours,
-                    source: error,
-                });
+                return Err(PathError::at(ours)(error).into());
             }
             _ => {}
         }
-        // A link costs no space; another file system allows none.
+        // A link takes no space; it fails on another file system.
         fs::hard_link(&rendered, &ours)
             .or_else(|_| fs::copy(&rendered, &ours).map(drop))
-            .map_err(ReportError::at(&ours))?;
+            .map_err(PathError::at(&ours))?;
         Ok(true)
     }
 
@@ -123,14 +119,15 @@ impl ReportFolder {
 
     fn write(&self, path: &Path, content: &str) -> Result<(), ReportError> {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(ReportError::at(folder))?;
+            fs::create_dir_all(folder).map_err(PathError::at(folder))?;
         }
-        fs::write(path, content).map_err(ReportError::at(path))
+        Ok(fs::write(path, content).map_err(PathError::at(path))?)
     }
 }
 
-/// An id as a file name that is safe everywhere: letters, digits, `-`, `_` and `.` stay; where anything had to
-/// change, the first 8 digits of the id's sha256 follow a `~`, so that no two ids share a name.
+/// Returns an id as a file name that is safe on any file system. ASCII letters, digits, `-`, `_` and `.` are kept. If
+/// another character was replaced, the name ends in `~` and the first 8 digits of the id's sha256, so that no two ids
+/// share a name.
 pub fn slug(id: &VideoId) -> String {
     let id = id.as_str();
     let plain: String = id
@@ -182,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_with_other_things_is_refused_and_a_report_is_written_anew() {
+    fn a_folder_with_other_files_is_refused_and_a_report_is_written_anew() {
         let folder = tempfile::tempdir().unwrap();
         let mine = folder.path().join("mine");
         ReportFolder::prepare(&mine).unwrap();
         ReportFolder::prepare(&mine).unwrap();
         let refused = ReportFolder::prepare(folder.path()).err().unwrap();
-        assert!(matches!(refused, ReportError::OtherThings { .. }), "{refused}");
+        assert!(matches!(refused, ReportError::OtherFiles { .. }), "{refused}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

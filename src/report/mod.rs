@@ -1,16 +1,16 @@
-//! What people look at: a run as a folder of web pages that need no server and no network.
+//! Writes a run as a folder of web pages that need no server and no network.
 //!
 //! ```text
-//! run.json, tables, labels -> facts (one a video), track -> pages, data scripts     (askama, uPlot)
-//! videos                   -> highlights, thumbnails
+//! run.json, tables, labels -> video_entry, tracks -> overview, video_page, page_data  (askama, uPlot)
+//! videos                   -> highlights -> thumbnail
 //! ```
 //!
 //! ```text
 //! OUT/index.html           overview and table of videos
 //! OUT/assets/              styles and scripts, uPlot among them
 //! OUT/videos/<slug>.html   a video's page
-//! OUT/videos/<slug>.js     its numbers, a call of `abaw.video(...)`: a page opened from disk may run
-//!                          scripts beside it, but read no files
+//! OUT/videos/<slug>.js     its numbers, as a call of `abaw.video(...)`: a page opened from disk may run scripts
+//!                          from its folder, but may not read files
 //! OUT/videos/<slug>.files/ thumbnails; overlay.mp4 if RUN/overlay/<id>.mp4 is there
 //! ```
 
@@ -37,6 +37,7 @@ use jiff::Timestamp;
 use rayon::prelude::*;
 
 use crate::affwild2::Labels;
+use crate::error_chain::sentence;
 use crate::finalise::{SubjectError, SubjectReader};
 use crate::run::{Event, Failure, PlannedInput, RunFolder, RunReader, RunSummary, Stage, Status};
 use crate::tuning::ThresholdCounts;
@@ -50,27 +51,28 @@ use tracks::Tracks;
 use video_entry::{VideoEntry, VideoFacts};
 use video_page::{Neighbours, VideoPage};
 
-/// What was written.
+/// Counts of what was written, and what is missing.
 #[derive(Debug, Clone, Default)]
 pub struct Written {
     /// Videos with a page of their own.
     pub pages: usize,
+    /// Pictures of faces.
     pub thumbnails: usize,
-    /// Videos of the run that have no readable table now; the report says why.
+    /// Videos whose table cannot be read; the report gives the reason.
     pub unreadable: usize,
-    /// Videos without pictures, since the video could not be read: id and reason.
+    /// Id and reason of each video that lacks pictures, since it could not be read.
     pub without_pictures: Vec<String>,
-    /// Labelled videos that the run knows nothing of.
+    /// Labelled videos that are not in the run.
     pub unknown_labels: Vec<String>,
 }
 
-/// Writes the report of a finished run into a folder, many videos at once; memory holds a table for each
-/// core. With labels it shows predictions over them, and scores.
+/// Writes the report of a finished run into a folder, with one video per core at a time; each has its table in
+/// memory. With labels, the report also shows these beside the predictions, and scores.
 ///
 /// # Errors
 /// A run that is not finished; labels that [`finalise::evaluate`](crate::finalise::evaluate) cannot score it on; a
-/// folder that holds other things; what cannot be written. A table or a video that cannot be read costs only its
-/// own page.
+/// folder that holds other things; what cannot be written. If a table or video cannot
+/// be read, only its own page is missing or lacks pictures.
 pub fn write(
     run: &RunReader,
     labels: Option<&Labels>,
@@ -126,14 +128,14 @@ pub fn write(
     Ok(written)
 }
 
-/// The summary of a run that is closed.
+/// Reads the summary of a finished run.
 fn finished(run: &RunReader) -> Result<RunSummary, ReportError> {
     let root = run.folder().root();
     let unfinished = || ReportError::NotFinished { run: root.to_owned() };
     let text = std::fs::read(run.folder().summary()).map_err(|_| unfinished())?;
-    let summary: RunSummary = serde_json::from_slice(&text).map_err(|error| ReportError::Summary {
+    let summary: RunSummary = serde_json::from_slice(&text).map_err(|source| ReportError::Summary {
         path: run.folder().summary(),
-        reason: error.to_string(),
+        source,
     })?;
     let planned = run.plan().inputs.iter().map(|input| &input.id);
     match planned.eq(summary.videos.iter().map(|video| &video.id)) {
@@ -142,7 +144,7 @@ fn finished(run: &RunReader) -> Result<RunSummary, ReportError> {
     }
 }
 
-/// What all videos' pages need.
+/// What the pages of all videos need.
 struct Reporter<'a> {
     run: &'a RunReader,
     subjects: SubjectReader<'a>,
@@ -171,7 +173,7 @@ impl Reporter<'_> {
         let (rows, footer) = match self.run.table(&input.id) {
             Ok(table) => table,
             Err(error) => {
-                entry.unreadable = Some(error.to_string());
+                entry.unreadable = Some(sentence(&error));
                 return Ok(self.without_page(input, entry));
             }
         };
@@ -203,7 +205,7 @@ impl Reporter<'_> {
             neighbours: Neighbours::of(self.summary, at),
             no_pictures: pictures.reason.as_deref(),
             overlay,
-            overlay_place: self.folder.overlay_place(self.run.folder(), &input.id),
+            overlay_path: self.folder.overlay_path(self.run.folder(), &input.id),
             untrained: self.untrained,
         };
         self.folder.write_page(&entry.slug, &page)?;
@@ -222,7 +224,7 @@ impl Reporter<'_> {
         })
     }
 
-    /// A video that the overview names, without a table to show.
+    /// Reports a video that has no page, since it has no readable table.
     fn without_page(&self, input: &PlannedInput, entry: VideoEntry) -> Reported {
         let event = match &entry.unreadable {
             None => Event::Skipped { id: input.id.clone() },
@@ -246,7 +248,7 @@ impl Reporter<'_> {
     }
 }
 
-/// The run in a folder, which must be one.
+/// Opens the run in a folder.
 ///
 /// # Errors
 /// As [`RunReader::open`].

@@ -1,4 +1,4 @@
-//! Pictures of faces, cut from the videos of a run.
+//! Writes pictures of faces, cut from the videos of a run.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,31 +12,33 @@ use image::{ExtendedColorType, ImageEncoder, RgbImage};
 use super::error::ReportError;
 use super::highlights::Highlight;
 use crate::crops::{CropFolder, read_crop};
+use crate::error_chain::sentence;
 use crate::face::BoundingBox;
 use crate::frame::{FrameIndex, Picture};
+use crate::path_error::PathError;
 use crate::run::{InputKind, Plan, PlannedInput};
 use crate::video::{Stills, VideoReader};
 
-/// Pixels a side.
+/// Width and height of a picture in pixels.
 const SIZE: u32 = 128;
-/// A picture's side, in longer sides of the face's box.
+/// The side of the square that is cut out, as a multiple of the longer side of the face's box.
 const MARGIN: f32 = 1.35;
 const JPEG_QUALITY: u8 = 82;
 
-/// Which pictures there are.
+/// The pictures of a video.
 pub struct Thumbnails {
     names: Vec<String>,
-    /// Why there are none, or not all.
+    /// Why pictures are missing; `None` if all are there.
     pub reason: Option<String>,
 }
 
 impl Thumbnails {
-    /// Whether a highlight has a picture.
+    /// Returns whether a highlight has a picture.
     pub fn has(&self, highlight: &Highlight) -> bool {
         self.names.contains(&highlight.picture_name())
     }
 
-    /// Files written.
+    /// Returns the number of files written.
     pub fn written(&self) -> usize {
         self.names.len()
     }
@@ -45,14 +47,14 @@ impl Thumbnails {
 /// Cuts the faces of `highlights` out of their video and writes them into `folder`.
 ///
 /// # Errors
-/// Only if a picture cannot be written. A video that cannot be read has no pictures, for a reason.
+/// Only if a picture cannot be written. If the video cannot be read, the pictures are missing and `reason` is set.
 pub fn write(
     plan: &Plan,
     input: &PlannedInput,
     highlights: &[Highlight],
     folder: &Path,
 ) -> Result<Thumbnails, ReportError> {
-    // A frame is decoded once, whoever is in it.
+    // Each frame is decoded once, however many persons are in it.
     let mut by_frame: BTreeMap<FrameIndex, Vec<&Highlight>> = BTreeMap::new();
     for highlight in highlights {
         by_frame.entry(highlight.frame).or_default().push(highlight);
@@ -97,7 +99,7 @@ enum Stopped {
 type Take<'a> = &'a mut dyn FnMut(FrameIndex, &Picture) -> Result<(), ReportError>;
 
 fn crops(folder: &Path, asked: &[(FrameIndex, Option<f64>)], take: Take) -> Result<(), Stopped> {
-    let reading = |error: crate::crops::CropError| Stopped::Reading(error.to_string());
+    let reading = |error: crate::crops::CropError| Stopped::Reading(sentence(&error));
     let folder = CropFolder::open(folder).map_err(reading)?;
     for (frame, path) in folder.images() {
         if asked.iter().any(|(asked, _)| *asked == frame) {
@@ -109,12 +111,13 @@ fn crops(folder: &Path, asked: &[(FrameIndex, Option<f64>)], take: Take) -> Resu
 }
 
 fn frames(plan: &Plan, path: &Path, asked: &[(FrameIndex, Option<f64>)], take: Take) -> Result<(), Stopped> {
-    let reading = |error: crate::video::VideoError| Stopped::Reading(error.to_string());
+    let reading = |error: crate::video::VideoError| Stopped::Reading(sentence(&error));
     let settings = &plan.settings.pipeline.video;
     let mut stills = Stills::open(path, settings).map_err(reading)?;
     let mut not_found = Vec::new();
     for &(frame, time_s) in asked {
-        // What cannot be found by its time, since the container has no index or no times, is counted to.
+        // A frame that cannot be found by its time, since the container has no index or no times, is found by
+        // counting.
         match time_s.map(|time_s| stills.at(time_s)) {
             Some(Ok(Some(picture))) => take(frame, &picture).map_err(Stopped::Report)?,
             _ => not_found.push(frame),
@@ -149,7 +152,7 @@ fn cut(picture: &Picture, face: Option<BoundingBox>) -> Option<RgbImage> {
         }
     };
     let side = side.clamp(1.0, width.min(height));
-    // Moved inside where it reaches over the edge.
+    // Moved inside the picture where it crosses the edge.
     let start = |centre: f32, length: f32| (centre - side / 2.0).clamp(0.0, length - side).floor() as u32;
     let (x, y) = (start(centre.x, width), start(centre.y, height));
     let side = side.round() as u32;
@@ -166,13 +169,13 @@ fn cut(picture: &Picture, face: Option<BoundingBox>) -> Option<RgbImage> {
 
 fn save(face: &RgbImage, path: &Path) -> Result<(), ReportError> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(ReportError::at(folder))?;
+        fs::create_dir_all(folder).map_err(PathError::at(folder))?;
     }
-    let file = BufWriter::new(File::create(path).map_err(ReportError::at(path))?);
+    let file = BufWriter::new(File::create(path).map_err(PathError::at(path))?);
     JpegEncoder::new_with_quality(file, JPEG_QUALITY)
         .write_image(face, SIZE, SIZE, ExtendedColorType::Rgb8)
-        .map_err(|error| ReportError::Picture {
+        .map_err(|source| ReportError::Picture {
             path: path.to_owned(),
-            reason: error.to_string(),
+            source,
         })
 }

@@ -23,7 +23,7 @@ pub struct VideoPage<'a> {
     pub no_pictures: Option<&'a str>,
     pub overlay: bool,
     /// Where an overlay would be found.
-    pub overlay_place: PathBuf,
+    pub overlay_path: PathBuf,
     pub untrained: bool,
 }
 

@@ -1,31 +1,33 @@
-//! What is known of a run's weights.
+//! The weights of a run with their model cards.
 
 use std::path::{Path, PathBuf};
 
+use crate::error_chain::sentence;
 use crate::model::weights::Summary;
 use crate::run::Plan;
 use crate::table::WeightsRecord;
 
-/// A network's weights as the run records them, and their card.
+/// The weights of a network as recorded in the run, and their card.
 #[derive(Debug)]
 pub struct WeightsCard {
     pub record: WeightsRecord,
-    /// The card's lines: name and text. Or why it cannot be shown.
+    /// Names and values of the card, or why it cannot be shown.
     pub card: Result<Vec<(&'static str, String)>, String>,
 }
 
 impl WeightsCard {
+    /// Returns whether the network is untrained.
     pub fn is_untrained(&self) -> bool {
         !self.record.is_trained()
     }
 }
 
-/// Whether numbers of a run mean nothing.
+/// Returns whether a network of the run is untrained, so that its numbers mean nothing.
 pub fn untrained(records: &[WeightsRecord]) -> bool {
     !records.iter().all(WeightsRecord::is_trained)
 }
 
-/// The cards of a run's weights, read from the files that its plan names, if those are still the same.
+/// Reads the cards of a run's weights from the files that its plan names, if these are unchanged.
 pub fn cards(plan: &Plan, records: &[WeightsRecord]) -> Vec<WeightsCard> {
     let model = &plan.settings.pipeline.model;
     let mut files: Vec<PathBuf> = model
@@ -59,7 +61,7 @@ pub fn cards(plan: &Plan, records: &[WeightsRecord]) -> Vec<WeightsCard> {
 }
 
 fn lines(file: &Path, sha256: &str) -> Result<Vec<(&'static str, String)>, String> {
-    let summary = Summary::of(file).map_err(|error| error.to_string())?;
+    let summary = Summary::of(file).map_err(|error| sentence(&error))?;
     if summary.sha256 != sha256 {
         return Err(format!(
             "{}: another file by now (its sha256 differs)",

@@ -114,7 +114,7 @@ fn a_folder_of_other_things_stays_as_it_is() {
     let refused = report(run.root(), &out, None);
     assert_eq!(refused.status.code(), Some(2));
     assert!(
-        stderr_of(&refused).contains("holds other things than a report (index.html"),
+        stderr_of(&refused).contains("contains other files than a report (index.html"),
         "{}",
         stderr_of(&refused)
     );

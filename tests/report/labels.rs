@@ -179,7 +179,7 @@ fn labels_of_other_videos_are_refused() {
     let done = report(&real_run(), &folder.path().join("out"), Some(&labels));
     assert_eq!(done.status.code(), Some(2));
     assert!(
-        stderr_of(&done).contains("none of the 1 labelled videos, elsewhere first"),
+        stderr_of(&done).contains("none of the 1 labelled videos (first: elsewhere)"),
         "{}",
         stderr_of(&done)
     );

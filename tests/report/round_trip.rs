@@ -183,7 +183,7 @@ fn label_studio_without_annotations_gives_no_labels() {
     ]);
     let output = expect_exit(0, &mut command);
     assert!(
-        stderr_of(&output).contains("nobody has annotated this yet"),
+        stderr_of(&output).contains("contains no annotations"),
         "{}",
         stderr_of(&output)
     );
