@@ -82,7 +82,7 @@ fn print_speed(
     mut pipeline: Pipeline,
     weights: Vec<WeightsRecord>,
 ) -> Result<(), Box<dyn Error>> {
-    let (device, note) = choice.resolve()?;
+    let (device, _) = choice.resolve()?;
     // As in `annotate`, where each core runs networks of its own.
     tch::set_num_threads(1);
     pipeline.fix_batches(device::kind(device), device::memory(device));
@@ -96,9 +96,9 @@ fn print_speed(
     };
     let plan = Plan::new(Vec::new(), 1, settings, weights)?;
     let loaded = engine::load(&plan, device)?;
-    let Networks { detector, affect } = &loaded.networks;
+    let Networks { detector, affect, .. } = &loaded.networks;
     let share = if device.is_cuda() { "" } else { " on one core" };
-    println!("device     {note}, {}", loaded.inference);
+    println!("device     {}", loaded.inference);
 
     let (width, height) = FRAME;
     let frame = noise(width, height)?;

@@ -1,4 +1,4 @@
-//! A video of a run as annotators see it: frames with their times, and what is said of each person in each.
+//! A video and its table as annotation tools need it: frames with their times, and the rows of each person.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::face::PersonId;
 use crate::frame::FrameIndex;
 use crate::table::{Footer, Row};
 
-/// Frames a second where the video names no rate.
+/// Frames a second of a video without a rate.
 const ASSUMED_RATE: f64 = 25.0;
 
 /// A video and its table.
@@ -21,21 +21,22 @@ pub struct AnnotatedVideo {
     pub size: (u32, u32),
     /// Frames a second.
     pub rate: f64,
+    /// Times of the frames.
     pub times: FrameTimes,
-    /// Numbers of the frames, ascending; places below count in this list.
+    /// Numbers of the frames, ascending. Positions below are those in this list, 0-based.
     pub frames: Vec<FrameIndex>,
-    /// A row a frame and person; `None` where the table has none.
+    /// For each person one row per frame; `None` where the table has none.
     pub people: BTreeMap<PersonId, Vec<Option<Row>>>,
-    /// Who speaks for the video in each frame.
+    /// The subject of the video in each frame.
     pub subject: Vec<Option<PersonId>>,
     /// Whether the networks had an output for action units.
     pub has_action_units: bool,
-    /// Who made the numbers, for tools that show it: the network's weights.
+    /// The author of the annotations, for tools that show it: the weights of the networks.
     pub author: String,
 }
 
 impl AnnotatedVideo {
-    /// From a table, whose frames ascend.
+    /// Makes it from a table, whose frames ascend.
     pub fn new(id: String, path: PathBuf, rows: Vec<Row>, footer: &Footer) -> Self {
         let mut frames = Vec::new();
         let mut times_s = Vec::new();

@@ -1,4 +1,4 @@
-//! What annotators made of a video, in whatever tool, and the labels that it comes to.
+//! The corrections of a video by an annotator, in any tool, and the labels made of them.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -8,17 +8,21 @@ use crate::affwild2::FrameLabel;
 use crate::face::PersonId;
 use crate::labels::{ACTION_UNITS, ActionUnit, Expression, ValenceArousal};
 
-/// What is said of one person, a value a frame of the video. A task is `None` if the tool's file does not speak of it.
+/// The labels of one person, one value for each frame of the video. A task is `None` if the file has no labels of it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PersonLabels {
+    /// Valence and arousal, where labelled.
     pub valence_arousal: Option<Vec<Option<ValenceArousal>>>,
+    /// The expression, where labelled.
     pub expression: Option<Vec<Option<Expression>>>,
+    /// Whether each action unit is present.
     pub action_units: Option<Vec<[bool; ACTION_UNITS]>>,
 }
 
-/// What is said of a video. `None` in place of a person: the annotator did not say of whom.
+/// The labels of a video. The person is `None` if the annotator named none.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Corrections {
+    /// Labels by person.
     pub people: BTreeMap<Option<PersonId>, PersonLabels>,
 }
 
@@ -43,54 +47,54 @@ impl VideoAnnotations {
 }
 
 impl PersonLabels {
-    /// Says an expression of some frames of `count`; the last word counts.
+    /// Sets the expression of some of `count` frames; a later call overrides an earlier one.
     pub fn set_expression(&mut self, frames: RangeInclusive<usize>, expression: Expression, count: usize) {
-        let said = self.expression.get_or_insert_with(|| vec![None; count]);
-        if let Some(said) = within(said, frames) {
-            said.fill(Some(expression));
+        let values = self.expression.get_or_insert_with(|| vec![None; count]);
+        if let Some(values) = within(values, frames) {
+            values.fill(Some(expression));
         }
     }
 
-    /// Says that an action unit is there in some frames of `count`.
+    /// Sets an action unit as present in some of `count` frames.
     pub fn set_action_unit(&mut self, frames: RangeInclusive<usize>, unit: ActionUnit, count: usize) {
-        let said = self
+        let values = self
             .action_units
             .get_or_insert_with(|| vec![[false; ACTION_UNITS]; count]);
-        for said in within(said, frames).into_iter().flatten() {
-            said[unit.index()] = true;
+        for values in within(values, frames).into_iter().flatten() {
+            values[unit.index()] = true;
         }
     }
 }
 
-/// The part of some frames that exists.
+/// Returns the values of those frames that exist.
 fn within<T>(values: &mut [T], frames: RangeInclusive<usize>) -> Option<&mut [T]> {
     let last = (*frames.end()).min(values.len().checked_sub(1)?);
     values.get_mut(*frames.start()..=last)
 }
 
 impl Corrections {
-    /// A label for each number from 1 to that of the video's last frame: that of the frame's subject. Frames without a
-    /// subject, and those that the table lacks, are not annotated.
+    /// Returns one label for each frame number from 1 to that of the last frame: the label of the frame's subject. Frames
+    /// without a subject, and those that the table lacks, are not annotated.
     pub fn labels(&self, video: &AnnotatedVideo) -> Vec<FrameLabel> {
         let last = video.frames.last().map_or(0, |frame| frame.number() as usize);
         let mut labels = vec![FrameLabel::default(); last];
-        let anybody = self.people.get(&None);
+        let unnamed = self.people.get(&None);
         for (at, (frame, subject)) in video.frames.iter().zip(&video.subject).enumerate() {
             let Some(subject) = subject else { continue };
-            let said: Vec<&PersonLabels> = self
+            let values: Vec<&PersonLabels> = self
                 .people
                 .get(&Some(*subject))
                 .into_iter()
-                .chain(anybody)
+                .chain(unnamed)
                 .collect();
             let label = &mut labels[frame.number() as usize - 1];
-            // What names nobody is an annotator's addition, and goes before what the person's own says.
-            for said in said.iter().rev() {
-                let point = said.valence_arousal.as_ref().and_then(|points| points[at]);
+            // Labels without a person were added by the annotator, and override those of the person.
+            for values in values.iter().rev() {
+                let point = values.valence_arousal.as_ref().and_then(|points| points[at]);
                 label.valence_arousal = label.valence_arousal.or(point);
-                let expression = said.expression.as_ref().and_then(|expressions| expressions[at]);
+                let expression = values.expression.as_ref().and_then(|expressions| expressions[at]);
                 label.expression = label.expression.or(expression);
-                if let Some(units) = &said.action_units {
+                if let Some(units) = &values.action_units {
                     for (unit, present) in label.action_units.iter_mut().zip(units[at]) {
                         *unit = Some(unit.unwrap_or(false) || present);
                     }
@@ -100,13 +104,13 @@ impl Corrections {
         labels
     }
 
-    /// People of whom something is said and who are the subject nowhere: their labels have no place in a label file.
+    /// Counts labelled persons who are not the subject in any frame: a label file cannot hold their labels.
     pub fn left_out(&self, video: &AnnotatedVideo) -> usize {
-        let speaks = |person: &PersonId| video.subject.contains(&Some(*person));
+        let is_subject = |person: &PersonId| video.subject.contains(&Some(*person));
         self.people
             .keys()
             .flatten()
-            .filter(|person| !speaks(person))
+            .filter(|person| !is_subject(person))
             .count()
     }
 }

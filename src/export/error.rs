@@ -8,16 +8,34 @@ use std::path::{Path, PathBuf};
 pub enum ExportError {
     /// The file system's.
     #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: io::Error },
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A file that the tool did not write, or wrote in another form.
     #[error("{}: {reason}", path.display())]
-    Foreign { path: PathBuf, reason: String },
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        reason: String,
+    },
     /// A format that needs a video, for a run of crops.
-    #[error("{id}: made from aligned crops, so there is no video to annotate; the csv formats take it")]
-    NoVideo { id: String },
+    #[error("{id}: made from aligned crops, so there is no video to annotate; use a CSV format")]
+    NoVideo {
+        /// The id in the run.
+        id: String,
+    },
     /// A folder without any annotation file.
-    #[error("{}: no .{extension} files here; give what the tool exported", path.display())]
-    NoFiles { path: PathBuf, extension: &'static str },
+    #[error("{}: contains no .{extension} files; give the files that the tool exported", path.display())]
+    NoFiles {
+        /// The folder.
+        path: PathBuf,
+        /// The extension of the format.
+        extension: &'static str,
+    },
 }
 
 impl ExportError {

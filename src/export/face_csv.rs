@@ -1,4 +1,4 @@
-//! Tables of other programs as text: a row a frame and face, columns by their names there.
+//! Reads and writes the CSV tables of other programs: one row for each frame and face.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -12,13 +12,13 @@ use crate::labels::{ACTION_UNITS, EXPRESSIONS, Expression, ValenceArousal};
 use crate::publish::publish;
 use crate::table::Row;
 
-/// Writes rows under a header, each a list of columns with something in them; the others stay empty.
+/// Writes rows under a header. Each row lists its columns that are not empty.
 pub fn write<'a>(
     path: &Path,
     header: &[String],
     rows: impl Iterator<Item = Vec<(&'a str, String)>>,
 ) -> Result<(), ExportError> {
-    let places: BTreeMap<&str, usize> = header
+    let columns: BTreeMap<&str, usize> = header
         .iter()
         .enumerate()
         .map(|(nth, name)| (name.as_str(), nth))
@@ -30,10 +30,10 @@ pub fn write<'a>(
         for row in rows {
             record.iter_mut().for_each(String::clear);
             for (name, value) in row {
-                let place = places
+                let column = columns
                     .get(name)
                     .ok_or_else(|| io::Error::other(format!("no column `{name}`")))?;
-                record[*place] = value;
+                record[*column] = value;
             }
             csv.write_record(&record)?;
         }
@@ -44,7 +44,7 @@ pub fn write<'a>(
     .map_err(ExportError::file(path))
 }
 
-/// All rows of a video in the order of frames, with the frame's place from 0 and the person.
+/// Returns all rows of a video in the order of frames, each with the 0-based position of its frame and its person.
 pub fn rows(video: &AnnotatedVideo) -> impl Iterator<Item = (usize, PersonId, &Row)> {
     (0..video.frames.len()).flat_map(|at| {
         let people = video.people.iter();
@@ -52,37 +52,41 @@ pub fn rows(video: &AnnotatedVideo) -> impl Iterator<Item = (usize, PersonId, &R
     })
 }
 
-/// `x_0`, `x_1`, ...
+/// Returns names such as `x_0`, `x_1`, ...
 pub fn numbered(stem: &str, count: usize) -> Vec<String> {
     (0..count).map(|nth| format!("{stem}{nth}")).collect()
 }
 
-/// What a row of a file says.
+/// The values in a row of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
-    /// Frame number, counted as the table does.
+    /// Number of the frame, as in the table.
     pub frame: u32,
+    /// The person.
     pub person: PersonId,
+    /// Valence and arousal, if the row has both.
     pub valence_arousal: Option<ValenceArousal>,
+    /// The expression, if the row has one.
     pub expression: Option<Expression>,
+    /// Whether each action unit is present, if the row has them all.
     pub action_units: Option<[bool; ACTION_UNITS]>,
 }
 
-/// A row of a CSV whose columns are asked for by name. Spaces around names do not count.
+/// A row of a CSV, with columns by name. Spaces around names are ignored.
 pub struct Record<'a> {
-    places: &'a BTreeMap<String, usize>,
+    columns: &'a BTreeMap<String, usize>,
     record: csv::StringRecord,
 }
 
 impl Record<'_> {
     /// A number; `None` where the column is absent or empty.
     pub fn number(&self, name: &str) -> Result<Option<f64>, String> {
-        let text = self.places.get(name).and_then(|&place| self.record.get(place));
+        let text = self.columns.get(name).and_then(|&column| self.record.get(column));
         match text.map(str::trim) {
             None | Some("") => Ok(None),
             Some(text) => match text.parse() {
                 Ok(number) if f64::is_finite(number) => Ok(Some(number)),
-                // Pandas writes what is missing so, if told to.
+                // pandas can write missing values like this.
                 Ok(_) if text.eq_ignore_ascii_case("nan") => Ok(None),
                 _ => Err(format!("{name} is `{text}`, not a number")),
             },
@@ -91,9 +95,9 @@ impl Record<'_> {
 
     /// The text of a column; empty where it is absent.
     pub fn text(&self, name: &str) -> &str {
-        let place = self.places.get(name).copied();
-        place
-            .and_then(|place| self.record.get(place))
+        let column = self.columns.get(name).copied();
+        column
+            .and_then(|column| self.record.get(column))
             .unwrap_or_default()
             .trim()
     }
@@ -131,7 +135,7 @@ pub fn read(path: &Path, line: impl Fn(&Record) -> Result<Line, String>) -> Resu
         .from_path(path)
         .map_err(ExportError::foreign(path))?;
     let header = csv.headers().map_err(ExportError::foreign(path))?;
-    let places: BTreeMap<String, usize> = header
+    let columns: BTreeMap<String, usize> = header
         .iter()
         .enumerate()
         .map(|(nth, name)| (name.trim().to_owned(), nth))
@@ -139,7 +143,7 @@ pub fn read(path: &Path, line: impl Fn(&Record) -> Result<Line, String>) -> Resu
     let mut lines = Vec::new();
     for (nth, record) in csv.records().enumerate() {
         let record = Record {
-            places: &places,
+            columns: &columns,
             record: record.map_err(ExportError::foreign(path))?,
         };
         let read = line(&record).map_err(|reason| format!("line {}: {reason}", nth + 2));
@@ -148,7 +152,7 @@ pub fn read(path: &Path, line: impl Fn(&Record) -> Result<Line, String>) -> Resu
     Ok(lines)
 }
 
-/// What lines say of a video.
+/// Makes corrections of a video from lines.
 pub fn corrections(lines: &[Line], video: &AnnotatedVideo) -> Result<Corrections, String> {
     let count = video.frames.len();
     let mut corrections = Corrections::default();

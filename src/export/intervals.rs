@@ -1,27 +1,28 @@
-//! Intervals of frames: what annotation tools show in place of a value a frame.
+//! Intervals of frames with one label, as annotation tools show them.
 
 use std::ops::RangeInclusive;
 
-/// Frames that say the same, one after the other. Places count from 0.
+/// Consecutive frames with the same label. Frames are positions in the video, 0-based.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interval<L> {
     /// From the first frame to the last.
     pub frames: RangeInclusive<usize>,
+    /// The label of these frames.
     pub label: L,
 }
 
-/// What becomes of gaps and of short intervals.
+/// How gaps are bridged and short intervals merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IntervalRules {
-    /// Frames of an interval at least; a shorter one is given to the longer one beside it, or left out if there is
-    /// none. 1 keeps all.
+    /// Least number of frames of an interval. A shorter one is merged into the longer of its neighbours, or left out if
+    /// it has none. 1 keeps all.
     pub min_length: usize,
-    /// Frames without a label that are bridged at most, between intervals of one label. 0 bridges none.
+    /// Most frames without a label that are bridged between two intervals of the same label. 0 bridges none.
     pub max_gap: usize,
 }
 
 impl Default for IntervalRules {
-    /// Exactly what the frames say.
+    /// Intervals exactly as the frames are labelled.
     fn default() -> Self {
         Self {
             min_length: 1,
@@ -30,8 +31,8 @@ impl Default for IntervalRules {
     }
 }
 
-/// The intervals of a value a frame, in order, apart from each other. First gaps are bridged, then short intervals
-/// given away, the shortest first.
+/// Returns the intervals of one label for each frame, in order and without overlap. First gaps are bridged, then short
+/// intervals merged, the shortest first.
 pub fn intervals<L: Copy + PartialEq>(frames: &[Option<L>], rules: IntervalRules) -> Vec<Interval<L>> {
     let mut found: Vec<Interval<L>> = Vec::new();
     for (at, label) in frames.iter().enumerate() {
@@ -47,7 +48,7 @@ pub fn intervals<L: Copy + PartialEq>(frames: &[Option<L>], rules: IntervalRules
         }
     }
     while let Some(short) = shortest(&found).filter(|&at| length(&found[at]) < rules.min_length) {
-        give_away(&mut found, short);
+        merge_into_neighbour(&mut found, short);
     }
     found
 }
@@ -60,8 +61,8 @@ fn shortest<L>(intervals: &[Interval<L>]) -> Option<usize> {
     (0..intervals.len()).min_by_key(|&at| length(&intervals[at]))
 }
 
-/// Gives an interval's frames to the longer of those that touch it, the earlier of equals.
-fn give_away<L: Copy + PartialEq>(intervals: &mut Vec<Interval<L>>, at: usize) {
+/// Merges an interval into the longer of those that touch it, or the earlier of two that are equally long.
+fn merge_into_neighbour<L: Copy + PartialEq>(intervals: &mut Vec<Interval<L>>, at: usize) {
     let given = intervals.remove(at);
     let before = at
         .checked_sub(1)
@@ -77,7 +78,7 @@ fn give_away<L: Copy + PartialEq>(intervals: &mut Vec<Interval<L>>, at: usize) {
     let taken = &mut intervals[taker];
     let (start, end) = (*taken.frames.start(), *taken.frames.end());
     taken.frames = start.min(*given.frames.start())..=end.max(*given.frames.end());
-    // Those beside it may now touch and say the same.
+    // Its neighbours may now touch and have the same label.
     let next = before.map_or(0, |before| before + 1);
     if let (Some(before), true) = (before, next < intervals.len()) {
         let touch = intervals[before].frames.end() + 1 == *intervals[next].frames.start();
@@ -89,15 +90,15 @@ fn give_away<L: Copy + PartialEq>(intervals: &mut Vec<Interval<L>>, at: usize) {
     }
 }
 
-/// Moments of frames, to turn the times of a tool into frames and back.
+/// The times of frames, to convert the times of a tool to frames and back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrameTimes {
-    /// Seconds from the first frame; one more than there are frames, the last being the end. Ascending.
+    /// Seconds from the first frame, ascending: the start of each frame, then the end of the last.
     starts_s: Vec<f64>,
 }
 
 impl FrameTimes {
-    /// From presentation times. Frames without one, or with one that is not later than that before, follow at the
+    /// Makes them from presentation times. Frames without one, or with one that is not later than that before, follow at the
     /// frame rate.
     pub fn new(times_s: impl Iterator<Item = Option<f64>>, rate: f64) -> Self {
         let mut starts_s: Vec<f64> = Vec::new();

@@ -1,9 +1,9 @@
-//! Frames that are enough to draw a curve by straight lines.
+//! Chooses key frames between which straight lines approximate a curve.
 
 use std::collections::BTreeSet;
 
-/// The frames among `points` (ascending) to keep so that straight lines between them miss no number of the others by
-/// more than its tolerance. The first and the last are kept. (Ramer 1972, Douglas and Peucker 1973, with the distance
+/// Returns the frames among `points` (ascending) to keep, so that straight lines between them differ from no number of
+/// the others by more than its tolerance. The first and the last are kept. (Ramer 1972, Douglas and Peucker 1973, with the distance
 /// taken at equal times.)
 pub fn keyframes<const N: usize>(points: &[(usize, [f32; N])], tolerance: [f32; N]) -> BTreeSet<usize> {
     let mut kept = BTreeSet::new();
@@ -26,7 +26,7 @@ pub fn keyframes<const N: usize>(points: &[(usize, [f32; N])], tolerance: [f32; 
     kept
 }
 
-/// By how many tolerances the line from one point to another misses a third, in its worst number.
+/// Returns the largest difference of a point from the line between two others, in tolerances.
 fn miss<const N: usize>(
     from: (usize, [f32; N]),
     to: (usize, [f32; N]),

@@ -1,7 +1,7 @@
 //! Label Studio: a task a video, its predictions as labels on the video's timeline.
 //!
-//! Frames count from 1, ranges hold both ends. Valence and arousal have no place on a timeline of labels, so they
-//! neither go there nor come back.
+//! Frames are 1-based, and ranges include both ends. A timeline of labels cannot show valence and arousal, so these are
+//! neither written nor read.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -142,8 +142,8 @@ struct Meta {
     text: Vec<String>,
 }
 
-/// Reads what Label Studio exports as JSON: the newest annotation of each task, as none of the predictions has been
-/// looked at. Tasks without one are left out.
+/// Reads what Label Studio exports as JSON: the newest annotation of each task, never its predictions, which no annotator
+/// has checked. Tasks without an annotation are left out.
 pub fn read(path: &Path) -> Result<Vec<VideoAnnotations>, ExportError> {
     let text = std::fs::read(path).map_err(ExportError::file(path))?;
     let tasks: Vec<Task> = serde_json::from_slice(&text)

@@ -1,9 +1,9 @@
-//! Annotations to the tools that people correct them with, and back as labels.
+//! Writes annotations for the tools that annotators correct them with, and reads them back as labels.
 //!
 //! ```text
-//! table -> AnnotatedVideo -> intervals -> label_studio, cvat, elan            -> a person corrects
+//! table -> AnnotatedVideo -> intervals -> label_studio, cvat, elan            -> annotators
 //!                         -> rows      -> py_feat, openface                   -> scripts
-//! what the tool saved     -> Corrections of each person -> labels of the subject -> affwild2/ label files
+//! saved file              -> Corrections of each person -> labels of the subject -> affwild2/ label files
 //! ```
 //!
 //! Each format has one file here that writes it and reads it.
@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-/// A tool's form of annotations.
+/// The format of an annotation tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// Label Studio: JSON tasks with video timeline labels, and the labelling interface for them.
@@ -47,7 +47,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// How its files' names end, without the dot.
+    /// Returns the extension of its files, without the dot.
     pub fn extension(self) -> &'static str {
         match self {
             Format::LabelStudio => "json",
@@ -82,7 +82,7 @@ pub fn write(
     }
 }
 
-/// Writes what belongs to all videos of an export.
+/// Writes the files that all videos of an export share.
 ///
 /// # Errors
 /// The file system's.
@@ -107,8 +107,8 @@ pub fn read(path: &Path, format: Format) -> Result<Vec<VideoAnnotations>, Export
     }
 }
 
-/// The files of a format at a path: itself, or those in the folder and below, in order. Each with its name below the
-/// folder without extension, which is the video's id where the file does not say it.
+/// Lists the files of a format at a path: the file itself, or those in the folder and below, in order. Each with its path below
+/// the folder without extension, which is the video's id if the file does not name it.
 ///
 /// # Errors
 /// The file system's; a folder without such a file.

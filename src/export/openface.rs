@@ -1,8 +1,8 @@
 //! OpenFace 2.2: the CSV that its `FeatureExtraction` writes.
 //!
-//! What the table does not have (gaze, pose, 68 landmarks, other action units) is an empty column, what OpenFace does
-//! not have stands in columns that begin with `abaw_`. `AU??_c` is the decision, `AU??_r` five times the probability,
-//! which has OpenFace's range but not its meaning: it is no intensity. Frames count from 1.
+//! Columns that the table has no values for (gaze, pose, 68 landmarks, other action units) are empty. Columns that OpenFace
+//! does not have begin with `abaw_`. `AU??_c` is the decision. `AU??_r` is five times the probability, which has
+//! OpenFace's range but is not an intensity. Frames are 1-based.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ const VALENCE: &str = "abaw_valence";
 const AROUSAL: &str = "abaw_arousal";
 const EXPRESSION: &str = "abaw_expression";
 
-/// The columns of a unit's intensity and decision. OpenFace does not know unit 24.
+/// The columns of a unit's intensity and decision. OpenFace does not have unit 24.
 fn unit_columns(unit: ActionUnit) -> (String, String) {
     let stem = match DECISIONS.contains(&unit.number()) {
         true => format!("AU{:02}", unit.number()),

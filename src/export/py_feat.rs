@@ -1,8 +1,8 @@
 //! py-feat: the CSV that its `Detectorv1` saves and `read_feat` reads.
 //!
-//! What the table does not have (68 landmarks, the head's pose, other action units) is an empty column, what py-feat
-//! does not have stands in columns that begin with `abaw_`. Frames count from 0. A unit is corrected by writing 0 or 1;
-//! a number that was left alone means what the table says.
+//! Columns that the table has no values for (68 landmarks, head pose, other action units) are empty. Columns that py-feat
+//! does not have begin with `abaw_`. Frames are 0-based. An action unit is corrected by writing 0 or 1; an unchanged
+//! number means the decision of the table.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ const VALENCE: &str = "abaw_valence";
 const AROUSAL: &str = "abaw_arousal";
 const PERSON: &str = "Identity";
 
-/// The column of an expression: py-feat's own for seven.
+/// Returns the column of an expression; py-feat has seven of the eight.
 fn emotion(expression: Expression) -> String {
     match expression {
         Expression::Other => "abaw_other".to_owned(),
@@ -34,7 +34,7 @@ fn unit_column(number: u8) -> String {
     format!("AU{number:02}")
 }
 
-/// Whether the unit is there according to the table, beside its probability.
+/// Returns the column of the decision of the table, beside that of the probability.
 fn decision_column(unit: ActionUnit) -> String {
     format!("abaw_au{}", unit.number())
 }
@@ -136,7 +136,7 @@ pub fn read(path: &Path) -> Result<Vec<VideoAnnotations>, ExportError> {
     }])
 }
 
-/// 0 and 1 are a person's word; between them the decision beside counts, and without it one half.
+/// 0 and 1 are an annotator's decision. Otherwise the decision column is used, or, without one, a threshold of 0.5.
 fn unit_of(record: &Record, unit: ActionUnit) -> Result<Option<bool>, String> {
     let Some(number) = record.number(&unit_column(unit.number()))? else {
         return Ok(None);

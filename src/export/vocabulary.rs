@@ -1,14 +1,14 @@
-//! What tools call people, expressions and action units.
+//! The names of persons, expressions and action units in the files of tools.
 
 use crate::face::PersonId;
 use crate::labels::{ActionUnit, Expression};
 
-/// `person 3`.
+/// Returns a name such as `person 3`.
 pub fn person_name(person: PersonId) -> String {
     format!("person {}", person.0)
 }
 
-/// The person of a name that begins like `person 3`, and the rest of the name.
+/// Parses a name that begins like `person 3`: the person, and the rest of the name.
 pub fn person_in(name: &str) -> Option<(PersonId, &str)> {
     let (word, rest) = name.trim().split_once(' ')?;
     if !word.eq_ignore_ascii_case("person") {
@@ -18,7 +18,7 @@ pub fn person_in(name: &str) -> Option<(PersonId, &str)> {
     Some((PersonId(number.parse().ok()?), rest))
 }
 
-/// The expression of a name, in any case.
+/// Returns the expression with a name, in upper or lower case.
 pub fn expression_in(name: &str) -> Option<Expression> {
     let name = name.trim();
     Expression::ALL
@@ -26,7 +26,7 @@ pub fn expression_in(name: &str) -> Option<Expression> {
         .find(|expression| expression.name().eq_ignore_ascii_case(name))
 }
 
-/// The action unit of a name such as `AU4` or `AU04`, in any case.
+/// Returns the action unit with a name such as `AU4` or `AU04`, in upper or lower case.
 pub fn action_unit_in(name: &str) -> Option<ActionUnit> {
     let name = name.trim();
     let (letters, digits) = (name.get(..2)?, name.get(2..)?);
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_lead_back() {
+    fn names_are_parsed_back() {
         assert_eq!(person_in(&person_name(PersonId(7))), Some((PersonId(7), "")));
         assert_eq!(person_in("Person 12 AU4"), Some((PersonId(12), "AU4")));
         assert_eq!(person_in("someone 1"), None);

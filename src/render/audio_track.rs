@@ -1,4 +1,5 @@
-//! The original's sound in the film: its packets as they are, or made into AAC where MP4 cannot hold them.
+//! Writes the original's sound into the film: copies its packets, or encodes them as AAC if MP4 does not support their
+//! codec.
 
 use ffmpeg_next as ffmpeg;
 
@@ -9,22 +10,22 @@ use super::error::RenderError;
 use super::recoder::Recoder;
 use crate::video::SoundReader;
 
-/// Sound on its way into the film.
+/// The sound of a film that is being written.
 pub struct AudioTrack {
     reader: SoundReader,
     stream: usize,
-    way: Way,
-    /// Read, but of a time that the pictures have not reached.
+    mode: Mode,
+    /// Already read, but later than the last frame.
     waiting: Option<Packet>,
     ended: bool,
     last_tick: Option<i64>,
     refused: u64,
 }
 
-enum Way {
+enum Mode {
     Copy,
     Recode(Box<Recoder>),
-    /// Nothing here can decode it.
+    /// No decoder for it.
     Silent,
 }
 
@@ -35,7 +36,7 @@ impl AudioTrack {
         let mut sound = Self {
             reader,
             stream: usize::MAX,
-            way: Way::Copy,
+            mode: Mode::Copy,
             waiting: None,
             ended: false,
             last_tick: None,
@@ -55,9 +56,9 @@ impl AudioTrack {
                 let mut stream = output.add_stream_with(recoder.encoder())?;
                 stream.set_time_base(recoder.time_base());
                 sound.stream = stream.index();
-                sound.way = Way::Recode(Box::new(recoder));
+                sound.mode = Mode::Recode(Box::new(recoder));
             }
-            Err(_) => sound.way = Way::Silent,
+            Err(_) => sound.mode = Mode::Silent,
         }
         Ok(sound)
     }
@@ -70,7 +71,7 @@ impl AudioTrack {
         start_s: f64,
         until_s: Option<f64>,
     ) -> Result<(), RenderError> {
-        if let Way::Silent = self.way {
+        if let Mode::Silent = self.mode {
             return Ok(());
         }
         let tick_s = f64::from(self.reader.time_base());
@@ -97,8 +98,8 @@ impl AudioTrack {
             }
             packet.set_pts(packet.pts().map(|tick| tick - shift));
             packet.set_dts(packet.dts().map(|tick| tick - shift));
-            match &mut self.way {
-                Way::Recode(recoder) => {
+            match &mut self.mode {
+                Mode::Recode(recoder) => {
                     recoder.feed(&packet);
                     self.write_recoded(output)?;
                 }
@@ -108,14 +109,14 @@ impl AudioTrack {
         Ok(())
     }
 
-    /// Writes the end; returns what a person should know.
+    /// Writes the end. Returns a warning for the user, if any.
     pub fn finish(&mut self, output: &mut Output) -> Result<Option<String>, RenderError> {
-        if let Way::Recode(recoder) = &mut self.way {
+        if let Mode::Recode(recoder) = &mut self.mode {
             recoder.end();
             self.write_recoded(output)?;
         }
-        Ok(match (&self.way, self.refused) {
-            (Way::Silent, _) => Some("its sound cannot be decoded, so the film has none".to_owned()),
+        Ok(match (&self.mode, self.refused) {
+            (Mode::Silent, _) => Some("its sound cannot be decoded, so the film has none".to_owned()),
             (_, 0) => None,
             (_, refused) => Some(format!(
                 "{refused} broken packets of its sound are missing in the film"
@@ -124,7 +125,7 @@ impl AudioTrack {
     }
 
     fn write_recoded(&mut self, output: &mut Output) -> Result<(), RenderError> {
-        let Way::Recode(recoder) = &mut self.way else {
+        let Mode::Recode(recoder) = &mut self.mode else {
             return Ok(());
         };
         let time_base = recoder.time_base();

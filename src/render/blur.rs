@@ -1,4 +1,4 @@
-//! Faces made unrecognisable: where they are or may be, and what is left of their pixels.
+//! Blurs faces so that they cannot be recognised, also in frames where they may be undetected.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +6,18 @@ use super::canvas::Canvas;
 use crate::face::{BoundingBox, PersonId};
 use crate::table::Row;
 
-/// How far the blurred region reaches over a face's box on each side, in parts of the box's longer side.
+/// Margin of the blurred region around a face's box, as a fraction of the longer side of the box.
 const MARGIN: f32 = 0.3;
-/// Seconds before the first and after the last sighting in which a face may be there unseen.
+/// Seconds before the first and after the last detection in which a face may be visible but undetected.
 const HOLD_SECONDS: f64 = 0.5;
-/// Patches along a region's longer side: too few to tell who it is.
+/// Patches along a region's longer side: too few to recognise a person.
 const PATCHES: f32 = 7.0;
 
-/// Where faces are or may be, frame by frame. Where a person is not seen for a while within a shot, its place is
-/// taken to move straight from the last sighting to the next.
+/// The boxes of faces, frame by frame. While a person is not detected within a shot, the box is interpolated linearly
+/// between the detections.
 #[derive(Debug, Default)]
 pub struct Hidden {
-    /// Places of each frame, from frame 1 on.
+    /// Boxes of each frame, from frame 1 on.
     frames: Vec<Vec<BoundingBox>>,
 }
 
@@ -30,11 +30,11 @@ impl Hidden {
         };
         let mut persons: BTreeMap<PersonId, Vec<(u32, BoundingBox)>> = BTreeMap::new();
         for row in rows {
-            if let (Some(person), Some((place, _))) = (row.person, row.sighting.location()) {
+            if let (Some(person), Some((face_box, _))) = (row.person, row.sighting.location()) {
                 persons
                     .entry(person)
                     .or_default()
-                    .push((row.frame.number(), place));
+                    .push((row.frame.number(), face_box));
             }
         }
         let hold = (HOLD_SECONDS * rate).ceil() as u32;
@@ -44,8 +44,8 @@ impl Hidden {
         hidden
     }
 
-    /// The places of a frame of a 1-based number.
-    pub fn places(&self, frame: u32) -> &[BoundingBox] {
+    /// Returns the boxes in a frame with a 1-based number.
+    pub fn boxes(&self, frame: u32) -> &[BoundingBox] {
         let at = (frame as usize).checked_sub(1);
         at.and_then(|at| self.frames.get(at)).map_or(&[], Vec::as_slice)
     }
@@ -53,14 +53,14 @@ impl Hidden {
     fn hide(&mut self, seen: &[(u32, BoundingBox)], cuts: &[u32], hold: u32) {
         let shot = |frame: u32| cuts.partition_point(|&cut| cut <= frame);
         let same_shot = |a: u32, b: u32| shot(a) == shot(b);
-        for (nth, &(frame, place)) in seen.iter().enumerate() {
-            self.add(frame, place);
+        for (nth, &(frame, face_box)) in seen.iter().enumerate() {
+            self.add(frame, face_box);
             let before = nth.checked_sub(1).map(|nth| seen[nth]);
             let begins = before.is_none_or(|(earlier, _)| !same_shot(earlier, frame));
             if begins {
                 for earlier in frame.saturating_sub(hold).max(1)..frame {
                     if same_shot(earlier, frame) {
-                        self.add(earlier, place);
+                        self.add(earlier, face_box);
                     }
                 }
             }
@@ -68,13 +68,13 @@ impl Hidden {
                 Some(&(next, to)) if same_shot(frame, next) => {
                     for between in frame + 1..next {
                         let way = (between - frame) as f32 / (next - frame) as f32;
-                        self.add(between, blend(place, to, way));
+                        self.add(between, blend(face_box, to, way));
                     }
                 }
                 _ => {
                     for later in frame + 1..=frame.saturating_add(hold) {
                         if same_shot(frame, later) {
-                            self.add(later, place);
+                            self.add(later, face_box);
                         }
                     }
                 }
@@ -82,9 +82,9 @@ impl Hidden {
         }
     }
 
-    fn add(&mut self, frame: u32, place: BoundingBox) {
-        if let Some(places) = self.frames.get_mut(frame as usize - 1) {
-            places.push(place);
+    fn add(&mut self, frame: u32, face_box: BoundingBox) {
+        if let Some(boxes) = self.frames.get_mut(frame as usize - 1) {
+            boxes.push(face_box);
         }
     }
 }
@@ -99,19 +99,19 @@ fn blend(from: BoundingBox, to: BoundingBox, way: f32) -> BoundingBox {
     }
 }
 
-/// Blurs the surroundings of a box, in pixels of the canvas: the means of a few patches, and a smooth passage
-/// between their middles. What is within a patch is gone for good.
-pub fn blur(canvas: &mut Canvas, place: BoundingBox) {
-    let margin = MARGIN * (place.x2 - place.x1).max(place.y2 - place.y1);
+/// Blurs a box and its margin, in pixels of the canvas: takes the means of a few patches and interpolates between their
+/// centres. Nothing of the detail within a patch is left.
+pub fn blur(canvas: &mut Canvas, face_box: BoundingBox) {
+    let margin = MARGIN * (face_box.x2 - face_box.x1).max(face_box.y2 - face_box.y1);
     let clamp = |value: f32, to: u32| value.clamp(0.0, to as f32) as usize;
     let (width, height) = (canvas.width(), canvas.height());
     let (x1, x2) = (
-        clamp(place.x1 - margin, width),
-        clamp(place.x2 + margin + 1.0, width),
+        clamp(face_box.x1 - margin, width),
+        clamp(face_box.x2 + margin + 1.0, width),
     );
     let (y1, y2) = (
-        clamp(place.y1 - margin, height),
-        clamp(place.y2 + margin + 1.0, height),
+        clamp(face_box.y1 - margin, height),
+        clamp(face_box.y2 + margin + 1.0, height),
     );
     if x1 >= x2 || y1 >= y2 {
         return;
@@ -140,9 +140,9 @@ pub fn blur(canvas: &mut Canvas, place: BoundingBox) {
         .collect();
 
     let passage = |at: usize, patches: usize| {
-        let place = ((at as f32 + 0.5) / side as f32 - 0.5).clamp(0.0, patches as f32 - 1.0);
-        let first = (place as usize).min(patches - 1);
-        (first, (first + 1).min(patches - 1), place - first as f32)
+        let position = ((at as f32 + 0.5) / side as f32 - 0.5).clamp(0.0, patches as f32 - 1.0);
+        let first = (position as usize).min(patches - 1);
+        (first, (first + 1).min(patches - 1), position - first as f32)
     };
     let columns: Vec<_> = (0..columns).map(|x| passage(x, across)).collect();
     for y in 0..rows {
@@ -176,13 +176,13 @@ mod tests {
         }
     }
 
-    fn row(frame: u32, person: u16, place: Option<BoundingBox>) -> Row {
+    fn row(frame: u32, person: u16, face_box: Option<BoundingBox>) -> Row {
         Row {
             frame: FrameIndex::new(frame).unwrap(),
             time_s: None,
             person: Some(PersonId(person)),
             subject: true,
-            sighting: place.map_or(Sighting::Missing, |bounding_box| {
+            sighting: face_box.map_or(Sighting::Missing, |bounding_box| {
                 Sighting::Found(Detection {
                     score: 1.0,
                     bounding_box,
@@ -195,13 +195,13 @@ mod tests {
     }
 
     #[test]
-    fn faces_out_of_sight_stay_hidden_within_their_shot() {
+    fn undetected_faces_stay_hidden_within_their_shot() {
         let mut rows: Vec<Row> = (1..=40).map(|frame| row(frame, 0, None)).collect();
         rows[9] = row(10, 0, Some(square(0.0)));
         rows[13] = row(14, 0, Some(square(40.0)));
         rows[24] = row(25, 0, Some(square(90.0)));
         let hidden = Hidden::new(&rows, &[20], 10.0);
-        let first = |frame: u32| hidden.places(frame).first().map(|place| place.x1);
+        let first = |frame: u32| hidden.boxes(frame).first().map(|face_box| face_box.x1);
         assert_eq!(first(4), None);
         assert_eq!(first(5), Some(0.0), "half a second before");
         assert_eq!(first(12), Some(20.0), "half way");

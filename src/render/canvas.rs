@@ -1,4 +1,4 @@
-//! The picture that is drawn on: lines, discs, panels and text over a frame.
+//! Draws lines, discs, panels and text over a frame.
 
 use tiny_skia::{
     Color, FillRule, FilterQuality, LineCap, Paint, PathBuilder, Pixmap, PixmapPaint, PremultipliedColorU8,
@@ -15,7 +15,9 @@ use crate::frame::Picture;
 pub struct Colour(pub [u8; 4]);
 
 impl Colour {
+    /// Opaque white.
     pub const WHITE: Colour = Colour([255, 255, 255, 255]);
+    /// Opaque black.
     pub const BLACK: Colour = Colour([0, 0, 0, 255]);
 
     /// The same colour, `opacity` of 0 to 1.
@@ -65,7 +67,7 @@ impl Area {
     }
 }
 
-/// Where a text stands, relative to its point.
+/// The position of a text relative to its point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Anchor {
     Left,
@@ -73,7 +75,7 @@ pub enum Anchor {
     Right,
 }
 
-/// An opaque picture and a pen. Places are in pixels; (0, 0) is the upper left corner of the upper left pixel.
+/// An opaque picture to draw on. Positions are in pixels; (0, 0) is the upper left corner of the upper left pixel.
 pub struct Canvas {
     pixmap: Pixmap,
     font: Font,
@@ -106,8 +108,8 @@ impl Canvas {
         self.pixmap.data()
     }
 
-    /// Covers the canvas with a picture, `scale` times as large, from the upper left corner. Where it does not
-    /// reach, its last column and row are repeated for a pixel; the rest is black.
+    /// Covers the canvas with a picture, `scale` times as large, from the upper left corner. One pixel beyond its right and
+    /// lower edge repeats the last column and row; the rest is black.
     pub fn lay(&mut self, picture: &Picture, scale: f32) {
         let same = scale == 1.0
             && self.width() - picture.width().min(self.width()) <= 1
@@ -299,13 +301,13 @@ impl Canvas {
         [pixel[0], pixel[1], pixel[2]]
     }
 
-    /// The pixels as they are, to be changed in place; each must stay opaque.
+    /// Returns the pixels, to be changed in place; each must stay opaque.
     pub fn rgba_mut(&mut self) -> &mut [u8] {
         self.pixmap.data_mut()
     }
 }
 
-/// An opaque pixel with some of a colour on it.
+/// Blends a colour over an opaque pixel.
 fn inked(pixel: PremultipliedColorU8, colour: Colour, ink: u8) -> PremultipliedColorU8 {
     let [red, green, blue, opacity] = colour.0;
     let ink = u32::from(ink) * u32::from(opacity) / 255;

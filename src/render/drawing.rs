@@ -1,4 +1,4 @@
-//! A film in the making: what each frame becomes on its way into it.
+//! Draws each frame of a video and adds it to the film.
 
 use std::fs::File;
 
@@ -14,7 +14,7 @@ use crate::frame::Picture;
 use crate::table::Row;
 use crate::video::{Frame, SoundReader, StreamFacts};
 
-/// Pixels of a film's shorter side at least; smaller videos are enlarged by a whole factor, so that text fits in.
+/// Least pixels of a film's shorter side; smaller videos are enlarged by a whole factor, so that text fits.
 const LEAST_SIDE: u32 = 360;
 
 /// A film that is being drawn.
@@ -22,7 +22,7 @@ pub struct Drawing {
     canvas: Canvas,
     film: Film,
     scene: Scene,
-    /// Where the networks were untrained.
+    /// Drawn if a network was untrained.
     banner: Option<Banner>,
     /// The size that the film was made for.
     first_size: (u32, u32),
@@ -91,7 +91,7 @@ impl Drawing {
         })
     }
 
-    /// Draws a frame and what its rows say.
+    /// Draws a frame and its rows.
     pub fn draw(&mut self, frame: &Frame, rows: &[Row]) -> Result<(), RenderError> {
         let time_s = match frame.time_s {
             Some(time_s) => time_s - *self.start_s.get_or_insert(time_s),
@@ -111,8 +111,8 @@ impl Drawing {
                 let fit = shrink(width, frame.picture.width()).min(shrink(height, frame.picture.height()));
                 let scale = *scale * fit;
                 canvas.lay(&frame.picture, scale);
-                for place in hidden.places(frame.index.number()) {
-                    blur(canvas, scaled(place, scale));
+                for face_box in hidden.boxes(frame.index.number()) {
+                    blur(canvas, scaled(face_box, scale));
                 }
                 overlay.draw(canvas, rows, scale, time_s);
             }

@@ -7,7 +7,7 @@ use ffmpeg_next as ffmpeg;
 
 use crate::video::VideoError;
 
-/// A video was not rendered; nothing has changed at the output.
+/// Why a video was not rendered. Nothing has changed at the output.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// The input cannot be read.
@@ -15,26 +15,38 @@ pub enum RenderError {
     Video(#[from] VideoError),
     /// The input ended before its table.
     #[error("{}: has {frames} frames, its table {rows}: it is not the file that was annotated; annotate it again", path.display())]
-    OtherVideo { path: PathBuf, frames: u32, rows: u32 },
+    OtherVideo {
+        /// The video file.
+        path: PathBuf,
+        /// Frames that it has.
+        frames: u32,
+        /// Frames in the table.
+        rows: u32,
+    },
     /// The output cannot be written.
     #[error("{}: {source}", path.display())]
-    Write { path: PathBuf, source: io::Error },
+    Write {
+        /// The output.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// This libav has no H.264 encoder.
     #[error("this libavcodec cannot write H.264 (libx264 is missing); install Debian's libavcodec59")]
     NoEncoder,
     /// libav failed to encode or to write.
     #[error("libav failed to write the video: {0}")]
     Encode(String),
-    /// There is nothing to draw on.
+    /// The canvas cannot be made.
     #[error("no picture to draw on: {0}")]
     Canvas(String),
-    /// Somebody asked to stop.
+    /// The user stopped it.
     #[error("stopped; nothing was written")]
     Stopped,
 }
 
 impl RenderError {
-    /// The same, with the output named where it is to blame.
+    /// Adds the path of the output to an error of writing it.
     pub(super) fn at(self, out: &Path) -> Self {
         match self {
             Self::Write { source, .. } => Self::Write {
@@ -52,7 +64,7 @@ impl From<ffmpeg::Error> for RenderError {
     }
 }
 
-/// A failure of the file system within the writing, before it is known where.
+/// An error of the file system, whose path is added by [`RenderError::at`].
 impl From<io::Error> for RenderError {
     fn from(source: io::Error) -> Self {
         Self::Write {

@@ -1,4 +1,4 @@
-//! The film that is written: H.264 in MP4, as browsers play it, with the sound of the original.
+//! Writes the film: H.264 in MP4, which browsers play, with the sound of the original.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -19,17 +19,17 @@ use crate::video::{ColourMatrix, SoundReader};
 const TICKS: i32 = 90_000;
 /// x264's constant rate factor: text stays sharp, films stay small.
 const QUALITY: &str = "22";
-/// Seconds between key frames at most, which is how far a player has to decode when somebody seeks.
+/// Most seconds between key frames: a player that seeks decodes from the key frame before.
 const KEY_FRAME_SECONDS: f64 = 2.0;
-/// Frames a second where the original names no rate.
+/// Frames a second if the original has no rate.
 const ASSUMED_RATE: f64 = 25.0;
 
-/// What a film is like.
+/// The format of a film.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FilmForm {
-    /// Even.
+    /// Width in pixels, even.
     pub width: u32,
-    /// Even.
+    /// Height in pixels, even.
     pub height: u32,
     /// Frames a second, where they are known.
     pub rate: Option<f64>,
@@ -64,8 +64,7 @@ impl Film {
     /// Begins a film in an empty file.
     pub fn begin(file: &File, form: FilmForm, sound: Option<SoundReader>) -> Result<Self, RenderError> {
         let codec = encoder::find_by_name("libx264").ok_or(RenderError::NoEncoder)?;
-        // libav opens files by name, for the index at the front twice; this name means the open file, however its
-        // folder is called.
+        // libav opens files by name, and twice to put the index at the front. This name is that of the open file.
         let name = format!("file:/proc/self/fd/{}", file.as_raw_fd());
         let mut output = format::output_as(&name, "mp4")?;
         let encoder = open_encoder(codec, form)?;
@@ -103,7 +102,7 @@ impl Film {
             (None, Some(last)) => last + step,
             (None, None) => 0,
         };
-        // Clocks that stand still or run backwards, in damaged files.
+        // In damaged files times may repeat or decrease.
         let tick = tick.max(earliest);
         self.last_tick = Some(tick);
 
@@ -115,7 +114,7 @@ impl Film {
     }
 
     /// Writes what is left. `whole`: the film shows the original to its end, so all of its sound belongs to it.
-    /// Returns what a person should know.
+    /// Returns a warning for the user, if any.
     pub fn finish(mut self, whole: bool) -> Result<Option<String>, RenderError> {
         let step = (f64::from(TICKS) / f64::from(rate(self.form))).round() as i64;
         self.encoder.send_eof()?;
@@ -219,8 +218,7 @@ fn open_encoder(codec: ffmpeg::Codec, form: FilmForm) -> Result<encoder::video::
         }
         _ => encoder.set_colorspace(color::Space::SMPTE170M),
     }
-    // Setting flags takes away the encoder's own default, CLOSED_GOP, without which a browser cannot go to most
-    // moments of the film.
+    // Setting flags removes the encoder's default, CLOSED_GOP, without which a browser cannot seek to most frames.
     encoder.set_flags(Flags::GLOBAL_HEADER | Flags::CLOSED_GOP);
     let threads = form.threads.max(1).to_string();
     let options: Dictionary = [

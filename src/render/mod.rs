@@ -1,10 +1,10 @@
-//! Films for people to look at: a video with what its table says drawn over it.
+//! Renders a video with its annotations drawn over it.
 //!
 //! ```text
-//! video/ -> frame k + rows of frame k -> blur -> overlay (faces, card) or aligned crop -> film (H.264, sound)
+//! video/ -> frame k + rows of frame k -> blur -> overlay (faces, card) or aligned crop -> film (H.264, audio)
 //! ```
 //!
-//! Frames come from the same reader that annotated them, so the k-th is the one that the table calls k, upright.
+//! Frames come from the same reader as in annotation, so the k-th frame is frame k of the table, upright.
 
 mod aligned;
 mod audio_track;
@@ -34,8 +34,8 @@ use drawing::Drawing;
 use crate::publish::publish;
 use crate::video::{SoundReader, VideoReader, VideoSettings};
 
-/// Renders a video into an MP4 file, which appears complete or not at all. `threads` encode. `see` is told the number
-/// of each frame when it is drawn, and may stop the work.
+/// Renders a video into an MP4 file, which appears complete or not at all. `threads`: threads that encode. `on_frame` gets
+/// the number of each frame once it is drawn, and may stop the work.
 ///
 /// # Errors
 /// [`RenderError`]; then nothing has changed at `out`.
@@ -45,7 +45,7 @@ pub fn render(
     settings: &VideoSettings,
     threads: usize,
     out: &Path,
-    see: &mut dyn FnMut(u32) -> ControlFlow<()>,
+    on_frame: &mut dyn FnMut(u32) -> ControlFlow<()>,
 ) -> Result<Rendered, RenderError> {
     let mut rendered = None;
     publish(out, |file: &mut BufWriter<&File>| {
@@ -75,12 +75,12 @@ pub fn render(
             };
             drawing.draw(&frame, rows)?;
             frames += 1;
-            if see(frames).is_break() {
+            if on_frame(frames).is_break() {
                 return Err(RenderError::Stopped);
             }
         }
         let drawing = drawing.ok_or_else(|| other_video(&video, 0))?;
-        // The table may end early on purpose; then the rest of the sound belongs to no picture.
+        // The table may end before the video (--limit-frames); then the rest of the sound is left out.
         let whole = reader.next_frame()?.is_none();
         rendered = Some(drawing.finish(frames, whole)?);
         Ok(())

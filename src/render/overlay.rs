@@ -1,4 +1,4 @@
-//! A frame with what its table says: boxes, landmarks, names over the faces, and a card a person below.
+//! Draws the annotations of a frame: boxes, landmarks, names above the faces, and a card for each person.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -30,7 +30,7 @@ pub struct Overlay {
 }
 
 impl Overlay {
-    /// For a canvas of this size; nothing but boxes is drawn above `top`.
+    /// Makes an overlay for a canvas of this size; only boxes are drawn above `top`.
     pub fn new(width: u32, height: u32, top: f32) -> Self {
         let unit = unit_of(width, height);
         // A card must fit in, however narrow the picture.
@@ -42,10 +42,10 @@ impl Overlay {
         }
     }
 
-    /// Draws what the rows of one frame say, which is `scale` times as large on the canvas as it is. `time_s`: seconds
+    /// Draws the rows of one frame, which is `scale` times as large on the canvas. `time_s`: seconds
     /// from the film's beginning.
     pub fn draw(&mut self, canvas: &mut Canvas, rows: &[Row], scale: f32, time_s: f64) {
-        self.follow(rows, time_s);
+        self.update_trails(rows, time_s);
         for row in rows {
             if let (Some(person), Some((place, landmarks))) = (row.person, row.sighting.location()) {
                 self.draw_face(
@@ -62,8 +62,8 @@ impl Overlay {
         self.draw_cards(canvas, rows, time_s);
     }
 
-    /// Remembers the points of the people in view and forgets those of others.
-    fn follow(&mut self, rows: &[Row], time_s: f64) {
+    /// Adds the points of persons in view to their trails, and removes the trails of others.
+    fn update_trails(&mut self, rows: &[Row], time_s: f64) {
         let present = |person: &PersonId| rows.iter().any(|row| row.person == Some(*person));
         self.trails.retain(|person, _| present(person));
         for row in rows {
@@ -152,7 +152,7 @@ impl Overlay {
         canvas.text(&text, at, Anchor::Right, size, Colour::WHITE);
     }
 
-    /// One card a person along the lower edge, in two rows at most; the subject's is always among them.
+    /// Draws one card for each person along the lower edge, in at most two rows; the subject's is always shown.
     fn draw_cards(&self, canvas: &mut Canvas, rows: &[Row], time_s: f64) {
         let unit = self.unit;
         let (width, height, margin) = (CARD_WIDTH * unit, CARD_HEIGHT * unit, MARGIN * unit);
@@ -187,7 +187,7 @@ pub struct Banner {
 }
 
 impl Banner {
-    /// As large as it can be read and fits in.
+    /// Makes a banner with legible text that fits the width.
     pub fn new(canvas: &mut Canvas) -> Self {
         let fitting =
             canvas.width() as f32 / canvas.text_width(BANNER_TEXT, BANNER_SIZE).max(1.0) * BANNER_SIZE * 0.94;
@@ -196,7 +196,7 @@ impl Banner {
         }
     }
 
-    /// Rows that it covers.
+    /// Returns the number of rows that it covers.
     pub fn height(self) -> f32 {
         (self.size * 1.5).ceil()
     }

@@ -1,4 +1,4 @@
-//! What is said of one person: its expression, its point in the plane of valence and arousal, its action units.
+//! Draws the annotations of one person: expression, point in the plane of valence and arousal, action units.
 
 use super::canvas::{Anchor, Area, Canvas, Colour, person_colour};
 use crate::face::{PersonId, Point};
@@ -23,7 +23,7 @@ const BAR_WIDTH: f32 = 14.0;
 const BAR_HEIGHT: f32 = 74.0;
 const SMALL_TEXT: f32 = 15.0;
 
-/// A place for a card: its upper left corner in pixels, and the pixels of a unit.
+/// The position of a card: its upper left corner in pixels, and the pixels per unit.
 #[derive(Debug, Clone, Copy)]
 pub struct PersonCard {
     pub x: f32,
@@ -32,7 +32,7 @@ pub struct PersonCard {
 }
 
 impl PersonCard {
-    /// Draws what a row says, and the points of the person's last second with their times.
+    /// Draws a row, and the points of the person's last second with their times.
     pub fn draw<'a>(
         self,
         canvas: &mut Canvas,
@@ -132,7 +132,7 @@ impl PersonCard {
         }
     }
 
-    /// A bar an action unit, as high as its probability; in the person's colour where it is said to be there.
+    /// Draws a bar for each action unit, as high as its probability, and in the person's colour if the unit is present.
     fn draw_bars(
         self,
         canvas: &mut Canvas,

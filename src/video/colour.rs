@@ -1,4 +1,4 @@
-//! Which matrix and which range turn a video's pixels into RGB.
+//! The matrix and range that convert a video's pixels to RGB.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,12 +8,12 @@ use ffmpeg::color::{Range, Space};
 use ffmpeg::format::Pixel;
 use ffmpeg::{ffi, frame};
 
-/// How YUV or grey pixels are turned into RGB.
+/// How YUV or grey pixels are converted to RGB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Colour {
     /// The matrix between YUV and RGB.
     pub matrix: ColourMatrix,
-    /// What stands for black and white.
+    /// The values of black and white.
     pub range: ColourRange,
 }
 
@@ -33,7 +33,7 @@ pub enum ColourMatrix {
     Smpte240m,
 }
 
-/// What stands for black and white in 8 bits; more bits in proportion.
+/// The values of black and white in 8 bits; with more bits, in proportion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ColourRange {
@@ -44,10 +44,10 @@ pub enum ColourRange {
 }
 
 impl Colour {
-    /// From a video's tags and, where they are silent, from the size as players choose (mpv's rule:
+    /// From a video's tags. Without tags, from the size, as players choose (mpv's rule:
     /// BT.709 from 1280 columns or more than 576 rows on, BT.601 below) and from the pixel format
     /// as libav does (grey and `yuvj` are full range, all else limited). Matrices that libswscale
-    /// does not have (YCgCo, ICtCp) count as silent. `None` for RGB and palettes.
+    /// does not have (YCgCo, ICtCp) count as missing tags. `None` for RGB and palettes.
     pub fn choose(space: Space, range: Range, format: Pixel, width: u32, height: u32) -> Option<Self> {
         if is_rgb(format) {
             return None;
@@ -82,7 +82,7 @@ impl Colour {
     }
 }
 
-/// Whether pixels are RGB already, directly or by a palette.
+/// Returns whether pixels are RGB already, directly or by a palette.
 fn is_rgb(format: Pixel) -> bool {
     // SAFETY: libav's descriptors are constants that live as long as the process.
     let flags = format

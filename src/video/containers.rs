@@ -1,13 +1,13 @@
-//! The containers that are read as video, and the file names they go by.
+//! The containers that are read as video, and their file extensions.
 
 use std::path::Path;
 
 /// libav's demuxers that may open a file.
 ///
-/// A list of what is allowed, because libav picks the demuxer by content and has more than 300,
-/// with more in each release: some open other files named in the first (playlists, `concat`, DASH,
-/// image sequences), some draw a picture from anything (text as terminal art, raw data), some read
-/// a single image as a video. Sound is on the list so that a sound file is refused for what it is.
+/// libav chooses the demuxer by content among more than 300, and each release adds some. Some open other files named in the
+/// first (playlists, `concat`, DASH, image sequences), some render anything as a picture (text, raw data), some read a
+/// single image as a video. Hence a list of what is allowed. It has audio formats so that the error for a sound file is
+/// precise.
 pub const DEMUXERS: &str = "mov,matroska,avi,flv,asf,mpeg,mpegts,mpegvideo,ogg,mxf,gxf,nut,rm,dv,wtv,\
     h264,hevc,m4v,h263,vc1,ivf,obu,yuv4mpegpipe,gif,\
     mp3,wav,flac,aac";

@@ -1,15 +1,15 @@
-//! What was broken in a video that could be read all the same.
+//! Damage of a video that could be read nevertheless.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What was broken in a video. All zero and false for a sound one.
+/// The damage of a video. All zero and false for an intact one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damage {
     /// Packets that were cut short or that the decoder refused.
     pub corrupt_packets: u64,
-    /// Frames in which the decoder had to make up a part of the picture. Not every decoder
+    /// Frames in which the decoder had to conceal a part of the picture. Not every decoder
     /// notices: a flipped bit can also show as wrong pixels.
     pub concealed_frames: u64,
     /// The file ends before the video does.
@@ -17,7 +17,7 @@ pub struct Damage {
 }
 
 impl Damage {
-    /// Whether anything was broken.
+    /// Returns whether there is any damage.
     pub fn any(&self) -> bool {
         *self != Self::default()
     }

@@ -1,4 +1,4 @@
-//! Why a video was not read.
+//! Why a video cannot be read.
 
 use std::ffi::CStr;
 use std::io;
@@ -10,25 +10,26 @@ use ffmpeg::ffi;
 
 use super::damage::Damage;
 
-/// A video that was not read, or not to its end: which one and why, in one line.
+/// A video that cannot be read, or not to its end: which one and why, in one line.
 #[derive(Debug, thiserror::Error)]
 #[error("{path:?}: {fault}")]
 pub struct VideoError {
     /// The video.
     pub path: PathBuf,
     /// Why.
+    #[source]
     pub fault: VideoFault,
 }
 
-/// Why a video was not read, or not to its end. Each says what to do.
+/// Why a video cannot be read, or not to its end. Each message tells what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum VideoFault {
-    /// There is nothing under this name.
+    /// No file has this path.
     #[error("no such file; check the name")]
     Missing,
     /// The operating system did not open it.
     #[error("cannot be opened ({0}); check its permissions")]
-    Unopenable(io::Error),
+    Unopenable(#[source] io::Error),
     /// A folder, a pipe, a device.
     #[error("not a regular file; give a video file")]
     NotRegularFile,
@@ -43,7 +44,7 @@ pub enum VideoFault {
         "its index (moov) is missing or broken: recording or copying was cut off; copy it again or repair it"
     )]
     IndexMissing,
-    /// Something that libav knows but that is not taken for a video.
+    /// A format that libav can read but that is not a video.
     #[error("not a video but a playlist, an image, a text or the like; give the video file itself")]
     NotAVideoContainer,
     /// Sound only, or sound with a cover picture.
@@ -54,7 +55,7 @@ pub enum VideoFault {
     Undecodable {
         /// The codec's name in libav.
         codec: &'static str,
-        /// What libav said.
+        /// The message of libav.
         reason: String,
     },
     /// A pixel format that cannot be turned into RGB.
@@ -84,14 +85,14 @@ pub enum VideoFault {
     Stalled(u32),
     /// The operating system failed to read on.
     #[error("reading failed midway ({0}); check the disk or the network mount")]
-    ReadFailed(io::Error),
+    ReadFailed(#[source] io::Error),
     /// The video was read to its end without a single frame.
-    #[error("not one frame could be decoded; check that it plays, or record it again")]
+    #[error("no frame could be decoded; check that it plays, or record it again")]
     NoFrames,
     /// Damage, where [`VideoSettings::strict`](super::VideoSettings::strict) refuses it.
     #[error("damaged ({0}) and damaged videos are refused; repair it or allow damage")]
     Damaged(Damage),
-    /// libav ran out of memory or met something unforeseen.
+    /// libav ran out of memory, or another error of libav.
     #[error("libav failed ({0}); try again with fewer jobs at once")]
     Libav(String),
 }
@@ -102,7 +103,7 @@ impl From<ffmpeg::Error> for VideoFault {
     }
 }
 
-/// What libav calls an error.
+/// Returns the message of libav for an error.
 pub(super) fn libav_text(error: ffmpeg::Error) -> String {
     let mut text = [0; ffi::AV_ERROR_MAX_STRING_SIZE];
     // SAFETY: libav writes a text of at most this size, ended by a zero.

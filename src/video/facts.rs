@@ -1,4 +1,4 @@
-//! What a container says of its video stream.
+//! The properties of a video stream, as its container states them.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use ffmpeg::{Stream, decoder, ffi, frame};
 use super::colour::Colour;
 use super::orientation::Orientation;
 
-/// What a container says of its video stream. None of it is used to number frames.
+/// The properties of a video stream, as its container states them. None of them is used to number frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StreamFacts {
     /// Name of the codec in libav, for example `h264`.
@@ -32,8 +32,8 @@ pub struct StreamFacts {
     pub container_frames: Option<u64>,
     /// Name of the pixel format in libav, for example `yuv420p`.
     pub pixel_format: String,
-    /// How its colours were turned into RGB; `None` where they are RGB already. Known from the
-    /// first frame on; before it, what the header says.
+    /// How its colours are converted to RGB; `None` if they are RGB already. From the first frame on, as in that frame;
+    /// before it, as in the header.
     pub colour: Option<Colour>,
 }
 
@@ -69,7 +69,7 @@ impl StreamFacts {
         }
     }
 
-    /// Puts right what the first frame shows.
+    /// Corrects the properties by those of the first frame.
     pub(super) fn correct(&mut self, frame: &frame::Video, orientation: Orientation, colour: Option<Colour>) {
         (self.width, self.height) = orientation.upright_size(frame.width(), frame.height());
         self.rotation = orientation.rotation();
@@ -78,7 +78,7 @@ impl StreamFacts {
         self.colour = colour;
     }
 
-    /// About how many frames to expect, for plans and progress bars.
+    /// Estimates the number of frames, for plans and progress bars.
     pub fn expected_frames(&self) -> Option<u64> {
         let from_time = || Some((self.duration_s? * self.fps?).round() as u64);
         self.container_frames.or_else(from_time)
@@ -92,7 +92,7 @@ fn format_name(format: Pixel) -> String {
         .to_owned()
 }
 
-/// The stream's duration, or else the file's.
+/// Returns the duration of the stream, or else of the file.
 fn duration_s(input: &Input, stream: &Stream) -> Option<f64> {
     let of_stream = (stream.duration() > 0).then(|| stream.duration() as f64 * f64::from(stream.time_base()));
     let of_file = (input.duration() > 0).then(|| input.duration() as f64 / f64::from(ffi::AV_TIME_BASE));

@@ -1,12 +1,12 @@
-//! Frames in decode order from a video file: what is refused, colour, rotation, damage.
+//! Reads the frames of a video file in decode order, upright and in RGB, and counts its damage.
 //!
 //! ```text
-//! path -> packet_reader (refusals, packets) -> reader (decoding, damage) -> convert (RGB, upright) -> Frame
+//! path -> packet_reader (checks, packets) -> reader (decoding, damage) -> convert (RGB, upright) -> Frame
 //! ```
 //!
-//! A [`VideoReader`] decodes with one thread and never guesses: frames are counted as the decoder
-//! puts them out (what `ffprobe -count_frames` counts), times are those the file gives, colours
-//! and rotation are those it is tagged with, and whatever was broken is counted in [`Damage`].
+//! A [`VideoReader`] numbers frames in the order in which the decoder outputs them (what
+//! `ffprobe -count_frames` counts). Times, colours and rotation are those of the file, and everything broken is counted
+//! in [`Damage`].
 
 mod colour;
 mod containers;
@@ -36,13 +36,13 @@ pub use still::Stills;
 
 use ffmpeg_next as ffmpeg;
 
-/// Stops libav from writing to stderr, for the whole process. What it would say is in [`Damage`]
+/// Stops libav from writing to stderr, for the whole process. Its messages are in [`Damage`]
 /// and [`VideoError`]. The command calls it once, before any video is opened.
 pub fn silence_libav() {
     ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
 }
 
-/// The libav libraries this process runs with, for example
+/// Returns the versions of the libav libraries of this process, for example
 /// `libavformat 59.27.100, libavcodec 59.37.100, libswscale 6.7.100, libavutil 57.28.100`.
 pub fn libav_versions() -> String {
     let text = |version: u32| format!("{}.{}.{}", version >> 16, version >> 8 & 0xff, version & 0xff);

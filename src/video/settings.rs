@@ -1,4 +1,4 @@
-//! How much of a video is accepted.
+//! Limits for reading videos.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VideoSettings {
-    /// Largest frame, in pixels (width x height). The default holds 8K (7680x4320).
+    /// Largest frame, in pixels (width x height). The default allows 8K (7680x4320).
     pub max_pixels: u32,
     /// Most frames of a video. The default is a day at 60 frames a second.
     pub max_frames: u32,
-    /// Seconds without a frame after which a video is given up.
+    /// Seconds without a frame after which reading a video ends in an error.
     pub stall_seconds: NonZeroU32,
-    /// Refuse damaged videos: reading one ends in an error instead of a note of the damage.
+    /// Refuse damaged videos: reading one ends in an error.
     pub strict: bool,
-    /// A folder on a disk of this machine: each video is read once from where it is, into a nameless
-    /// file there, and decoded from that. Changes no number, so no pipeline file has it.
+    /// A folder on a local disk: each video is first copied to a file without a name there. Has no influence on
+    /// the numbers, so no pipeline file has it.
     #[serde(skip)]
     pub scratch: Option<PathBuf>,
     /// Threads that decode a video. Changes no number, so no pipeline file has it.

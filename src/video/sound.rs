@@ -1,4 +1,4 @@
-//! The sound beside a video: packets as the file holds them.
+//! Reads the audio packets of a video file, as they are in the file.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ use super::packet_reader::{open_input, open_regular};
 use super::settings::VideoSettings;
 use super::stall_guard::StallGuard;
 
-/// Reads the packets of a video's best audio stream, as libav ranks them, without decoding them. For those who
-/// write the video again.
+/// Reads the packets of a video's best audio stream, as libav ranks them, without decoding them, to write them to
+/// another file.
 pub struct SoundReader {
     path: PathBuf,
     input: Input,
@@ -23,8 +23,10 @@ pub struct SoundReader {
 }
 
 impl SoundReader {
-    /// Opens the sound of a video; `None` if it has none. Refuses what [`VideoReader`](super::VideoReader) refuses
-    /// of a file.
+    /// Opens the audio of a video; `None` if it has none.
+    ///
+    /// # Errors
+    /// A file that [`VideoReader`](super::VideoReader) does not open either.
     pub fn open(path: &Path, settings: &VideoSettings) -> Result<Option<Self>, VideoError> {
         let open = || {
             let stall_guard = StallGuard::start(settings);
@@ -45,7 +47,7 @@ impl SoundReader {
         }))
     }
 
-    /// What a decoder or a container needs to know of the stream.
+    /// Returns the codec parameters of the stream, for a decoder or a container.
     pub(crate) fn parameters(&self) -> codec::Parameters {
         self.input
             .stream(self.stream)
@@ -59,7 +61,7 @@ impl SoundReader {
             .map_or(Rational(1, 1), |stream| stream.time_base())
     }
 
-    /// The next packet, or `None` at the end, which a damaged file may reach early.
+    /// Returns the next packet, or `None` at the end, which a damaged file may reach early.
     pub(crate) fn next_packet(&mut self) -> Result<Option<Packet>, VideoError> {
         self.stall_guard.restart();
         loop {

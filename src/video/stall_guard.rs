@@ -1,4 +1,4 @@
-//! Watches the reading of a file, for what libav does not pass on.
+//! Detects stalled and failed reads, which libav does not report.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 use super::error::VideoFault;
 use super::settings::VideoSettings;
 
-/// The time by which the next frame must have come, and the first failure of the operating system
-/// to read. libav may show either as the end of the stream. Clones share both.
+/// The time limit for the next frame, and the first error of the operating system while reading. libav may report either
+/// as the end of the stream. Clones share both.
 ///
-/// libav looks at the time before each read and while it probes, the reader between packets. What
-/// this cannot catch: a read that the operating system never answers (a dead network mount) and a
-/// packet that a decoder never finishes.
+/// libav checks the time before each read and while it probes, the reader between packets. This cannot detect a read that
+/// the operating system never answers (a dead network mount), or a packet that a decoder never finishes.
 #[derive(Debug, Clone)]
 pub struct StallGuard {
     stall_seconds: u32,
@@ -26,7 +25,7 @@ struct State {
 }
 
 impl StallGuard {
-    /// Starts the time for the first frame.
+    /// Starts the time limit for the first frame.
     pub fn start(settings: &VideoSettings) -> Self {
         let stall_seconds = settings.stall_seconds.get();
         let deadline = Instant::now() + Duration::from_secs(stall_seconds.into());
@@ -39,17 +38,17 @@ impl StallGuard {
         }
     }
 
-    /// Gives the next frame its full time from now.
+    /// Restarts the time limit, for the next frame.
     pub fn restart(&self) {
         self.state().deadline = Instant::now() + Duration::from_secs(self.stall_seconds.into());
     }
 
-    /// Whether the time is up.
+    /// Returns whether the time limit is over.
     pub fn has_stalled(&self) -> bool {
         Instant::now() >= self.state().deadline
     }
 
-    /// An error if reading failed or the time is up.
+    /// Returns an error if reading failed or the time limit is over.
     pub fn check(&self) -> Result<(), VideoFault> {
         if let Some(failure) = self.state().failure.take() {
             return Err(VideoFault::ReadFailed(failure));
@@ -65,11 +64,11 @@ impl StallGuard {
     }
 }
 
-/// A stream that reports its failures to a [`StallGuard`].
+/// A stream that reports its errors to a [`StallGuard`].
 pub struct GuardedStream<R> {
     /// The stream.
     pub stream: R,
-    /// Where failures go.
+    /// Receives the errors.
     pub stall_guard: StallGuard,
 }
 

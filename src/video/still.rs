@@ -1,4 +1,4 @@
-//! Pictures of single moments of a video.
+//! Reads single frames of a video by time.
 
 use std::path::Path;
 
@@ -8,16 +8,15 @@ use super::error::VideoError;
 use super::reader::VideoReader;
 use super::settings::VideoSettings;
 
-/// Seconds by which a time may miss a frame's own.
+/// Largest difference between the time asked for and that of the frame, in seconds.
 const TOLERANCE_S: f64 = 5e-4;
-/// A moment so many seconds ahead is reached by decoding on; one further away, or back, by going to the
-/// key frame before it.
+/// A frame up to this many seconds ahead is reached by decoding; others by seeking to the key frame before them.
 const NEAR_S: f64 = 1.0;
 
-/// Gives single frames by their presentation times without decoding all that lies between.
+/// Reads single frames by presentation time without decoding all frames in between.
 pub struct Stills {
     reader: VideoReader,
-    /// Time of the last frame that was given.
+    /// Time of the last frame that was read.
     at_s: f64,
 }
 
@@ -25,7 +24,7 @@ impl Stills {
     /// Opens a video, as [`VideoReader::open`] does.
     ///
     /// # Errors
-    /// A file that is refused.
+    /// Those of [`VideoReader::open`].
     pub fn open(path: &Path, settings: &VideoSettings) -> Result<Self, VideoError> {
         Ok(Self {
             reader: VideoReader::open(path, settings)?,
@@ -33,11 +32,11 @@ impl Stills {
         })
     }
 
-    /// The frame that is shown from `time_s` on, on the file's own clock (`time_s` of the table). `None` if
-    /// no frame begins then.
+    /// Returns the frame with presentation time `time_s`, on the file's own clock (`time_s` of the table). `None` if there is
+    /// none.
     ///
     /// # Errors
-    /// A file that cannot be read on, or in which one cannot go back.
+    /// A file that cannot be read, or in which one cannot seek.
     pub fn at(&mut self, time_s: f64) -> Result<Option<Picture>, VideoError> {
         let is_near = time_s > self.at_s && time_s < self.at_s + NEAR_S;
         if !is_near {

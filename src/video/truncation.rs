@@ -1,4 +1,4 @@
-//! Whether a file ends before its video does.
+//! Detects files that end before their video does.
 
 use ffmpeg_next as ffmpeg;
 
@@ -7,20 +7,20 @@ use ffmpeg::{Packet, Stream, ffi};
 
 /// Signs, gathered packet by packet, that a file ends before its video does.
 ///
-/// Containers differ in what they promise. MP4 has an index of all packets. Matroska, WebM and FLV
+/// Containers differ. MP4 has an index of all packets. Matroska, WebM and FLV
 /// have a duration only: a cut in their last half second shows no sign. MPEG streams, Ogg and
-/// raw streams promise nothing: only a packet cut in two gives them away.
+/// raw streams have neither: only an incomplete last packet shows a cut.
 #[derive(Debug, Default)]
 pub struct Truncation {
     video_packets: u64,
     last_is_cut: bool,
-    demuxer_gave_up: bool,
+    demuxer_failed: bool,
     reached_s: f64,
 }
 
 impl Truncation {
-    /// Takes note of a packet of any stream.
-    pub fn see(&mut self, packet: &Packet, stream: &Stream, is_video: bool) {
+    /// Records a packet of any stream.
+    pub fn record(&mut self, packet: &Packet, stream: &Stream, is_video: bool) {
         if is_video {
             self.video_packets += 1;
             self.last_is_cut = packet.is_corrupt();
@@ -31,20 +31,20 @@ impl Truncation {
         }
     }
 
-    /// Takes note that the demuxer could not go on in a file that was read without failure.
-    pub fn see_demuxer_give_up(&mut self) {
-        self.demuxer_gave_up = true;
+    /// Records that the demuxer could not continue in a file that was read without an error.
+    pub fn record_demuxer_error(&mut self) {
+        self.demuxer_failed = true;
     }
 
-    /// Whether the file ended before its video, given that there are no more packets.
-    pub fn shows(&self, input: &Input, stream: &Stream) -> bool {
+    /// Returns whether the file ended before its video, once there are no more packets.
+    pub fn is_truncated(&self, input: &Input, stream: &Stream) -> bool {
         let indexed = indexed_packets(stream);
-        // An index of some packets only, as of the key frames, promises nothing.
+        // An index of some packets only, such as the key frames, does not count.
         let short_of_duration = || indexed != self.video_packets && self.is_short_of_duration(input, stream);
-        self.demuxer_gave_up || self.last_is_cut || self.video_packets < indexed || short_of_duration()
+        self.demuxer_failed || self.last_is_cut || self.video_packets < indexed || short_of_duration()
     }
 
-    /// Whether the packets of all streams end well before the duration in the file's header: by two
+    /// Returns whether the packets of all streams end well before the duration in the file's header: by two
     /// frames and half a second, since durations are rounded and last frames may be long.
     fn is_short_of_duration(&self, input: &Input, stream: &Stream) -> bool {
         // SAFETY: the call reads one field of the open input.
@@ -57,7 +57,7 @@ impl Truncation {
     }
 }
 
-/// How many packets the container's index holds so far; 0 where it has none.
+/// Returns the number of packets in the container's index so far; 0 without an index.
 fn indexed_packets(stream: &Stream) -> u64 {
     // SAFETY: `stream` points to a stream of the open input; the call only reads it.
     let entries = unsafe { ffi::avformat_index_get_entries_count(stream.as_ptr()) };

@@ -84,7 +84,7 @@ fn corrections(tracks: &[Track], video: &AnnotatedVideo) -> Result<Corrections, 
         for one in &track.boxes {
             if one.frame >= count {
                 return Err(format!(
-                    "a box in frame {} (from 0), but the video has {count} frames",
+                    "a box in frame {} (0-based), but the video has {count} frames",
                     one.frame
                 ));
             }
@@ -105,18 +105,18 @@ fn corrections(tracks: &[Track], video: &AnnotatedVideo) -> Result<Corrections, 
             if one.outside != 0 {
                 continue;
             }
-            // A box holds until the next one.
+            // A box is valid until the next one.
             let next = boxes.get(nth + 1).map_or(one.frame, |(next, _)| {
                 next.frame - usize::from(next.frame > one.frame)
             });
-            say(labels, one.frame..=next, values, count)?;
+            set_labels(labels, one.frame..=next, values, count)?;
         }
-        say_points(labels, &boxes, count)?;
+        set_points(labels, &boxes, count)?;
     }
     Ok(corrections)
 }
 
-fn say(
+fn set_labels(
     labels: &mut PersonLabels,
     frames: std::ops::RangeInclusive<usize>,
     values: &BTreeMap<&str, &str>,
@@ -128,7 +128,7 @@ fn say(
             None if name == NO_EXPRESSION || name.is_empty() => {}
             None => {
                 return Err(format!(
-                    "unknown expression `{name}` in frame {} (from 0)",
+                    "unknown expression `{name}` in frame {} (0-based)",
                     frames.start()
                 ));
             }
@@ -146,7 +146,7 @@ fn say(
             "false" => {}
             _ => {
                 return Err(format!(
-                    "{name} is `{value}` in frame {} (from 0), not true or false",
+                    "{name} is `{value}` in frame {} (0-based), not true or false",
                     frames.start()
                 ));
             }
@@ -155,8 +155,8 @@ fn say(
     Ok(())
 }
 
-/// Valence and arousal go straight from key frame to key frame, but not over frames where the track is outside.
-fn say_points(
+/// Interpolates valence and arousal linearly between key frames, but not across frames where the track is outside.
+fn set_points(
     labels: &mut PersonLabels,
     boxes: &[(&BoxElement, BTreeMap<&str, &str>)],
     count: usize,
@@ -173,16 +173,16 @@ fn say_points(
         };
         match (before, point) {
             (Some((first, from)), Some(to)) => {
-                for (at, said) in points.iter_mut().enumerate().take(one.frame + 1).skip(first) {
+                for (at, value) in points.iter_mut().enumerate().take(one.frame + 1).skip(first) {
                     let way = (at - first) as f32 / (one.frame - first).max(1) as f32;
                     let mix = |from: f32, to: f32| from + (to - from) * way;
-                    *said = Some(ValenceArousal {
+                    *value = Some(ValenceArousal {
                         valence: mix(from.valence, to.valence),
                         arousal: mix(from.arousal, to.arousal),
                     });
                 }
             }
-            // The last one holds until the track is left.
+            // The last point is valid until the track ends.
             (Some((first, from)), None) => points[first..one.frame].fill(Some(from)),
             (None, Some(to)) => points[one.frame] = Some(to),
             (None, None) => {}
@@ -207,7 +207,7 @@ fn point(values: &BTreeMap<&str, &str>, frame: usize) -> Result<Option<ValenceAr
         Some(text) => match text.parse::<f32>() {
             Ok(value) if (-1.0..=1.0).contains(&value) => Ok(Some(value)),
             _ => Err(format!(
-                "{name} is `{text}` in frame {frame} (from 0), not a number in [-1, 1]"
+                "{name} is `{text}` in frame {frame} (0-based), not a number in [-1, 1]"
             )),
         },
     };

@@ -1,4 +1,4 @@
-//! A table's people as CVAT's tracks.
+//! Writes the persons of a table as CVAT's tracks.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -19,20 +19,20 @@ use crate::publish::publish;
 pub const NO_EXPRESSION: &str = "unknown";
 /// The label of all tracks.
 const LABEL: &str = "face";
-/// Pixels by which a box between key frames may be off.
+/// Largest error of a box between key frames, in pixels.
 const BOX_TOLERANCE: f32 = 1.0;
-/// By how much valence and arousal between key frames may be off.
+/// Largest error of valence and arousal between key frames.
 const POINT_TOLERANCE: f32 = 0.01;
 
 /// The values of a track in one frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct State {
-    /// Corners, then valence and arousal: what is interpolated.
+    /// The interpolated numbers: corners, then valence and arousal.
     numbers: [f32; 6],
     has_point: bool,
     expression: Option<Expression>,
     action_units: [bool; ACTION_UNITS],
-    /// The detector did not see the face here.
+    /// The detector did not find the face in this frame.
     occluded: bool,
 }
 
@@ -153,7 +153,7 @@ fn states(video: &AnnotatedVideo, person: PersonId, rules: IntervalRules) -> BTr
     states
 }
 
-/// Boxes within the picture; where a face was not seen, on the way from the one before to the next.
+/// Returns boxes clamped to the picture, interpolated over frames in which the face was not detected.
 fn between(places: &[Option<BoundingBox>], (width, height): (u32, u32)) -> Vec<Option<BoundingBox>> {
     let clamp = |place: BoundingBox| BoundingBox {
         x1: place.x1.clamp(0.0, width as f32),

@@ -1,4 +1,4 @@
-//! Tiers and the time series beside them as what was said of people.
+//! Reads tiers and the time series beside them as corrections.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -60,8 +60,8 @@ struct Alignable {
     text: String,
 }
 
-/// Reads an .eaf that ELAN saved, and the time series beside it if it is there. Tiers that are not named like the
-/// exported ones are the annotator's own and left alone.
+/// Reads an .eaf that ELAN saved, and the time series beside it if it is there. Tiers with other names than the
+/// exported ones are ignored: they are the annotator's own.
 pub fn read(path: &Path) -> Result<Vec<VideoAnnotations>, ExportError> {
     let file = std::fs::File::open(path).map_err(ExportError::file(path))?;
     let document: Document = quick_xml::de::from_reader(io::BufReader::new(file))
@@ -133,7 +133,7 @@ fn corrections(document: &Document, series: &Series, video: &AnnotatedVideo) -> 
         }
         let labels = corrections.people.entry(Some(person)).or_default();
         match unit {
-            // A tier without annotations says that the unit is nowhere.
+            // In a tier without annotations, the unit is absent from all frames.
             Some(_) => drop(
                 labels
                     .action_units
@@ -146,11 +146,11 @@ fn corrections(document: &Document, series: &Series, video: &AnnotatedVideo) -> 
             .iter()
             .filter_map(|annotation| annotation.alignable.as_ref())
         {
-            let moment = |slot: &str| {
+            let time_of = |slot: &str| {
                 let known = slots.get(slot).copied().flatten();
                 known.ok_or_else(|| format!("tier `{}`: an annotation without a time ({slot})", tier.id))
             };
-            let (begin, end) = (moment(&annotation.begin)?, moment(&annotation.end)?);
+            let (begin, end) = (time_of(&annotation.begin)?, time_of(&annotation.end)?);
             let Some(frames) = video.times.frames(begin as f64 / 1000.0, end as f64 / 1000.0) else {
                 continue;
             };
@@ -176,10 +176,10 @@ fn expression(text: &str, tier: &str, begin: u64) -> Result<Expression, String> 
 
 fn set_points(labels: &mut PersonLabels, points: &[(f64, ValenceArousal)], video: &AnnotatedVideo) {
     let count = video.frames.len();
-    let said = labels.valence_arousal.get_or_insert_with(|| vec![None; count]);
+    let values = labels.valence_arousal.get_or_insert_with(|| vec![None; count]);
     for &(time_s, point) in points {
-        if let Some(place) = said.get_mut(video.times.nearest(time_s)) {
-            *place = Some(point);
+        if let Some(value) = values.get_mut(video.times.nearest(time_s)) {
+            *value = Some(point);
         }
     }
 }

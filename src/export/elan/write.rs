@@ -1,4 +1,4 @@
-//! A table's people as tiers and a time series.
+//! Writes the persons of a table as tiers and a time series.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -22,11 +22,11 @@ pub const SERIES: &str = "_va.csv";
 const EXPRESSION_TYPE: &str = "expression";
 const ACTION_UNIT_TYPE: &str = "action unit";
 const VOCABULARY: &str = "expressions";
-/// What stands in an action unit's intervals.
+/// The text of the intervals of an action unit.
 const PRESENT: &str = "present";
-/// How ELAN ends the name of a time series' configuration.
+/// The ending of the configuration of a time series, as ELAN names it.
 const CONFIGURATION: &str = "_tsconf.xml";
-/// The name of a namespace, which no reader looks up.
+/// The name of a namespace; no reader opens it.
 const SCHEMA_INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
 /// A tier with its annotations: begin and end in milliseconds, text.
@@ -209,7 +209,7 @@ fn write_types<W: Write>(xml: &mut Writer<W>) -> io::Result<()> {
     })
 }
 
-/// Seconds from the first frame, then valence and arousal of each person.
+/// Writes the seconds from the first frame, then valence and arousal of each person.
 fn write_series(file: impl Write, video: &AnnotatedVideo) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(file);
     let mut header = vec!["time_s".to_owned()];
@@ -278,7 +278,7 @@ fn borrowed<'a, const N: usize>(pairs: &'a [(&'a str, String); N]) -> [(&'a str,
     std::array::from_fn(|nth| (pairs[nth].0, pairs[nth].1.as_str()))
 }
 
-/// A file as ELAN names it.
+/// Returns the URL of a file, as ELAN writes it.
 fn url(path: &Path) -> String {
     let path = absolute(path);
     format!("file://{}", path.to_string_lossy())
