@@ -31,7 +31,7 @@ fn main() {
         optimizer: OptimizerSettings::Adam { learning_rate: 1e-4 },
         schedule: Schedule::default(),
     };
-    let mut adam = Adam::new(&learner.begin(phase.layers), &phase.optimizer).unwrap();
+    let mut adam = Adam::new(&learner.set_trained_layers(phase.layers), &phase.optimizer).unwrap();
     let on_cpu = |kind| (kind, Device::Cpu);
     let batch_of_noise = Batch {
         step: 0,

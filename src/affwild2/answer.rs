@@ -5,7 +5,7 @@ use std::fmt;
 use super::compound_expression::CompoundExpression;
 use super::error::Mismatch;
 use super::frame_label::check_count;
-use super::predictions::{NEUTRAL, Origin, in_square};
+use super::video_predictions::{NEUTRAL, Origin, in_square};
 use super::{Challenge, FrameLabel, VideoPredictions};
 use crate::frame::FrameIndex;
 use crate::labels::{ACTION_UNITS, Expression, ValenceArousal};

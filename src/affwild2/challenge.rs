@@ -29,6 +29,13 @@ impl Challenge {
         Challenge::Ce,
     ];
 
+    /// The challenges with published labels.
+    pub(super) const LABELLED: [Challenge; 4] =
+        [Challenge::Mtl, Challenge::Va, Challenge::Expr, Challenge::Au];
+
+    /// Those of them with one label file for each video.
+    pub(super) const LABELLED_BY_VIDEO: [Challenge; 3] = [Challenge::Va, Challenge::Expr, Challenge::Au];
+
     /// The name on the command line: `mtl`, `va`, ...
     pub fn name(self) -> &'static str {
         match self {

@@ -5,12 +5,19 @@ use crate::labels::{EXPRESSIONS, Expression};
 /// A compound expression of the CE challenge; the discriminant is its class number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CompoundExpression {
+    /// Fear and surprise.
     FearfullySurprised = 0,
+    /// Happiness and surprise.
     HappilySurprised = 1,
+    /// Sadness and surprise.
     SadlySurprised = 2,
+    /// Disgust and surprise.
     DisgustedlySurprised = 3,
+    /// Anger and surprise.
     AngrilySurprised = 4,
+    /// Sadness and fear.
     SadlyFearful = 5,
+    /// Sadness and anger.
     SadlyAngry = 6,
 }
 

@@ -16,18 +16,32 @@ const SHOWN_CHARACTERS: usize = 60;
 pub enum Error {
     /// A file or folder could not be read.
     #[error("{}: cannot be read: {source}", path.display())]
-    Read { path: PathBuf, source: io::Error },
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// The file system's reason.
+        source: io::Error,
+    },
 
     /// A file or folder could not be written.
     #[error("{}: cannot be written: {source}", path.display())]
-    Write { path: PathBuf, source: io::Error },
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The file system's reason.
+        source: io::Error,
+    },
 
     /// A line of a text file is not what its format asks for. `line` is 1-based.
     #[error("{}:{line}: found {found}, expected {expected}", path.display())]
     Line {
+        /// The file.
         path: PathBuf,
+        /// 1-based.
         line: usize,
+        /// What the line contains.
         found: String,
+        /// What its format asks for.
         expected: String,
     },
 
@@ -36,32 +50,51 @@ pub enum Error {
         "{}: no label files here: expected <video>.txt files, or folders of them named VA_*, EXPR_*, AU_*",
         path.display()
     )]
-    NoLabels { path: PathBuf },
+    NoLabels {
+        /// The folder.
+        path: PathBuf,
+    },
 
     /// Two files of one task label the same video.
     #[error("{video}: labelled twice, by {} and {}", first.display(), second.display())]
     LabelledTwice {
+        /// Its name.
         video: String,
+        /// The file read first.
         first: PathBuf,
+        /// The other file.
         second: PathBuf,
     },
 
     /// A label file's name, which is the name of its video, is not UTF-8.
     #[error("{}: the name is not UTF-8: rename the file", path.display())]
-    FileName { path: PathBuf },
+    FileName {
+        /// The file.
+        path: PathBuf,
+    },
 
     /// Predictions of a video do not ascend in frame number.
     #[error("frame {frame} comes after frame {previous}: expected ascending frames, each once")]
-    FrameOrder { previous: FrameIndex, frame: FrameIndex },
+    FrameOrder {
+        /// The frame before it in the table.
+        previous: FrameIndex,
+        /// The frame that is out of order.
+        frame: FrameIndex,
+    },
 
     /// A prediction is infinite or not a number.
     #[error("frame {frame}: a prediction is infinite or not a number")]
-    NotFinite { frame: FrameIndex },
+    NotFinite {
+        /// Its frame.
+        frame: FrameIndex,
+    },
 
-    /// The predictions of a video could not be had.
+    /// The predictions of a video could not be read.
     #[error("{video}: {source}")]
     Predictions {
+        /// Its name in the list.
         video: String,
+        /// The reason.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 
@@ -70,7 +103,10 @@ pub enum Error {
         "the run lacks {} of the listed videos: {}; --allow-missing writes neutral values for them",
         videos.len(), some_of(videos)
     )]
-    MissingVideos { videos: Vec<String> },
+    MissingVideos {
+        /// Their names.
+        videos: Vec<String>,
+    },
 
     /// Videos that the run does not have, in a list that does not tell how long they are.
     #[error(
@@ -78,24 +114,37 @@ pub enum Error {
          expected a frame list (<video>/00001.jpg a line): {}",
         videos.len(), some_of(videos)
     )]
-    UnknownLength { videos: Vec<String> },
+    UnknownLength {
+        /// Their names.
+        videos: Vec<String>,
+    },
 
     /// No listed video has a prediction for every task of the challenge.
     #[error(
         "no listed video has predictions for `{challenge}`: a run of a network without these heads, or without faces?"
     )]
-    NothingPredicted { challenge: Challenge },
+    NothingPredicted {
+        /// The challenge of the submission.
+        challenge: Challenge,
+    },
 
     /// The challenge never had the one-file-a-video form.
     #[error("`{challenge}` has no one-file-a-video form: expected va, expr or au")]
-    NoVideoFiles { challenge: Challenge },
+    NoVideoFiles {
+        /// The challenge of the submission.
+        challenge: Challenge,
+    },
 
     /// What was written does not read back as what was meant. The output was not touched.
     #[error("{}:{line}: wrote {expected} but read {found} back: is the disk damaged?", path.display())]
     ReadBack {
+        /// The file.
         path: PathBuf,
+        /// 1-based.
         line: usize,
+        /// What the line contains.
         found: String,
+        /// What its format asks for.
         expected: String,
     },
 }
@@ -118,12 +167,12 @@ impl Error {
     }
 }
 
-/// What is wrong within a line, before it is known which line of which file that is.
+/// An error in a line whose number and file are not known yet.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mismatch {
-    /// What stands there, made by [`quoted`].
+    /// What the line contains, made by [`quoted`].
     pub found: String,
-    /// What should.
+    /// What its format asks for.
     pub expected: String,
 }
 
@@ -136,7 +185,7 @@ impl Mismatch {
         }
     }
 
-    /// The error, now that its place is known.
+    /// The error, with file and line.
     pub fn at(self, path: &Path, line: usize) -> Error {
         Error::Line {
             path: path.to_owned(),

@@ -6,13 +6,14 @@ use crate::labels::{
     ACTION_UNITS, ActionUnit, Expression, INVALID_CLASS, INVALID_VALENCE_AROUSAL, ValenceArousal,
 };
 
-/// What people said of one frame. What was not annotated is `None`.
+/// The annotation of one frame. What was not annotated is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct FrameLabel {
-    /// Annotated only if both are.
+    /// In [-1, 1]; annotated only if both are.
     pub valence_arousal: Option<ValenceArousal>,
+    /// One of eight.
     pub expression: Option<Expression>,
-    /// Each action unit by itself, for masks a cell; scores use [`FrameLabel::all_action_units`].
+    /// Each action unit by itself, for the losses that count single labels; scores use [`FrameLabel::all_action_units`].
     pub action_units: [Option<bool>; ACTION_UNITS],
 }
 
@@ -26,7 +27,7 @@ impl FrameLabel {
         Some(all)
     }
 
-    /// Takes over what `other`, the label of the same frame from another task's file, says.
+    /// Adds the annotations of `other`, the label of the same frame from another task's file.
     pub(super) fn add(&mut self, other: &FrameLabel) {
         self.valence_arousal = self.valence_arousal.or(other.valence_arousal);
         self.expression = self.expression.or(other.expression);
@@ -61,7 +62,7 @@ impl FrameLabel {
     }
 }
 
-/// That a row holds as many values as the challenge asks for.
+/// Checks that a row holds as many values as the challenge asks for.
 pub(super) fn check_count<'a>(
     challenge: Challenge,
     values: impl Iterator<Item = &'a str> + Clone,

@@ -1,4 +1,4 @@
-//! Frame lists: the organisers' templates, which say what lines a submission has.
+//! Frame lists: the organisers' templates, which list the lines of a submission.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,11 @@ use crate::frame::FrameIndex;
 /// A row of a frame list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListedFrame<'a> {
-    /// As it stands in the list.
+    /// The name as written in the list.
     pub image: &'a str,
+    /// Its video, by the index in the list's video names.
     pub video: VideoId,
+    /// Its frame, 1-based.
     pub frame: FrameIndex,
 }
 
@@ -56,6 +58,9 @@ impl FrameList {
     }
 
     /// As [`FrameList::read`] of a file that holds `bytes`; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`FrameList::read`].
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let mut list = FrameList {
             path: path.to_owned(),

@@ -7,16 +7,19 @@ use std::path::{Component, Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::error::Error;
-use super::label_file::{LABELLED_BY_VIDEO, read_video_labels};
+use super::label_file::read_video_labels;
 use super::lines::read_file;
-use super::{Challenge, FrameLabel, Labels};
+use super::{Challenge, FrameLabel};
 
-/// Folders that divide a task's videos and are no part of their names.
+/// Folders of a task's sets; they are no part of a video's name.
 const SETS: [&str; 3] = ["Train_Set", "Validation_Set", "Test_Set"];
 
 /// Reads the label files of `root`: of its folders `VA_*`, `EXPR_*`, `AU_*`, or its own if it has
-/// none of these.
-pub(super) fn read(root: &Path) -> Result<Labels, Error> {
+/// none of these. Returns the videos in order of name, and the labels of each from the first frame on.
+///
+/// # Errors
+/// What cannot be read; a folder without label files; a video labelled twice for one task.
+pub(super) fn read_label_folder(root: &Path) -> Result<Vec<(String, Vec<FrameLabel>)>, Error> {
     let mut videos: HashMap<String, Video> = HashMap::new();
     for (folder, challenges) in task_folders(root)? {
         for path in text_files(&folder)? {
@@ -33,13 +36,12 @@ pub(super) fn read(root: &Path) -> Result<Labels, Error> {
             path: root.to_owned(),
         });
     }
-    let mut videos: Vec<_> = videos.into_iter().collect();
+    let mut videos: Vec<_> = videos
+        .into_iter()
+        .map(|(name, video)| (name, video.frames))
+        .collect();
     videos.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let mut labels = Labels::default();
-    for (name, video) in videos {
-        labels.push_video(&name, &video.frames);
-    }
-    Ok(labels)
+    Ok(videos)
 }
 
 /// The labels of a video so far, and the files they are from.
@@ -86,17 +88,18 @@ fn task_folders(root: &Path) -> Result<Vec<(PathBuf, Vec<Challenge>)>, Error> {
     }
     folders.sort();
     if folders.is_empty() {
-        let challenges = task_of_folder(root).map_or(LABELLED_BY_VIDEO.to_vec(), |task| vec![task]);
+        let challenges =
+            task_of_folder(root).map_or(Challenge::LABELLED_BY_VIDEO.to_vec(), |task| vec![task]);
         folders.push((root.to_owned(), challenges));
     }
     Ok(folders)
 }
 
-/// The task that the folder's name says: `VA_Estimation_Challenge`, `EXPR_Set`, ...
+/// The task in the folder's name: `VA_Estimation_Challenge`, `EXPR_Set`, ...
 fn task_of_folder(path: &Path) -> Option<Challenge> {
     let name = path.file_name()?.to_str()?;
     let task = name.split_once('_').map_or(name, |(task, _)| task);
-    LABELLED_BY_VIDEO
+    Challenge::LABELLED_BY_VIDEO
         .into_iter()
         .find(|challenge| challenge.name().eq_ignore_ascii_case(task))
 }
@@ -178,20 +181,23 @@ mod tests {
             ("__MACOSX/VA_Estimation_Challenge/x.txt", "\0"),
             ("readme.txt", "anything"),
         ]);
-        let labels = Labels::read(root.path()).unwrap();
-        assert_eq!(labels.videos().iter().collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(labels.rows().len(), 2 + 3);
-        let b = &labels.rows()[2..];
+        let videos = read_label_folder(root.path()).unwrap();
         assert_eq!(
-            b[0].label.valence_arousal,
+            videos.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
+        assert_eq!((videos[0].1.len(), videos[1].1.len()), (2, 3));
+        let b = &videos[1].1;
+        assert_eq!(
+            b[0].valence_arousal,
             Some(ValenceArousal {
                 valence: 0.1,
                 arousal: 0.2
             })
         );
-        assert_eq!(b[0].label.expression, Some(Expression::Happiness));
-        assert_eq!((b[1].label.expression, b[2].label.expression), (None, None));
-        assert!(b[2].label.valence_arousal.is_some());
+        assert_eq!(b[0].expression, Some(Expression::Happiness));
+        assert_eq!((b[1].expression, b[2].expression), (None, None));
+        assert!(b[2].valence_arousal.is_some());
     }
 
     #[test]
@@ -201,8 +207,8 @@ mod tests {
             ("VA_Set/Validation_Set/w.TXT", VA),
         ]);
         let names = |path: &str| {
-            let labels = Labels::read(&root.path().join(path)).unwrap();
-            labels.videos().iter().map(str::to_owned).collect::<Vec<_>>()
+            let videos = read_label_folder(&root.path().join(path)).unwrap();
+            videos.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
         };
         assert_eq!(names(""), ["batch1/v", "w"]);
         assert_eq!(names("VA_Set"), ["batch1/v", "w"]);
@@ -211,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let error = |files: &[(&str, &str)]| Labels::read(tree(files).path()).unwrap_err().to_string();
+        let error = |files: &[(&str, &str)]| read_label_folder(tree(files).path()).unwrap_err().to_string();
         let wrong_task = error(&[("EXPR_Set/v.txt", VA)]);
         assert!(
             wrong_task.contains("EXPR_Set/v.txt:1: found `valence,arousal`, expected the header `Neutral,")

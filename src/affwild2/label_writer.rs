@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
-use super::label_file::LABELLED_BY_VIDEO;
 use super::{Challenge, FrameLabel};
 use crate::labels::{INVALID_CLASS, INVALID_VALENCE_AROUSAL};
 use crate::publish::publish;
@@ -16,7 +15,7 @@ use crate::publish::publish;
 /// The file system's.
 pub fn write_video_labels(root: &Path, video: &str, frames: &[FrameLabel]) -> Result<Vec<PathBuf>, Error> {
     let mut written = Vec::new();
-    for challenge in LABELLED_BY_VIDEO {
+    for challenge in Challenge::LABELLED_BY_VIDEO {
         if !frames.iter().any(|label| is_annotated(label, challenge)) {
             continue;
         }

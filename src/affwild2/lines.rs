@@ -10,7 +10,7 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(Error::reading(path))
 }
 
-/// A line that says something.
+/// A line that is not empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Line<'a> {
     /// 1-based.

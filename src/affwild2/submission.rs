@@ -12,7 +12,7 @@ use super::answer::Answer;
 use super::error::{Error, Mismatch, quoted, some_of};
 use super::image_name::VideoNames;
 use super::lines::{Lines, read_file};
-use super::predictions::Origin;
+use super::video_predictions::Origin;
 use super::{Challenge, FrameList, VideoList, VideoPredictions};
 use crate::frame::FrameIndex;
 
@@ -62,8 +62,8 @@ impl Display for SubmissionSummary {
 
 /// Writes the submission of `challenge` for the frames of `list`, in its order, to the file `out`.
 ///
-/// `predictions` is asked once for each listed video, by its name in the list; `None` if the run
-/// does not have it. A frame that the run lacks takes the first prediction before the first, the
+/// `predictions` is called once for each listed video, with its name in the list; it returns `None` if the run
+/// does not have the video. A frame that the run lacks takes the first prediction before the first, the
 /// last after the last; in between valence and arousal are linear in frame number, the rest is that
 /// of the frame nearest in time (the earlier of equals).
 ///
@@ -206,7 +206,7 @@ fn publish<'a>(
     rows: impl Iterator<Item = (Option<&'a str>, &'a Answer)> + Clone,
 ) -> Result<(), Error> {
     if out.exists() && !out.is_file() {
-        let source = io::Error::other("it is there already and no regular file");
+        let source = io::Error::other("it exists and is no regular file");
         return Err(Error::Write {
             path: out.to_owned(),
             source,
@@ -263,7 +263,7 @@ fn write_temporary<'a>(
     Ok(temporary)
 }
 
-/// Checks that the file says what it was meant to: header, line count, order, every value.
+/// Checks that the file contains what was to be written: header, number of lines, order, every value.
 fn read_back<'a>(
     path: &Path,
     challenge: Challenge,
@@ -306,7 +306,7 @@ mod tests {
     use crate::labels::Expression;
 
     #[test]
-    fn a_file_that_says_something_else_is_noticed() {
+    fn a_file_with_other_contents_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let [anger, fear] = [Expression::Anger, Expression::Fear].map(Answer::Expr);
         let written = [(Some("a/1.jpg"), &anger), (Some("a/2.jpg"), &fear)];

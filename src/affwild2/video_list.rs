@@ -27,7 +27,7 @@ enum Form {
 
 impl VideoList {
     /// Reads a list of video names, one a line, without header (the editions up to ABAW3), or a
-    /// frame list as [`FrameList::read`] does, which tells the videos' lengths too.
+    /// frame list as [`FrameList::read`] does, which also gives the videos' lengths.
     ///
     /// # Errors
     /// The first line that is no name, with file and line; a list without names.
@@ -36,6 +36,9 @@ impl VideoList {
     }
 
     /// As [`VideoList::read`] of a file that holds `bytes`; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`VideoList::read`].
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let first = Lines::new(path, bytes).first(|| EXPECTED.to_owned())?;
         let has_images = Header::parse(first.text).is_some_and(|header| header.has_images)

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use abaw::finalise::{self, Evaluation};
 use abaw::labels::{ActionUnit, Expression};
-use abaw::metrics::{Interval, Intervals, Scores, Tally, TaskTallies, intervals, worst_first};
+use abaw::metrics::{Interval, Intervals, Scores, Tally, TaskTallies, intervals, leave_one_out};
 use clap::Args;
 
 use super::label_arguments::LabelArguments;
@@ -183,7 +183,7 @@ fn f1_line(class: &str, per_task: Option<f64>, strict: Option<f64>) {
 fn print_worst(evaluation: &Evaluation, strict: bool) {
     let mask = |tally: &Tally| if strict { tally.strict } else { tally.per_task };
     let tallies: Vec<TaskTallies> = evaluation.videos.iter().map(|video| mask(&video.tally)).collect();
-    let costs = worst_first(&tallies, |scores| scores.p);
+    let costs = leave_one_out(&tallies, |scores| scores.p);
     let named: Vec<_> = costs
         .into_iter()
         .filter(|cost| cost.cost > 0.0)

@@ -8,7 +8,7 @@ use abaw::device::DeviceChoice;
 use abaw::labels::{ActionUnit, Expression};
 use abaw::metrics::Scores;
 use abaw::stop::{EXIT_STOPPED, Stop};
-use abaw::training::{EpochRecord, News, Outcome, Recipe, train};
+use abaw::training::{EpochRecord, Outcome, Recipe, TrainingEvent, train};
 use clap::Args;
 use indicatif::ProgressBar;
 
@@ -51,7 +51,7 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
         arguments.resume,
         device,
         &|| stop.asked(),
-        &mut |news| progress.see(&news),
+        &mut |event| progress.show(&event),
     );
     progress.bar.finish_and_clear();
     match outcome? {
@@ -83,9 +83,9 @@ impl Progress {
         }
     }
 
-    fn see(&mut self, news: &News) {
-        match news {
-            News::Begun {
+    fn show(&mut self, event: &TrainingEvent) {
+        match event {
+            TrainingEvent::Begun {
                 train,
                 validation,
                 epoch,
@@ -111,7 +111,7 @@ impl Progress {
                     }
                 );
             }
-            News::Step {
+            TrainingEvent::Step {
                 epoch,
                 epochs,
                 images,
@@ -143,12 +143,12 @@ impl Progress {
                 }
                 self.bar.set_message(line);
             }
-            News::Epoch(record) => self.say_epoch(record),
-            News::Warning(sentence) => tracing::warn!("{sentence}"),
+            TrainingEvent::Epoch(record) => self.log_epoch(record),
+            TrainingEvent::Warning(sentence) => tracing::warn!("{sentence}"),
         }
     }
 
-    fn say_epoch(&self, record: &EpochRecord) {
+    fn log_epoch(&self, record: &EpochRecord) {
         let loss = |name, loss: Option<f64>| loss.map(|loss| format!("{name} {loss:.3}"));
         let losses = [
             loss("VA", record.losses.valence_arousal),

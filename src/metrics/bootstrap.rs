@@ -1,16 +1,20 @@
-//! How sure a score is: the bootstrap over videos.
+//! Confidence intervals of scores: the bootstrap over videos.
 //!
 //! Frames of one video are alike, so whole videos are drawn, with replacement; an interval over frames
 //! would be several times too narrow.
 
 use super::{Scores, Tally};
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 /// A 95 % interval: the 2.5th and the 97.5th percentile. Written as `[low, high]`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(from = "[f64; 2]", into = "[f64; 2]")]
 pub struct Interval {
+    /// The 2.5th percentile.
     pub low: f64,
+    /// The 97.5th percentile.
     pub high: f64,
 }
 
@@ -42,25 +46,34 @@ pub fn interval(
     )
 }
 
-/// The intervals of one report's scores.
+/// The intervals of scores, as in [`Scores`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Intervals {
+    /// CCC of valence.
     pub ccc_valence: Option<Interval>,
+    /// CCC of arousal.
     pub ccc_arousal: Option<Interval>,
+    /// The mean of both.
     pub va: Option<Interval>,
+    /// Mean F1 of the expressions.
     pub expression: Option<Interval>,
+    /// Mean F1 of the action units.
     pub au: Option<Interval>,
+    /// P.
     pub p: Option<Interval>,
 }
 
 /// The intervals of both masks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ReportIntervals {
+    /// With one mask for each task.
     pub per_task: Intervals,
+    /// On frames annotated for all three tasks.
     pub strict: Intervals,
 }
 
-/// The intervals of all scores; one tally a video.
+/// The intervals of all scores; `videos`: one tally for each video. The same seed gives the same intervals, on every
+/// machine and in every version: the random numbers are those of ChaCha8.
 pub fn intervals(videos: &[Tally], draws: usize, seed: u64) -> ReportIntervals {
     let drawn: Vec<Tally> = draw(videos.len(), draws, seed)
         .map(|drawn| Tally::merged(drawn.iter().map(|&video| &videos[video])))
@@ -84,11 +97,11 @@ pub fn intervals(videos: &[Tally], draws: usize, seed: u64) -> ReportIntervals {
 }
 
 fn draw(videos: usize, draws: usize, seed: u64) -> impl Iterator<Item = Vec<usize>> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    (0..draws).map(move |_| (0..videos).map(|_| random.usize(..videos)).collect())
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    (0..draws).map(move |_| (0..videos).map(|_| random.random_range(0..videos)).collect())
 }
 
-/// Linear between the two nearest, numpy's default.
+/// Percentiles, linear between the two nearest values as numpy computes them by default.
 fn percentiles(mut values: Vec<f64>) -> Option<Interval> {
     values.sort_by(f64::total_cmp);
     let last = values.len().checked_sub(1)?;

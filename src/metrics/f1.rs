@@ -2,11 +2,14 @@
 
 use crate::labels::{ACTION_UNITS, EXPRESSIONS, Expression};
 
-/// How often one class was found, missed, and seen where it is not.
+/// Frames of one class: right, wrong and missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct F1Counts {
+    /// Labelled and predicted.
     pub true_positives: u64,
+    /// Predicted, not labelled.
     pub false_positives: u64,
+    /// Labelled, not predicted.
     pub false_negatives: u64,
 }
 
@@ -32,7 +35,7 @@ impl F1Counts {
     }
 }
 
-/// How often frames of each expression were taken for which: `[label][prediction]`, class order; the last
+/// The confusion matrix of the expressions, in frames: `[label][prediction]`, class order; the last
 /// column counts those without a prediction.
 pub type Confusion = [[u64; EXPRESSIONS + 1]; EXPRESSIONS];
 
@@ -57,7 +60,7 @@ impl ExpressionTally {
         }
     }
 
-    /// What was taken for what.
+    /// The confusion matrix.
     pub fn confusion(&self) -> &Confusion {
         &self.confusion
     }

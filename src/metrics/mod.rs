@@ -2,17 +2,34 @@
 //! their sum P.
 //!
 //! Frames are pooled over all videos. A [`Tally`] holds what the scores need in a few numbers and can
-//! be merged, so that one a video serves the whole set, bootstraps over videos and cross-validation.
+//! be merged: one for each video serves the whole set, the bootstrap over videos and cross-validation.
+//!
+//! ```
+//! use abaw::labels::Expression;
+//! use abaw::metrics::{Annotation, Tally};
+//!
+//! let class = |expression| Annotation {
+//!     expression: Some(expression),
+//!     ..Annotation::default()
+//! };
+//! let mut tally = Tally::default();
+//! tally.add(&class(Expression::Fear), &class(Expression::Fear));
+//! tally.add(&class(Expression::Anger), &class(Expression::Fear));
+//! let scores = tally.report().per_task;
+//! // F1 of fear is 2/3, of the other seven 0; P is the mean over all eight.
+//! assert_eq!(scores.expression, Some(2.0 / 3.0 / 8.0));
+//! assert_eq!(scores.p, 2.0 / 3.0 / 8.0);
+//! ```
 
 mod bootstrap;
 mod concordance;
 mod f1;
-mod worst;
+mod leave_one_out;
 
 pub use bootstrap::{Interval, Intervals, ReportIntervals, interval, intervals};
 pub use concordance::{Concordance, ValenceArousalTally};
 pub use f1::{ActionUnitTally, Confusion, ExpressionTally, F1Counts};
-pub use worst::{VideoCost, worst_first};
+pub use leave_one_out::{LeftOutVideo, leave_one_out};
 
 use crate::labels::{ACTION_UNITS, EXPRESSIONS, Expression, ValenceArousal};
 use serde::{Deserialize, Serialize};
@@ -21,16 +38,22 @@ use serde::{Deserialize, Serialize};
 /// units count only if all 12 are annotated.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Annotation {
+    /// Both in [-1, 1].
     pub valence_arousal: Option<ValenceArousal>,
+    /// One of eight.
     pub expression: Option<Expression>,
+    /// Which units are active, in ABAW order.
     pub action_units: Option<[bool; ACTION_UNITS]>,
 }
 
-/// What the scores need of one task each.
+/// One tally for each task.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct TaskTallies {
+    /// Of valence and arousal.
     pub valence_arousal: ValenceArousalTally,
+    /// Of the expressions.
     pub expression: ExpressionTally,
+    /// Of the action units.
     pub action_units: ActionUnitTally,
 }
 
@@ -94,12 +117,12 @@ impl TaskTallies {
     }
 }
 
-/// A tally of labelled frames: with one mask a task, and strict.
+/// A tally of labelled frames: with one mask for each task, and strict.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Tally {
     /// Every task on the frames that are annotated for it.
     pub per_task: TaskTallies,
-    /// Only the frames that are annotated for all three, the seed paper's way.
+    /// Only the frames that are annotated for all three, as in the paper that introduced the challenge.
     pub strict: TaskTallies,
 }
 
@@ -140,7 +163,9 @@ impl Tally {
 /// The scores with one mask a task and strict, side by side; as JSON what `abaw evaluate --json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
+    /// With one mask for each task.
     pub per_task: Scores,
+    /// On frames annotated for all three tasks.
     pub strict: Scores,
 }
 
@@ -148,9 +173,9 @@ pub struct Report {
 /// prediction, is `None`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// `None` also for 0/0: labels and predictions constant and equal.
+    /// CCC of valence in [-1, 1]. `None` also for 0/0: labels and predictions constant and equal.
     pub ccc_valence: Option<f64>,
-    /// As `ccc_valence`.
+    /// CCC of arousal, as `ccc_valence`.
     pub ccc_arousal: Option<f64>,
     /// The mean of both, an undefined one counted as 0.
     pub va: Option<f64>,
@@ -178,7 +203,10 @@ pub struct Scores {
 /// Numbers of frames, one a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Frames {
+    /// Of valence and arousal.
     pub va: u64,
+    /// Of the expressions.
     pub expression: u64,
+    /// Of the action units.
     pub au: u64,
 }

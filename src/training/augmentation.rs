@@ -1,4 +1,4 @@
-//! Augmentation: a crop as it might also have looked.
+//! Augmentation: random changes of training crops.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt};
@@ -9,28 +9,31 @@ use crate::face::warp::warp;
 use crate::frame::Picture;
 use crate::model::{AlignedFace, Normalisation};
 
-/// What is done to each training crop, in the order given here. The defaults are those of
-/// arXiv 2407.12390's code.
+/// The changes of each training crop, in this order. The defaults are those of the code of arXiv 2407.12390.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augmentation {
     /// Probability of a mirror image.
     pub flip: f64,
+    /// Rotation, scaling and translation.
     pub affine: Affine,
+    /// Changes of brightness, contrast and saturation.
     pub colour: Colour,
+    /// A rectangle of one colour.
     pub erasing: Erasing,
 }
 
-/// Rotation, scaling and translation about the centre; what comes in from outside is black.
+/// Rotation, scaling and translation about the centre. Pixels from outside the crop are black.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Affine {
+    /// Probability of any change.
     pub probability: f64,
-    /// At most this much either way.
+    /// The largest angle in either direction.
     pub degrees: f64,
     /// Smallest and largest factor.
     pub scale: [f64; 2],
-    /// At most this share of the side either way, across and down each.
+    /// The largest shift in either direction, across and down, as a share of the side.
     pub translate: f64,
 }
 
@@ -38,10 +41,13 @@ pub struct Affine {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Colour {
+    /// The x of the brightness.
     pub brightness: f64,
+    /// The x of the contrast.
     pub contrast: f64,
+    /// The x of the saturation.
     pub saturation: f64,
-    /// Probability that all colour goes.
+    /// Probability that the crop becomes grey.
     pub grey: f64,
 }
 
@@ -49,6 +55,7 @@ pub struct Colour {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Erasing {
+    /// Probability of a rectangle.
     pub probability: f64,
     /// Smallest and largest share of the crop's area. Height to width is between 3/10 and 10/3.
     pub area: [f64; 2],
@@ -86,7 +93,7 @@ impl Default for Erasing {
 }
 
 impl Augmentation {
-    /// The crop, changed at random.
+    /// Returns the crop with random changes.
     pub fn apply(&self, crop: &Picture, random: &mut ChaCha8Rng) -> Picture {
         let mut crop = match random.random_bool(self.flip) {
             true => mirrored(crop),
@@ -104,7 +111,7 @@ impl Augmentation {
         crop
     }
 
-    /// Refuses numbers that mean nothing; the error says which.
+    /// Refuses values that are out of range; the error names the limits.
     pub(super) fn check(&self) -> Result<(), String> {
         let share = |value: f64| (0.0..=1.0).contains(&value);
         let range = |[low, high]: [f64; 2]| low > 0.0 && low <= high;
@@ -195,7 +202,7 @@ impl Erasing {
     }
 }
 
-/// The picture seen in a mirror.
+/// The picture with left and right exchanged.
 fn mirrored(picture: &Picture) -> Picture {
     let mut mirrored = picture.clone();
     let (pixels, _) = mirrored.rgb_mut().as_chunks_mut::<3>();
@@ -205,12 +212,12 @@ fn mirrored(picture: &Picture) -> Picture {
     mirrored
 }
 
-/// Rec. 601.
+/// Luma of Rec. 601.
 fn luma([red, green, blue]: [u8; 3]) -> f32 {
     0.299 * f32::from(red) + 0.587 * f32::from(green) + 0.114 * f32::from(blue)
 }
 
-/// Uniform; `low` where there is no room.
+/// A uniform number from `low` to below `high`; `low` if that range is empty.
 fn within(random: &mut impl Rng, low: f64, high: f64) -> f64 {
     match low < high {
         true => random.random_range(low..high),

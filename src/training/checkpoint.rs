@@ -1,4 +1,4 @@
-//! A checkpoint: all that a run needs to go on as if it had never stopped.
+//! A checkpoint: everything that a run needs to continue as if it had never stopped.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,20 +6,20 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::error::TrainingError;
+use super::loss_values::LossValues;
 use super::recipe::Recipe;
-use super::step::LossValues;
 use crate::model::NamedTensors;
 use crate::model::weights::{NumberFormat, read_tensors, write_tensors};
 
 /// The key of the file's metadata.
 const STATE: &str = "training";
 
-/// Where a run stands.
+/// How far a run has come.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Position {
     /// Finished epochs, of all phases.
     pub epoch: usize,
-    /// Finished steps of the epoch under way.
+    /// Finished steps of the current epoch.
     pub step: usize,
     /// Steps of the optimiser.
     pub optimizer_steps: i64,
@@ -27,28 +27,31 @@ pub struct Position {
     pub steps: usize,
     /// The best validation so far.
     pub best: Option<f64>,
-    /// Sums over the steps of the epoch under way.
-    pub so_far: SoFar,
+    /// Sums over the steps of the current epoch.
+    pub so_far: EpochProgress,
     /// Training images that could not be read, by name, and why.
     pub unreadable: BTreeMap<String, String>,
 }
 
-/// What has been seen of an epoch.
+/// What has been done of an epoch.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct SoFar {
+pub struct EpochProgress {
+    /// Images trained on.
     pub images: usize,
     /// The losses of its steps.
     pub losses: Vec<LossValues>,
+    /// Seconds spent in its steps.
     pub seconds: f64,
 }
 
 /// The tensors of a run.
 #[derive(Debug)]
 pub struct Tensors {
+    /// Weights and batch statistics.
     pub network: NamedTensors,
     /// The running average of the weights.
     pub average: NamedTensors,
-    /// What the optimiser remembers.
+    /// The moments of the optimiser.
     pub optimizer: NamedTensors,
 }
 

@@ -1,11 +1,13 @@
 //! The curves of a training run, as a picture.
 
+use std::error::Error;
 use std::path::Path;
 
 use plotters::prelude::*;
 
 use super::error::TrainingError;
-use super::trainer::{EpochRecord, write};
+use super::records::EpochRecord;
+use super::write::write;
 
 /// Pixels.
 const SIZE: (u32, u32) = (1000, 420);
@@ -17,7 +19,9 @@ const COLOURS: [RGBColor; 4] = [
     RGBColor(204, 121, 167),
 ];
 
-/// A named curve: a value an epoch, where there is one.
+type DrawingError = Box<dyn Error + Send + Sync>;
+
+/// A named curve: an epoch and its value for each point.
 struct Curve {
     name: &'static str,
     points: Vec<(f64, f64)>,
@@ -51,45 +55,44 @@ pub fn draw(path: &Path, records: &[EpochRecord]) -> Result<(), TrainingError> {
     write(path, svg.as_bytes())
 }
 
-fn drawn(svg: &mut String, losses: &[Curve], scores: &[Curve]) -> Result<(), String> {
+fn drawn(svg: &mut String, losses: &[Curve], scores: &[Curve]) -> Result<(), DrawingError> {
     let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
-    area.fill(&WHITE).map_err(|error| error.to_string())?;
+    area.fill(&WHITE).map_err(boxed)?;
     let (left, right) = area.split_horizontally(SIZE.0 / 2);
     chart(&left, "training loss", losses)?;
     chart(&right, "validation", scores)?;
-    area.present().map_err(|error| error.to_string())
+    area.present().map_err(boxed)
 }
 
 fn chart(
     area: &DrawingArea<SVGBackend, plotters::coord::Shift>,
     title: &str,
     curves: &[Curve],
-) -> Result<(), String> {
+) -> Result<(), DrawingError> {
     let points = || curves.iter().flat_map(|curve| &curve.points);
     let epochs = points().map(|(epoch, _)| *epoch).fold(2.0, f64::max);
     let highest = points().map(|(_, value)| *value).fold(0.1, f64::max);
     let lowest = points().map(|(_, value)| *value).fold(0.0, f64::min);
-    let text = |error: DrawingAreaErrorKind<_>| error.to_string();
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 16))
         .margin(12)
         .x_label_area_size(32)
         .y_label_area_size(44)
         .build_cartesian_2d(1.0..epochs, lowest..highest * 1.05)
-        .map_err(text)?;
+        .map_err(boxed)?;
     chart
         .configure_mesh()
         .x_desc("epoch")
         .light_line_style(WHITE)
         .draw()
-        .map_err(text)?;
+        .map_err(boxed)?;
     for (curve, colour) in curves.iter().zip(COLOURS) {
         if curve.points.is_empty() {
             continue;
         }
         chart
             .draw_series(LineSeries::new(curve.points.iter().copied(), colour.stroke_width(2)).point_size(2))
-            .map_err(text)?
+            .map_err(boxed)?
             .label(curve.name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
     }
@@ -99,5 +102,9 @@ fn chart(
         .border_style(BLACK.mix(0.3))
         .position(SeriesLabelPosition::UpperRight)
         .draw()
-        .map_err(text)
+        .map_err(boxed)
+}
+
+fn boxed(error: impl Error + Send + Sync + 'static) -> DrawingError {
+    error.into()
 }

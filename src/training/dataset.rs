@@ -1,4 +1,4 @@
-//! The data set: labelled images, and what is wrong with it.
+//! A data set: labelled images, and the labels without an image.
 
 use std::path::PathBuf;
 
@@ -16,17 +16,17 @@ pub struct Dataset {
     videos: Vec<String>,
     samples: Vec<Sample>,
     images: Images,
-    /// Names of labelled images that there are no images of.
+    /// Names of labelled images that do not exist.
     missing: Vec<String>,
 }
 
 /// A labelled image.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
-    /// Its place in the data set's videos.
+    /// Index of the video in the data set.
     video: usize,
     frame: FrameIndex,
-    /// Only what the recipe's tasks ask for.
+    /// The labels of the recipe's tasks alone.
     pub label: FrameLabel,
 }
 
@@ -42,13 +42,16 @@ impl Sample {
     }
 }
 
-/// What a data set holds.
+/// How many images of a data set are labelled, for each task.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Counts {
+    /// All images.
     pub images: usize,
+    /// Images labelled for valence and arousal.
     pub valence_arousal: usize,
-    /// Class order.
+    /// Images of each expression, in class order.
     pub expression: [usize; EXPRESSIONS],
+    /// Images labelled for at least one action unit.
     pub action_units: usize,
 }
 
@@ -111,12 +114,12 @@ impl Dataset {
         Ok(())
     }
 
-    /// The labelled images that there are.
+    /// The labelled images that exist.
     pub fn samples(&self) -> &[Sample] {
         &self.samples
     }
 
-    /// Names of labelled images that there are no images of.
+    /// Names of labelled images that do not exist.
     pub fn missing(&self) -> &[String] {
         &self.missing
     }
@@ -135,7 +138,7 @@ impl Dataset {
         &self.videos[sample.video]
     }
 
-    /// How many images are labelled for what.
+    /// Counts the labelled images of each task.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts {
             images: self.samples.len(),
@@ -161,9 +164,26 @@ impl Counts {
         let empty = classes.filter(|class| self.expression[class.index()] == 0);
         empty.map(Expression::name).collect()
     }
+
+    /// A weight of `n ^ -balance` for each expression of `n` images, scaled so that their mean over all
+    /// images is 1. `None` if `balance` is 0 or no image is labelled.
+    pub(super) fn class_weights(&self, balance: f64) -> Option<[f32; EXPRESSIONS]> {
+        if balance == 0.0 {
+            return None;
+        }
+        let counts = self.expression.map(|count| count as f64);
+        let weights = counts.map(|count| if count > 0.0 { count.powf(-balance) } else { 0.0 });
+        let sum: f64 = counts
+            .iter()
+            .zip(weights)
+            .map(|(count, weight)| count * weight)
+            .sum();
+        let scale = counts.iter().sum::<f64>() / sum;
+        (sum > 0.0).then(|| weights.map(|weight| (weight * scale) as f32))
+    }
 }
 
-/// What a label says of some tasks.
+/// The label without the tasks that are not in `tasks`.
 fn only(label: &FrameLabel, tasks: &[Task]) -> FrameLabel {
     let mut kept = FrameLabel::default();
     for task in tasks {

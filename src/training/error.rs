@@ -1,5 +1,6 @@
 //! What can go wrong while training.
 
+use std::error::Error;
 use std::path::PathBuf;
 
 use tch::TchError;
@@ -9,67 +10,95 @@ use crate::affwild2;
 use crate::crops::CropError;
 use crate::model::ModelError;
 use crate::model::weights::WeightsError;
+use crate::path_error::PathError;
 
-/// An error of this room. Each prints as one line.
+/// An error of training. Each prints as one line.
 #[derive(Debug, Error)]
 pub enum TrainingError {
+    /// Labels cannot be read.
     #[error(transparent)]
     Labels(#[from] affwild2::Error),
+    /// Images cannot be listed.
     #[error(transparent)]
     Images(#[from] CropError),
+    /// Weights cannot be read or written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The network cannot be built, or libtorch fails.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// No image is labelled for one of the tasks.
     #[error(
         "{}: no image is labelled for {task}: leave it out of the recipe's tasks, or look at the labels{}",
         labels.display(),
         missing_images(*missing)
     )]
     NothingLabelled {
+        /// The label file or folder.
         labels: PathBuf,
+        /// The task, in words.
         task: &'static str,
-        /// Labelled images that there are no images of.
+        /// Labelled images that do not exist.
         missing: usize,
     },
+    /// Too many training images are missing or unreadable.
     #[error(
         "{bad} of {images} images are missing or unreadable, more than the recipe's most_unreadable allows: \
-         {first} first, all in {}",
+         see {} (first: {first})",
         list.display()
     )]
     TooManyUnreadable {
+        /// Missing or unreadable images.
         bad: usize,
+        /// All labelled images.
         images: usize,
-        /// The first, and why.
+        /// The first of them, and the reason.
         first: String,
+        /// The file that lists them.
         list: PathBuf,
     },
+    /// A loss or a gradient is infinite or not a number.
     #[error(
         "the {what} is not a number at step {step} of epoch {epoch}: lower the learning rate or look at these images: \
          {}",
         images.join(", ")
     )]
     NotFinite {
+        /// `loss` or `gradient`.
         what: &'static str,
+        /// 1-based.
         epoch: usize,
+        /// 1-based, in the epoch.
         step: usize,
+        /// The names of the batch's images.
         images: Vec<String>,
     },
-    #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: std::io::Error },
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] PathError),
+    /// The folder holds a training run, and `--resume` is not given.
     #[error(
-        "{} holds a training run: go on with it by --resume, or name another folder",
+        "{} holds a training run: continue it with --resume, or name another folder",
         .0.display()
     )]
     Taken(PathBuf),
-    #[error("{}: no checkpoint to go on from; leave --resume out to begin", .0.display())]
+    /// The folder holds no run to resume.
+    #[error("{}: no checkpoint to continue from; leave --resume out to begin", .0.display())]
     NoCheckpoint(PathBuf),
+    /// A checkpoint or the records beside it cannot be used.
     #[error("{}: {reason}", path.display())]
-    Checkpoint { path: PathBuf, reason: String },
-    #[error("the curves cannot be drawn: {0}")]
-    Curves(String),
-    #[error("the threads of the replicas cannot be started: {0}")]
-    Threads(String),
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The picture of the losses and scores cannot be drawn.
+    #[error("the curves cannot be drawn")]
+    Curves(#[source] Box<dyn Error + Send + Sync>),
+    /// A thread cannot be started.
+    #[error("the threads of the training cannot be started")]
+    Threads(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl From<TchError> for TrainingError {

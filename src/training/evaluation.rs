@@ -16,10 +16,10 @@ const BATCH: usize = 16;
 /// An action unit is present from this probability on.
 const THRESHOLD: f32 = 0.5;
 
-/// What a network comes to.
+/// The scores of a network on a data set.
 #[derive(Debug)]
 pub struct Evaluation {
-    /// One mask a task.
+    /// With one mask for each task.
     pub scores: Scores,
     /// The share of images whose expression is right; `None` without expressions.
     pub accuracy: Option<f64>,
@@ -30,7 +30,7 @@ pub struct Evaluation {
 /// Scores a network on a data set, on all cores.
 ///
 /// # Errors
-/// Weights that do not fit, outputs that are no numbers, or libtorch's.
+/// Weights that do not fit, outputs that are infinite or not a number, or libtorch's.
 pub fn evaluate(
     architecture: &Architecture,
     tensors: &NamedTensors,
@@ -38,7 +38,7 @@ pub fn evaluate(
     device: Device,
 ) -> Result<Evaluation, TrainingError> {
     let predictor = Predictor::new(tensors, architecture, InferenceForm::fast(device, Precision::F32))?;
-    // A clone a batch, made here: a predictor cannot be looked at from two threads.
+    // One clone for each batch, made here: a predictor cannot be shared between threads.
     let work: Vec<(Predictor, &[Sample])> = dataset
         .samples()
         .chunks(BATCH)

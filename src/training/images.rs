@@ -1,4 +1,4 @@
-//! Where the images of a data set lie: in folders, or in a `.tar` file that is read in place.
+//! The images of a data set: in folders, or in a `.tar` file that is read in file.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -12,21 +12,21 @@ use crate::frame::{FrameIndex, Picture};
 
 /// Aff-Wild2's name for the folder of all crops; left out of members' names in a `.tar` file.
 const CROPS: &str = "cropped_aligned/";
-/// No crop is larger; what is, is damaged or no crop.
+/// A larger file is damaged or no crop.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// The images of a data set by video and frame.
 #[derive(Debug)]
 pub struct Images {
     archive: Option<File>,
-    places: HashMap<String, HashMap<FrameIndex, Place>>,
+    files: HashMap<String, HashMap<FrameIndex, ImageFile>>,
 }
 
-/// Where one image lies.
+/// The file of one image.
 #[derive(Debug, Clone)]
-enum Place {
+enum ImageFile {
     File(PathBuf),
-    /// In the archive, bytes.
+    /// A part of the archive, in bytes.
     Member {
         offset: u64,
         length: u64,
@@ -50,7 +50,7 @@ impl Images {
     }
 
     fn in_folders<'a>(root: &Path, videos: impl Iterator<Item = &'a str>) -> Result<Self, CropError> {
-        let mut places = HashMap::new();
+        let mut files = HashMap::new();
         for video in videos {
             let folder = match CropFolder::open(&root.join(video)) {
                 Ok(folder) => folder,
@@ -60,17 +60,14 @@ impl Images {
             };
             let images = folder
                 .images()
-                .map(|(frame, path)| (frame, Place::File(path.to_owned())));
-            places.insert(video.to_owned(), images.collect());
+                .map(|(frame, path)| (frame, ImageFile::File(path.to_owned())));
+            files.insert(video.to_owned(), images.collect());
         }
-        Ok(Self {
-            archive: None,
-            places,
-        })
+        Ok(Self { archive: None, files })
     }
 
     fn in_archive(path: &Path, videos: HashSet<&str>) -> io::Result<Self> {
-        let mut places: HashMap<String, HashMap<FrameIndex, Place>> = HashMap::new();
+        let mut files: HashMap<String, HashMap<FrameIndex, ImageFile>> = HashMap::new();
         let mut archive = tar::Archive::new(BufReader::new(File::open(path)?));
         for entry in archive.entries_with_seek()? {
             let entry = entry?;
@@ -81,37 +78,37 @@ impl Images {
                 continue;
             };
             if videos.contains(image.video) && entry.header().entry_type().is_file() {
-                let place = Place::Member {
+                let file = ImageFile::Member {
                     offset: entry.raw_file_position(),
                     length: entry.size(),
                 };
-                let video = places.entry(image.video.to_owned()).or_default();
-                video.insert(image.frame, place);
+                let video = files.entry(image.video.to_owned()).or_default();
+                video.insert(image.frame, file);
             }
         }
         Ok(Self {
             archive: Some(File::open(path)?),
-            places,
+            files,
         })
     }
 
-    /// Whether there is an image of a frame.
+    /// Whether an image of the frame exists.
     pub fn has(&self, video: &str, frame: FrameIndex) -> bool {
-        self.place(video, frame).is_some()
+        self.file(video, frame).is_some()
     }
 
-    /// The crop of a frame, 112x112; the error says why there is none.
+    /// Reads the crop of a frame, 112x112 pixels; the error is the reason why it cannot be read.
     pub fn crop(&self, video: &str, frame: FrameIndex) -> Result<Picture, String> {
-        let bytes = match self.place(video, frame) {
+        let bytes = match self.file(video, frame) {
             None => return Err("no such image".to_owned()),
-            Some(Place::File(path)) => std::fs::read(path),
-            Some(&Place::Member { offset, length }) => self.member(offset, length),
+            Some(ImageFile::File(path)) => std::fs::read(path),
+            Some(&ImageFile::Member { offset, length }) => self.member(offset, length),
         };
         decode_crop(&bytes.map_err(|error| error.to_string())?)
     }
 
-    fn place(&self, video: &str, frame: FrameIndex) -> Option<&Place> {
-        self.places.get(video)?.get(&frame)
+    fn file(&self, video: &str, frame: FrameIndex) -> Option<&ImageFile> {
+        self.files.get(video)?.get(&frame)
     }
 
     fn member(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {

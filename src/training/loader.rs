@@ -1,13 +1,14 @@
 //! Batches, made beside the training step: images read, decoded and augmented on other threads.
 
-use std::thread::Scope;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::{Builder, Scope};
 
-use crossbeam_channel::{Receiver, bounded};
 use rayon::prelude::*;
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::augmentation::Augmentation;
 use super::dataset::{Dataset, Sample};
+use super::error::TrainingError;
 use super::loss::Labels;
 use super::sampler::{Stream, random};
 use crate::frame::Picture;
@@ -20,12 +21,13 @@ const AHEAD: usize = 4;
 /// Images and labels of one step.
 #[derive(Debug)]
 pub struct Batch {
-    /// Its place in the epoch, 0-based.
+    /// Its number in the epoch, 0-based.
     pub step: usize,
     /// `[N, 112, 112, 3]`, bytes, RGB.
     pub crops: Tensor,
+    /// The labels of its images.
     pub labels: Labels,
-    /// The images by name.
+    /// The names of its images.
     pub names: Vec<String>,
     /// Images that could not be read, and why; they are not in the batch.
     pub unreadable: Vec<(String, String)>,
@@ -39,43 +41,66 @@ pub struct Epoch<'a> {
     pub seed: u64,
     /// 0-based.
     pub number: usize,
-    /// Places of the samples in the data set.
+    /// Indices of the samples in the data set, in the order of the epoch.
     pub order: Vec<usize>,
+    /// Batches of the epoch.
     pub steps: usize,
+    /// Where the batches are needed.
+    pub device: Device,
 }
 
 impl<'a> Epoch<'a> {
-    /// Steps of `images` images in batches of at most `batch`. Batches are of equal size but for one
-    /// image, so that the last one is no rest too small for batch statistics.
+    /// Steps of an epoch of `images` images in batches of at most `batch`. Sizes differ by one image at most, so that
+    /// no batch is too small for batch statistics.
     pub fn steps(images: usize, batch: usize) -> usize {
         images.div_ceil(batch)
     }
 
-    /// Begins to make the batches from a step on.
+    /// Starts a thread that makes the batches from step `first` on.
+    ///
+    /// # Errors
+    /// A thread that cannot be started.
     pub fn batches<'scope>(
         self,
         first: usize,
         scope: &'scope Scope<'scope, 'a>,
-    ) -> Receiver<Result<Batch, TchError>>
+    ) -> Result<Receiver<Result<Batch, TchError>>, TrainingError>
     where
         'a: 'scope,
     {
-        let (sender, receiver) = bounded(AHEAD);
-        scope.spawn(move || {
+        let (sender, receiver) = sync_channel(AHEAD);
+        let make = move || {
             for step in first..self.steps {
-                // Nobody takes batches any more: the run has stopped.
+                // The receiver is gone: the run has stopped.
                 if sender.send(self.batch(step)).is_err() {
                     return;
                 }
             }
-        });
-        receiver
+        };
+        Builder::new()
+            .name("batches".to_owned())
+            .spawn_scoped(scope, make)
+            .map_err(|error| TrainingError::Threads(error.into()))?;
+        Ok(receiver)
+    }
+
+    /// The part of the epoch's order that a step shows. On a GPU all batches of an epoch have one size, since cuDNN plans
+    /// each size anew: fewer images than there are steps are left out of the epoch.
+    fn part(&self, step: usize) -> std::ops::Range<usize> {
+        let images = self.order.len();
+        match self.device.is_cuda() {
+            true => {
+                let size = images / self.steps;
+                step * size..(step + 1) * size
+            }
+            false => step * images / self.steps..(step + 1) * images / self.steps,
+        }
     }
 
     fn batch(&self, step: usize) -> Result<Batch, TchError> {
         let images = self.order.len();
-        let places = step * images / self.steps..(step + 1) * images / self.steps;
-        let read: Vec<(&Sample, Result<Picture, String>)> = places
+        let read: Vec<(&Sample, Result<Picture, String>)> = self
+            .part(step)
             .into_par_iter()
             .map(|place| {
                 let sample = &self.dataset.samples()[self.order[place]];
@@ -98,13 +123,31 @@ impl<'a> Epoch<'a> {
             }
         }
         let side = i64::from(AlignedFace::SIDE);
+        let size = [samples.len() as i64, side, side, 3];
+        let labels = labels(&samples)?;
         Ok(Batch {
             step,
-            crops: Tensor::f_from_data_size(&crops, &[samples.len() as i64, side, side, 3], Kind::Uint8)?,
-            labels: labels(&samples)?,
+            crops: self.uploaded(Tensor::f_from_data_size(&crops, &size, Kind::Uint8)?)?,
+            labels: Labels {
+                valence_arousal: self.uploaded(labels.valence_arousal)?,
+                expression: self.uploaded(labels.expression)?,
+                action_units: self.uploaded(labels.action_units)?,
+            },
             names: samples.iter().map(|sample| self.dataset.name(sample)).collect(),
             unreadable,
         })
+    }
+
+    /// The tensor on the epoch's device. To a GPU it goes from page-locked memory, so that nothing waits for the copy;
+    /// libtorch keeps that memory until the copy is done.
+    fn uploaded(&self, tensor: Tensor) -> Result<Tensor, TchError> {
+        match self.device.is_cuda() {
+            true => {
+                let pinned = tensor.f_internal_pin_memory(self.device)?;
+                pinned.f_to_device_(self.device, pinned.kind(), true, false)
+            }
+            false => Ok(tensor),
+        }
     }
 }
 

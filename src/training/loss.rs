@@ -31,19 +31,22 @@ pub enum ActionUnitMask {
     Cells,
 }
 
-/// What each loss counts for in the total.
+/// The weight of each loss in the total.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossWeights {
+    /// Of the loss of valence and arousal.
     pub valence_arousal: f64,
+    /// Of the cross-entropy of the expressions.
     pub expression: f64,
+    /// Of the binary cross-entropy of the action units.
     pub action_units: f64,
-    /// The paper: 0.1 where all layers are trained.
+    /// Of the attention loss. The paper: 0.1 where all layers are trained.
     pub attention: f64,
 }
 
 impl LossWeights {
-    /// Refuses weights that mean nothing; the error says so.
+    /// Refuses weights below 0 and those that are not finite.
     pub(super) fn check(&self) -> Result<(), String> {
         let weights = [
             self.valence_arousal,
@@ -86,6 +89,9 @@ pub struct Losses {
 impl Losses {
     /// The losses of a network's outputs. `class_weights`, one for each expression, weigh the
     /// cross-entropy as PyTorch's do.
+    ///
+    /// # Errors
+    /// libtorch's.
     pub fn of(
         outputs: &Outputs,
         labels: &Labels,
@@ -110,7 +116,10 @@ impl Losses {
         })
     }
 
-    /// The weighted sum of the losses that there are.
+    /// The weighted sum of the losses that are not `None`.
+    ///
+    /// # Errors
+    /// libtorch's.
     pub fn total(&self, weights: &LossWeights) -> Result<Tensor, TchError> {
         let mut total = self.attention.f_mul_scalar(weights.attention)?;
         for (loss, weight) in [
@@ -126,7 +135,10 @@ impl Losses {
     }
 }
 
-/// Concordance correlation coefficient of two vectors, with population variances.
+/// Concordance correlation coefficient of two vectors, with population variances (Lin 1989).
+///
+/// # Errors
+/// libtorch's.
 pub fn ccc(predicted: &Tensor, labels: &Tensor) -> Result<Tensor, TchError> {
     let kind = predicted.kind();
     let (mean_p, mean_l) = (predicted.f_mean(kind)?, labels.f_mean(kind)?);
@@ -141,7 +153,10 @@ pub fn ccc(predicted: &Tensor, labels: &Tensor) -> Result<Tensor, TchError> {
     covariance.f_mul_scalar(2.0)?.f_div(&spread)
 }
 
-/// `1 / (mean squared difference of the attention heads' maps + eps)`: pushes the heads apart.
+/// `1 / (mean squared difference of the attention heads' maps + eps)`: it is small if the heads differ.
+///
+/// # Errors
+/// libtorch's.
 pub fn attention_loss([first, second]: &[Tensor; ATTENTION_HEADS]) -> Result<Tensor, TchError> {
     let wide = |map: &Tensor| match map.kind() {
         Kind::BFloat16 => map.f_to_kind(Kind::Float),

@@ -1,9 +1,9 @@
-//! The model card: what weights were trained on, how, how good they are, and what they are not for.
+//! The model card: data, training, scores and limits of trained weights.
 
 use super::dataset::Counts;
 use super::evaluation::Evaluation;
 use super::recipe::{Layers, Recipe, Task};
-use super::trainer::EpochRecord;
+use super::records::EpochRecord;
 use crate::labels::{ActionUnit, Expression};
 use crate::metrics::Scores;
 

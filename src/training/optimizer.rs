@@ -1,8 +1,9 @@
-//! Adam, AdamW and SAM, with a state that can be saved.
+//! Adam, AdamW and SAM, with a state that can be saved. A step never waits for the device.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, TchError, Tensor, no_grad};
+use tch::{TchError, Tensor, no_grad};
 
+use super::device_reads::sum_of_squares;
 use crate::model::NamedTensors;
 
 /// PyTorch's defaults, which DDAMFN and arXiv 2407.12390 use.
@@ -14,17 +15,30 @@ const EPSILON: f64 = 1e-8;
 #[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
 pub enum OptimizerSettings {
     /// Adam (arXiv 1412.6980).
-    Adam { learning_rate: f64 },
+    Adam {
+        /// Before the schedule's factor.
+        learning_rate: f64,
+    },
     /// Adam with decoupled weight decay (arXiv 1711.05101) of matrices and kernels; vectors (biases,
     /// normalisation, slopes) do not decay.
-    AdamW { learning_rate: f64, weight_decay: f64 },
+    AdamW {
+        /// Before the schedule's factor.
+        learning_rate: f64,
+        /// The share of a weight that is subtracted at each step, times the learning rate.
+        weight_decay: f64,
+    },
     /// Sharpness-aware minimisation (arXiv 2010.01412) over Adam, as DDAMFN++ was trained: the
     /// gradient is taken where, within `rho`, the loss is about the largest. Twice the work a step.
-    Sam { learning_rate: f64, rho: f64 },
+    Sam {
+        /// Before the schedule's factor.
+        learning_rate: f64,
+        /// Length of the step along the gradient, in weight space.
+        rho: f64,
+    },
 }
 
 impl OptimizerSettings {
-    /// Before the schedule's factor.
+    /// The learning rate before the schedule's factor.
     pub fn learning_rate(&self) -> f64 {
         match *self {
             Self::Adam { learning_rate }
@@ -33,7 +47,7 @@ impl OptimizerSettings {
         }
     }
 
-    /// How far SAM looks.
+    /// The radius of SAM; `None` for the other optimisers.
     pub fn rho(&self) -> Option<f64> {
         match *self {
             Self::Sam { rho, .. } => Some(rho),
@@ -48,7 +62,7 @@ impl OptimizerSettings {
         }
     }
 
-    /// Refuses numbers that would not learn; the error says which.
+    /// Refuses values that are out of range; the error names the limits.
     pub(super) fn check(&self) -> Result<(), String> {
         let above_0 = |value: f64| value > 0.0 && value.is_finite();
         let decay = self.weight_decay();
@@ -62,7 +76,7 @@ impl OptimizerSettings {
     }
 }
 
-/// A trained tensor and what Adam remembers of its gradients.
+/// A trained tensor and the moving averages of its gradient and of its square.
 #[derive(Debug)]
 struct Moments {
     name: String,
@@ -81,7 +95,7 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// For the tensors to train, in a fixed order; nothing remembered yet.
+    /// An optimiser of these tensors, kept in their order, with moments of zero.
     ///
     /// # Errors
     /// libtorch's.
@@ -101,8 +115,8 @@ impl Adam {
         })
     }
 
-    /// One step, as PyTorch's `Adam` and `AdamW` do it. A gradient for each tensor in their order;
-    /// one without stays as it is.
+    /// Takes one step, as PyTorch's `Adam` and `AdamW` do. `gradients`: one for each tensor, in order; a tensor
+    /// without one is not changed.
     ///
     /// # Errors
     /// libtorch's.
@@ -135,7 +149,7 @@ impl Adam {
         })
     }
 
-    /// What is remembered, by name, and the number of steps.
+    /// The moments by name, and the number of steps.
     pub fn state(&self) -> (NamedTensors, i64) {
         let mut tensors = NamedTensors::new();
         for moments in &self.moments {
@@ -145,7 +159,7 @@ impl Adam {
         (tensors, self.steps)
     }
 
-    /// Remembers what [`state`](Self::state) gave; false if something is missing in it or misshapen.
+    /// Takes over a state that [`state`](Self::state) returned; false if a tensor is missing or of another shape.
     ///
     /// # Errors
     /// libtorch's.
@@ -163,21 +177,18 @@ impl Adam {
     }
 }
 
-/// Moves tensors by `rho` along their gradient, all of them together a vector; gives their values from
-/// before, for [`climb_down`].
+/// Moves the weights by `rho` along their gradient, all tensors taken as one vector (the first half of a step of SAM).
+/// Returns their values before, for [`sam_restore`].
 ///
 /// # Errors
 /// libtorch's.
-pub fn climb(
+pub fn sam_ascend(
     trained: &[(String, Tensor)],
     gradients: &[Option<Tensor>],
     rho: f64,
 ) -> Result<Vec<Tensor>, TchError> {
     no_grad(|| {
-        let mut square = 0.0;
-        for gradient in gradients.iter().flatten() {
-            square += f64::try_from(gradient.f_square()?.f_sum(Kind::Double)?)?;
-        }
+        let square = sum_of_squares(gradients.iter().flatten())?;
         let scale = rho / (square.sqrt() + 1e-12);
         let mut before = Vec::with_capacity(trained.len());
         for ((_, value), gradient) in trained.iter().zip(gradients) {
@@ -190,11 +201,11 @@ pub fn climb(
     })
 }
 
-/// Brings tensors back to where they were before [`climb`].
+/// Gives the weights the values back that they had before [`sam_ascend`].
 ///
 /// # Errors
 /// libtorch's.
-pub fn climb_down(trained: &[(String, Tensor)], before: &[Tensor]) -> Result<(), TchError> {
+pub fn sam_restore(trained: &[(String, Tensor)], before: &[Tensor]) -> Result<(), TchError> {
     no_grad(|| {
         for ((_, value), before) in trained.iter().zip(before) {
             value.shallow_clone().f_copy_(before)?;

@@ -1,13 +1,13 @@
-//! The recipe: everything that shapes a training run, in one TOML file.
+//! The recipe: all settings of a training run, in one TOML file.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::augmentation::Augmentation;
+use super::learning_rate::Schedule;
 use super::loss::{ActionUnitMask, LossWeights};
 use super::optimizer::OptimizerSettings;
-use super::schedule::Schedule;
 use crate::face::template::TemplateSet;
 use crate::model::{Architecture, Emotions, Precision, Tasks};
 
@@ -22,7 +22,7 @@ pub struct Recipe {
     /// start at random. Left out: all random. A relative path counts from the recipe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<PathBuf>,
-    /// Of all that is drawn at random: first weights, order of the images, augmentation.
+    /// The seed of everything that is random: first weights, order of the images, augmentation.
     #[serde(default = "one")]
     pub seed: u64,
     /// Images a step.
@@ -32,7 +32,7 @@ pub struct Recipe {
     /// the machine. With 1 a step uses all cores within libtorch.
     #[serde(default = "one_part")]
     pub replicas: usize,
-    /// The number format of the maps in a training step: `f32`, or `bf16`, faster where the processor
+    /// The number format of the feature maps in a training step: `f32`, or `bf16`, faster where the processor
     /// has instructions for it. Weights, their gradients, losses and evaluation are `f32` either way.
     #[serde(default)]
     pub precision: Precision,
@@ -43,16 +43,20 @@ pub struct Recipe {
     /// save that. Left out: the weights themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average: Option<f64>,
+    /// Images and labels.
     pub data: DataSettings,
+    /// How images are drawn.
     #[serde(default)]
     pub sampler: SamplerSettings,
+    /// What is minimised.
     #[serde(default)]
     pub loss: LossSettings,
+    /// Random changes of the images.
     #[serde(default)]
     pub augmentation: Augmentation,
-    /// One after the other, each with an optimiser of its own.
+    /// The phases, one after the other, each with an optimiser of its own.
     pub phase: Vec<Phase>,
-    /// What the weights' card says beside the numbers.
+    /// Texts for the model card.
     #[serde(default)]
     pub card: CardSettings,
 }
@@ -73,9 +77,11 @@ pub enum Task {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSettings {
+    /// The images to train on.
     pub train: ImageSet,
+    /// The images that choose the best epoch.
     pub validation: ImageSet,
-    /// Scored once, at the end.
+    /// The images that the best weights are scored on, once, at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<ImageSet>,
     /// Only images that are labelled for all three tasks, the paper's way. Otherwise an image counts
@@ -118,11 +124,13 @@ impl Default for SamplerSettings {
     }
 }
 
-/// What the losses count.
+/// How the losses are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossSettings {
+    /// The weight of each loss.
     pub weights: LossWeights,
+    /// Which action unit labels count.
     pub action_unit_mask: ActionUnitMask,
     /// 0: no class weights in the cross-entropy. 1: weights in inverse proportion to the number of
     /// images of a class; between, that to this power.
@@ -133,9 +141,13 @@ pub struct LossSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Phase {
+    /// The layers to train.
     pub layers: Layers,
+    /// Epochs, at least 1.
     pub epochs: usize,
+    /// How weights follow their gradients.
     pub optimizer: OptimizerSettings,
+    /// How the learning rate changes.
     #[serde(default)]
     pub schedule: Schedule,
 }
@@ -147,10 +159,11 @@ pub enum Layers {
     /// Those after the embedding; the others are frozen, batch statistics too, and the attention
     /// loss does not count.
     Classifier,
+    /// All layers.
     All,
 }
 
-/// Words for the weights' card.
+/// Texts for the model card.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CardSettings {
@@ -158,6 +171,7 @@ pub struct CardSettings {
     pub data: String,
     /// What the weights are good for, and what not.
     pub limits: String,
+    /// The licence of the weights.
     pub licence: Option<String>,
     /// The templates that the images were aligned to.
     pub alignment: TemplateSet,
@@ -166,14 +180,26 @@ pub struct CardSettings {
 /// A recipe cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
+    /// The file cannot be read.
     #[error("recipe {}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: std::io::Error },
+    Unreadable {
+        /// The recipe.
+        path: PathBuf,
+        /// The file system's reason.
+        source: std::io::Error,
+    },
+    /// The file is no recipe, or a value is out of range.
     #[error("recipe {}: {reason}", path.display())]
-    Invalid { path: PathBuf, reason: String },
+    Invalid {
+        /// The recipe.
+        path: PathBuf,
+        /// What is wrong in it.
+        reason: String,
+    },
 }
 
 impl Recipe {
-    /// Reads a recipe. Keys that mean nothing are refused.
+    /// Reads a recipe. Unknown keys are refused.
     ///
     /// # Errors
     /// [`RecipeError`] with the file, and the line where there is one.
@@ -212,7 +238,7 @@ impl Recipe {
         self.phase.iter().map(|phase| phase.epochs).sum()
     }
 
-    /// Refuses values that no run could use.
+    /// Refuses values that are out of range.
     fn check(&self) -> Result<(), String> {
         let demand = |sound: bool, what: &str| if sound { Ok(()) } else { Err(what.to_owned()) };
         let twice = (1..self.tasks.len()).any(|i| self.tasks[..i].contains(&self.tasks[i]));
@@ -303,7 +329,7 @@ mod tests {
         }
     }
 
-    /// What the recipes say of augmentation is what is left out of them.
+    /// The recipe leaves out what is default, and lists the rest as the paper has it.
     #[test]
     fn the_defaults_are_the_papers() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");

@@ -1,4 +1,4 @@
-//! Which images an epoch shows, and in which order.
+//! The images of an epoch, and their order.
 
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
@@ -8,8 +8,8 @@ use super::dataset::Sample;
 use super::recipe::SamplerSettings;
 use crate::labels::EXPRESSIONS;
 
-/// Draws the images of epochs. An epoch's order depends on the seed and its number alone, so a run
-/// that goes on needs no memory of it.
+/// Draws the images of epochs. An epoch's order depends on the seed and its number alone, so a resumed
+/// run draws the same.
 #[derive(Debug)]
 pub struct Sampler {
     seed: u64,
@@ -19,7 +19,7 @@ pub struct Sampler {
     samples: usize,
 }
 
-/// What a random stream is for; no two share numbers.
+/// The purposes of random numbers. Each has a stream of its own.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Stream {
     Order = 1,
@@ -27,6 +27,7 @@ pub(super) enum Stream {
 }
 
 impl Sampler {
+    /// A sampler of these samples.
     pub fn new(samples: &[Sample], settings: &SamplerSettings, seed: u64) -> Self {
         let weights = (settings.balance > 0.0).then(|| weights(samples, settings.balance));
         let cumulative = weights.map(|weights| {
@@ -50,7 +51,7 @@ impl Sampler {
         self.images
     }
 
-    /// The samples of an epoch (0-based) in order: their places in the data set. Without balance each
+    /// The samples of an epoch (0-based) in order: their indices in the data set. Without balance each
     /// appears once before any appears twice.
     pub fn epoch(&self, epoch: usize) -> Vec<usize> {
         let mut random = random(self.seed, Stream::Order, epoch as u64);
@@ -77,10 +78,10 @@ impl Sampler {
     }
 }
 
-/// The random numbers of one purpose and place.
-pub(super) fn random(seed: u64, stream: Stream, place: u64) -> ChaCha8Rng {
+/// The random numbers of one purpose; `index` numbers the epoch or the image.
+pub(super) fn random(seed: u64, stream: Stream, index: u64) -> ChaCha8Rng {
     let mut random = ChaCha8Rng::seed_from_u64(seed ^ (stream as u64) << 56);
-    random.set_stream(place);
+    random.set_stream(index);
     random
 }
 

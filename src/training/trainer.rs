@@ -1,27 +1,32 @@
-//! The trainer: epochs, evaluation, checkpoints, and what is kept.
+//! The trainer: epochs, evaluation and checkpoints.
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor, no_grad};
+use tch::Device;
 
 use super::checkpoint::{self, Position, Tensors};
 use super::dataset::Dataset;
 use super::error::TrainingError;
 use super::evaluation::{Evaluation, evaluate};
+use super::event::TrainingEvent;
+use super::learner::Learner;
 use super::loader::{Batch, Epoch};
+use super::loss_values::LossValues;
 use super::optimizer::Adam;
 use super::recipe::{Phase, Recipe};
+use super::records::{self, EpochRecord};
 use super::sampler::Sampler;
-use super::step::{Learner, LossValues};
+use super::start_weights::start_weights;
+use super::unreadable::list_unreadable;
+use super::weight_average::WeightAverage;
+use super::write::write;
 use super::{curves, model_card};
+use crate::error_chain::sentence;
 use crate::labels::EXPRESSIONS;
 use crate::metrics::Scores;
 use crate::model::weights::{Card, NumberFormat, Weights};
-use crate::model::{Architecture, NamedTensors, Normalisation, initial_weights};
-use crate::publish::publish;
+use crate::model::{Architecture, NamedTensors, Normalisation};
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const BEST: &str = "best.safetensors";
@@ -29,75 +34,30 @@ const LAST: &str = "last.safetensors";
 const METRICS: &str = "metrics.jsonl";
 const UNREADABLE: &str = "unreadable.txt";
 
-/// A finished epoch: a line of `metrics.jsonl`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// 1-based, over all phases.
-    pub epoch: usize,
-    /// 1-based.
-    pub phase: usize,
-    /// At its last step.
-    pub learning_rate: f64,
-    /// Images that were trained on.
-    pub images: usize,
-    /// Means over the steps.
-    pub losses: LossValues,
-    /// On the validation set, one mask a task.
-    pub validation: Scores,
-    /// The share of the validation images whose expression is right.
-    pub accuracy: Option<f64>,
-    pub seconds: f64,
-    pub images_per_second: f64,
-}
-
-/// What happens while a network is trained.
-#[derive(Debug)]
-pub enum News<'a> {
-    /// The data is read.
-    Begun {
-        train: &'a Dataset,
-        validation: &'a Dataset,
-        /// Finished epochs, where a run goes on.
-        epoch: usize,
-    },
-    /// A step was taken.
-    Step {
-        /// 1-based.
-        epoch: usize,
-        epochs: usize,
-        /// Images of this run so far, those of earlier sittings too, and of all epochs.
-        images: usize,
-        of: usize,
-        losses: &'a LossValues,
-        /// Since this sitting began.
-        images_per_second: f64,
-    },
-    /// An epoch is over.
-    Epoch(&'a EpochRecord),
-    /// Something that a person should know.
-    Warning(String),
-}
-
 /// How a training run ended.
 #[derive(Debug, PartialEq)]
 pub enum Outcome {
-    /// All epochs are done; the scores of the best weights on the test set, if the recipe names one.
-    Done { test: Option<Box<Scores>> },
-    /// Somebody asked to stop; the checkpoint is written.
+    /// All epochs are done.
+    Done {
+        /// The scores of the best weights on the test set, if the recipe names one.
+        test: Option<Box<Scores>>,
+    },
+    /// The run was asked to stop; the checkpoint is written.
     Stopped,
 }
 
-/// Trains by a recipe into the folder `out`. `stop` is asked after every step.
+/// Trains by a recipe; the folder `out` receives the weights, the checkpoint and the reports. With `resume` the run in
+/// `out` is continued. `stop` is called after every step: the run ends if it returns true. `report` receives the events.
 ///
 /// # Errors
-/// Any [`TrainingError`]. What was saved before stays.
+/// Any [`TrainingError`]. Files written before stay.
 pub fn train(
     recipe: &Recipe,
     out: &Path,
     resume: bool,
     device: Device,
     stop: &dyn Fn() -> bool,
-    news: &mut dyn FnMut(News),
+    report: &mut dyn FnMut(TrainingEvent),
 ) -> Result<Outcome, TrainingError> {
     let taken = out.join(CHECKPOINT).exists();
     match resume {
@@ -109,14 +69,14 @@ pub fn train(
     let (data, validation) = (open(&recipe.data.train)?, open(&recipe.data.validation)?);
     let test = recipe.data.test.as_ref().map(open).transpose()?;
     let mut run = Run::begin(recipe, out, resume, device, &data, &validation)?;
-    run.say_what_is_missing(news)?;
-    news(News::Begun {
+    run.warn_of_missing_labels(report)?;
+    report(TrainingEvent::Begun {
         train: &data,
         validation: &validation,
         epoch: run.position.epoch,
     });
     while run.position.epoch < recipe.epochs() {
-        if !run.epoch(stop, news)? {
+        if !run.epoch(stop, report)? {
             run.save_checkpoint()?;
             return Ok(Outcome::Stopped);
         }
@@ -145,14 +105,16 @@ struct Run<'a> {
     class_weights: Option<[f32; EXPRESSIONS]>,
     learner: Learner,
     /// The running average of the weights, where the recipe asks for one.
-    average: Option<NamedTensors>,
-    /// Of the phase under way.
+    average: Option<WeightAverage>,
+    /// The optimiser of the current phase.
     adam: Adam,
     position: Position,
     records: Vec<EpochRecord>,
-    /// When this sitting began, and what it has trained on.
+    /// When this process started training.
     began: Instant,
+    /// Images trained on since then.
     images: usize,
+    /// When the last checkpoint was written.
     saved: Instant,
 }
 
@@ -179,23 +141,26 @@ impl<'a> Run<'a> {
                 .iter()
                 .map(|(name, t)| (name.clone(), t.shallow_clone()))
                 .collect(),
-            None => first_tensors(recipe, &architecture)?,
+            None => start_weights(recipe, &architecture)?,
         };
         let learner = Learner::new(&architecture, &tensors, recipe.replicas, recipe.precision, device)?;
-        let (phase, epoch_of_phase) = place(recipe, position.epoch);
-        let trained = learner.begin(recipe.phase[phase].layers);
+        let (phase, epoch_of_phase) = phase_of(recipe, position.epoch);
+        let trained = learner.set_trained_layers(recipe.phase[phase].layers);
         let mut adam = Adam::new(&trained, &recipe.phase[phase].optimizer)?;
-        let mut average = recipe.average.map(|_| copies(&learner.tensors())).transpose()?;
+        let mut average = recipe
+            .average
+            .map(|decay| WeightAverage::new(decay, &learner.tensors()))
+            .transpose()?;
         if let Some(saved) = saved {
             let begins = epoch_of_phase == 0 && position.step == 0;
             let mut whole = begins || adam.restore(&saved.optimizer, position.optimizer_steps)?;
             if let Some(average) = &mut average {
-                whole &= copy_into(average, &saved.average)?;
+                whole &= average.restore(&saved.average)?;
             }
             if !whole {
                 return Err(TrainingError::Checkpoint {
                     path: out.join(CHECKPOINT),
-                    reason: "the optimiser's state or the average of the weights is not whole".to_owned(),
+                    reason: "the optimiser's state or the average of the weights is incomplete".to_owned(),
                 });
             }
         }
@@ -207,12 +172,12 @@ impl<'a> Run<'a> {
             data,
             validation,
             sampler: Sampler::new(data.samples(), &recipe.sampler, recipe.seed),
-            class_weights: class_weights(recipe, data),
+            class_weights: data.counts().class_weights(recipe.loss.class_balance),
             learner,
             average,
             adam,
             records: match resume {
-                true => read_records(&out.join(METRICS), position.epoch)?,
+                true => records::read(&out.join(METRICS), position.epoch)?,
                 false => Vec::new(),
             },
             position,
@@ -222,14 +187,18 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Goes on with the epoch under way; false if it was stopped within.
-    fn epoch(&mut self, stop: &dyn Fn() -> bool, news: &mut dyn FnMut(News)) -> Result<bool, TrainingError> {
+    /// Continues the current epoch to its end; false if the run was asked to stop.
+    fn epoch(
+        &mut self,
+        stop: &dyn Fn() -> bool,
+        report: &mut dyn FnMut(TrainingEvent),
+    ) -> Result<bool, TrainingError> {
         let recipe = self.recipe;
         let number = self.position.epoch;
-        let (phase_index, epoch_of_phase) = place(recipe, number);
+        let (phase_index, epoch_of_phase) = phase_of(recipe, number);
         let phase = &recipe.phase[phase_index];
         if epoch_of_phase == 0 && self.position.step == 0 {
-            let trained = self.learner.begin(phase.layers);
+            let trained = self.learner.set_trained_layers(phase.layers);
             self.adam = Adam::new(&trained, &phase.optimizer)?;
         }
         let steps = Epoch::steps(self.sampler.images(), recipe.batch);
@@ -240,16 +209,17 @@ impl<'a> Run<'a> {
             number,
             order: self.sampler.epoch(number),
             steps,
+            device: self.device,
         };
         let done = std::thread::scope(|scope| {
-            for batch in epoch.batches(self.position.step, scope) {
+            for batch in epoch.batches(self.position.step, scope)? {
                 let step_of_phase = epoch_of_phase * steps + self.position.step;
                 let factor = phase.schedule.factor(step_of_phase, steps, phase.epochs);
-                self.step(&batch?, phase, phase.optimizer.learning_rate() * factor, news)?;
+                self.step(&batch?, phase, phase.optimizer.learning_rate() * factor, report)?;
                 if stop() {
                     return Ok(false);
                 }
-                self.save_in_time(news);
+                self.save_if_due(report);
             }
             Ok::<_, TrainingError>(true)
         })?;
@@ -257,7 +227,7 @@ impl<'a> Run<'a> {
             let factor = phase
                 .schedule
                 .factor((epoch_of_phase + 1) * steps - 1, steps, phase.epochs);
-            self.finish_epoch(phase_index, phase.optimizer.learning_rate() * factor, news)?;
+            self.finish_epoch(phase_index, phase.optimizer.learning_rate() * factor, report)?;
         }
         Ok(done)
     }
@@ -267,15 +237,15 @@ impl<'a> Run<'a> {
         batch: &Batch,
         phase: &Phase,
         learning_rate: f64,
-        news: &mut dyn FnMut(News),
+        report: &mut dyn FnMut(TrainingEvent),
     ) -> Result<(), TrainingError> {
         let start = Instant::now();
         if !batch.unreadable.is_empty() {
             self.position.unreadable.extend(batch.unreadable.iter().cloned());
-            self.refuse_too_many_unreadable()?;
+            self.list_unreadable()?;
         }
         let (recipe, epoch) = (self.recipe, self.position.epoch + 1);
-        // Fewer images have no batch statistics.
+        // Batch statistics need at least two images in each replica.
         if batch.names.len() >= 2 * recipe.replicas {
             let losses = self
                 .learner
@@ -290,7 +260,9 @@ impl<'a> Run<'a> {
                 .map_err(|error| error.in_epoch(epoch))?;
             self.position.steps += 1;
             self.position.optimizer_steps += 1;
-            self.update_average()?;
+            if let Some(average) = &mut self.average {
+                average.update(&self.learner.tensors(), self.position.steps)?;
+            }
             self.position.so_far.losses.push(losses);
             self.position.so_far.images += batch.names.len();
             self.images += batch.names.len();
@@ -298,7 +270,7 @@ impl<'a> Run<'a> {
         self.position.step = batch.step + 1;
         self.position.so_far.seconds += start.elapsed().as_secs_f64();
         if let Some(losses) = self.position.so_far.losses.last() {
-            news(News::Step {
+            report(TrainingEvent::Step {
                 epoch,
                 epochs: recipe.epochs(),
                 images: self.position.epoch * self.sampler.images() + self.position.so_far.images,
@@ -310,40 +282,23 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Moves the average towards the weights; young averages forget faster.
-    fn update_average(&mut self) -> Result<(), TrainingError> {
-        let (Some(average), Some(old)) = (&mut self.average, self.recipe.average) else {
-            return Ok(());
-        };
-        let steps = self.position.steps as f64;
-        let old = old.min(steps / (9.0 + steps));
-        no_grad(|| {
-            for (name, tensor) in self.learner.tensors() {
-                if let Some(average) = average.get_mut(&name) {
-                    let _ = average.f_lerp_(&tensor, 1.0 - old)?;
-                }
-            }
-            Ok(())
-        })
-    }
-
     fn finish_epoch(
         &mut self,
         phase: usize,
         learning_rate: f64,
-        news: &mut dyn FnMut(News),
+        report: &mut dyn FnMut(TrainingEvent),
     ) -> Result<(), TrainingError> {
-        let tensors = self
-            .average
-            .as_ref()
-            .map_or_else(|| Ok(self.learner.tensors()), copies)?;
+        let tensors = match &self.average {
+            Some(average) => average.tensors()?,
+            None => self.learner.tensors(),
+        };
         let Evaluation {
             scores,
             accuracy,
             unreadable,
         } = evaluate(&self.architecture, &tensors, self.validation, self.device)?;
         if unreadable > 0 {
-            news(News::Warning(format!(
+            report(TrainingEvent::Warning(format!(
                 "{unreadable} validation images cannot be read: they do not count"
             )));
         }
@@ -368,14 +323,14 @@ impl<'a> Run<'a> {
             weights.save(&self.out.join(BEST), NumberFormat::F32)?;
         }
         weights.save(&self.out.join(LAST), NumberFormat::F32)?;
-        news(News::Epoch(&record));
+        report(TrainingEvent::Epoch(&record));
         self.records.push(record);
-        write_records(&self.out.join(METRICS), &self.records)?;
+        records::replace(&self.out.join(METRICS), &self.records)?;
         curves::draw(&self.out.join("curves.svg"), &self.records)?;
         self.save_checkpoint()
     }
 
-    /// The card of weights after an epoch.
+    /// The card of the weights of an epoch.
     fn card(&self, record: &EpochRecord) -> Card {
         let card = &self.recipe.card;
         let counts = self.data.counts();
@@ -396,16 +351,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// A checkpoint when the last one is old enough. One that cannot be written costs nothing yet: the
-    /// last one stays, and the next may succeed.
-    fn save_in_time(&mut self, news: &mut dyn FnMut(News)) {
+    /// Writes a checkpoint if the last one is old enough. If it cannot be written, the last one stays, and the next may
+    /// succeed.
+    fn save_if_due(&mut self, report: &mut dyn FnMut(TrainingEvent)) {
         let every = Duration::from_secs_f64(self.recipe.checkpoint_minutes * 60.0);
         if self.saved.elapsed() >= every
             && let Err(error) = self.save_checkpoint()
         {
             self.saved = Instant::now();
-            news(News::Warning(format!(
-                "no checkpoint, the last one stays: {error}"
+            report(TrainingEvent::Warning(format!(
+                "no checkpoint, the last one stays: {}",
+                sentence(&error)
             )));
         }
     }
@@ -415,10 +371,10 @@ impl<'a> Run<'a> {
         self.position.optimizer_steps = optimizer_steps;
         let tensors = Tensors {
             network: self.learner.tensors(),
-            average: self
-                .average
-                .as_ref()
-                .map_or_else(|| Ok(NamedTensors::new()), copies)?,
+            average: match &self.average {
+                Some(average) => average.tensors()?,
+                None => NamedTensors::new(),
+            },
             optimizer,
         };
         checkpoint::save(&self.out.join(CHECKPOINT), self.recipe, &self.position, &tensors)?;
@@ -426,59 +382,40 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn say_what_is_missing(&mut self, news: &mut dyn FnMut(News)) -> Result<(), TrainingError> {
+    /// Warns of labels without images and of expressions without labels.
+    fn warn_of_missing_labels(&mut self, report: &mut dyn FnMut(TrainingEvent)) -> Result<(), TrainingError> {
         for (set, dataset) in [("training", self.data), ("validation", self.validation)] {
             if let Some(first) = dataset.missing().first() {
                 let count = dataset.missing().len();
-                news(News::Warning(format!(
-                    "{count} labelled {set} images are missing, {first} first: left out"
+                report(TrainingEvent::Warning(format!(
+                    "{count} labelled {set} images are missing and left out (first: {first})"
                 )));
             }
         }
         let counts = self.data.counts();
         if counts.expression.iter().any(|&count| count > 0) {
             for class in counts.empty_classes() {
-                news(News::Warning(format!(
+                report(TrainingEvent::Warning(format!(
                     "no training image shows {class}: it cannot be learnt"
                 )));
             }
         }
-        self.refuse_too_many_unreadable()
+        self.list_unreadable()
     }
 
-    /// Lists missing and unreadable training images in a file, and refuses to go on with too many.
-    fn refuse_too_many_unreadable(&self) -> Result<(), TrainingError> {
-        let missing = self.data.missing();
-        let bad = missing.len() + self.position.unreadable.len();
-        if bad == 0 {
-            return Ok(());
-        }
-        let list = self.out.join(UNREADABLE);
-        let lines = missing.iter().map(|name| (name.as_str(), "no such image"));
-        let unreadable = self.position.unreadable.iter();
-        let lines: Vec<(&str, &str)> = lines
-            .chain(unreadable.map(|(name, reason)| (name.as_str(), reason.as_str())))
-            .collect();
-        let text: String = lines
-            .iter()
-            .map(|(name, reason)| format!("{name}: {reason}\n"))
-            .collect();
-        write(&list, text.as_bytes())?;
-        let images = self.data.samples().len() + missing.len();
-        match bad as f64 > self.recipe.data.most_unreadable * images as f64 {
-            false => Ok(()),
-            true => Err(TrainingError::TooManyUnreadable {
-                bad,
-                images,
-                first: format!("{}: {}", lines[0].0, lines[0].1),
-                list,
-            }),
-        }
+    fn list_unreadable(&self) -> Result<(), TrainingError> {
+        let most = self.recipe.data.most_unreadable;
+        list_unreadable(
+            self.data,
+            &self.position.unreadable,
+            most,
+            &self.out.join(UNREADABLE),
+        )
     }
 }
 
 impl TrainingError {
-    /// The same, with the epoch (1-based) that a step does not know.
+    /// Adds the epoch (1-based), which a step does not know.
     fn in_epoch(self, number: usize) -> Self {
         match self {
             TrainingError::NotFinite {
@@ -494,9 +431,9 @@ impl TrainingError {
     }
 }
 
-/// The phase of an epoch (0-based, over all phases) and the epoch's number in it. Past the end: the
+/// The phase of an epoch (0-based, over all phases) and the epoch's number in it. After the last epoch: the
 /// last phase.
-fn place(recipe: &Recipe, epoch: usize) -> (usize, usize) {
+fn phase_of(recipe: &Recipe, epoch: usize) -> (usize, usize) {
     let mut before = 0;
     for (index, phase) in recipe.phase.iter().enumerate() {
         if epoch < before + phase.epochs || index + 1 == recipe.phase.len() {
@@ -505,93 +442,4 @@ fn place(recipe: &Recipe, epoch: usize) -> (usize, usize) {
         before += phase.epochs;
     }
     (0, epoch)
-}
-
-/// The tensors that training starts from: those of the recipe's weights that fit, the rest at random.
-fn first_tensors(recipe: &Recipe, architecture: &Architecture) -> Result<NamedTensors, TrainingError> {
-    let mut tensors = initial_weights(architecture, recipe.seed)?;
-    let Some(start) = &recipe.start else {
-        return Ok(tensors);
-    };
-    for (name, tensor) in Weights::load(start)?.tensors() {
-        let Some(target) = tensors.get_mut(name) else {
-            continue;
-        };
-        if target.size() == tensor.size() {
-            *target = tensor.shallow_clone();
-        } else if target.size()[1..] == tensor.size()[1..] && target.size()[0] < tensor.size()[0] {
-            // A ninth expression that was never a label.
-            *target = tensor.f_narrow(0, 0, target.size()[0])?;
-        }
-    }
-    Ok(tensors)
-}
-
-/// `n ^ -class_balance`, of mean 1 over the images.
-fn class_weights(recipe: &Recipe, data: &Dataset) -> Option<[f32; EXPRESSIONS]> {
-    let balance = recipe.loss.class_balance;
-    if balance == 0.0 {
-        return None;
-    }
-    let counts = data.counts().expression.map(|count| count as f64);
-    let weights = counts.map(|count| if count > 0.0 { count.powf(-balance) } else { 0.0 });
-    let sum: f64 = counts
-        .iter()
-        .zip(weights)
-        .map(|(count, weight)| count * weight)
-        .sum();
-    let scale = counts.iter().sum::<f64>() / sum;
-    (sum > 0.0).then(|| weights.map(|weight| (weight * scale) as f32))
-}
-
-fn copies(tensors: &NamedTensors) -> Result<NamedTensors, TrainingError> {
-    let copy = |(name, tensor): (&String, &Tensor)| Ok((name.clone(), tensor.f_detach_copy()?));
-    tensors.iter().map(copy).collect()
-}
-
-/// Fills tensors, on the device where they are, with others of the same names; false if one is missing.
-fn copy_into(targets: &mut NamedTensors, sources: &NamedTensors) -> Result<bool, TrainingError> {
-    for (name, target) in targets {
-        match sources.get(name) {
-            Some(source) => target.f_copy_(source)?,
-            None => return Ok(false),
-        }
-    }
-    Ok(true)
-}
-
-/// The records of the first `epochs` epochs.
-fn read_records(path: &Path, epochs: usize) -> Result<Vec<EpochRecord>, TrainingError> {
-    let text = match std::fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        read => read.map_err(|source| file_error(path, source))?,
-    };
-    let record = |line: &str| {
-        serde_json::from_str(line).map_err(|error| TrainingError::Checkpoint {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })
-    };
-    text.lines().take(epochs).map(record).collect()
-}
-
-fn write_records(path: &Path, records: &[EpochRecord]) -> Result<(), TrainingError> {
-    let mut text = Vec::new();
-    for record in records {
-        let line = serde_json::to_string(record).map_err(|error| file_error(path, error.into()))?;
-        text.extend_from_slice(line.as_bytes());
-        text.push(b'\n');
-    }
-    write(path, &text)
-}
-
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainingError> {
-    publish::<io::Error>(path, |file| file.write_all(bytes)).map_err(|source| file_error(path, source))
-}
-
-fn file_error(path: &Path, source: io::Error) -> TrainingError {
-    TrainingError::File {
-        path: PathBuf::from(path),
-        source,
-    }
 }

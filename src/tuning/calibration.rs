@@ -1,27 +1,27 @@
-//! What tuning finds, as it stands in `calibration.toml` and in the metadata of weights.
+//! The result of tuning, as written in `calibration.toml` and in the metadata of weights.
 
 use crate::labels::PerTask;
 use crate::metrics::Interval;
 use crate::postprocess::{Kernel, Preset, Thresholds};
 use serde::{Deserialize, Serialize};
 
-/// The settings that hold on new videos, and what speaks for them.
+/// The settings that improve scores on held-out videos, with their gains.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
-    /// When it was found, as the caller writes dates.
+    /// The date of the tuning, in the caller's format.
     pub date: String,
     /// Labelled videos.
     pub videos: usize,
-    /// Labelled frames a task.
+    /// Labelled frames of each task.
     pub frames: PerTask<u64>,
     /// Groups of videos in the cross-validation.
     pub folds: usize,
-    /// What the folds and the bootstrap were drawn with.
+    /// The seed of the folds and of the bootstrap.
     pub seed: u64,
-    /// The threshold of each action unit, 0.5 where tuning does not hold; absent if it holds for none.
+    /// The threshold of each action unit, 0.5 where tuning gains nothing on held-out videos; absent if it gains for no unit.
     pub thresholds: Option<Thresholds>,
-    /// The kernel of each task; absent where smoothing does not hold.
+    /// The kernel of each task; absent where smoothing gains nothing on held-out videos.
     pub smoothing: PerTask<Option<Kernel>>,
     /// P with all that was kept, against no smoothing and thresholds of 0.5. Here the decision what to
     /// keep is cross-validated too, so this is what to expect on new videos.
@@ -35,7 +35,7 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// What is to be used.
+    /// The settings to use.
     pub fn preset(&self) -> Preset {
         Preset {
             smoothing: self.smoothing,
@@ -43,8 +43,8 @@ impl Calibration {
         }
     }
 
-    /// What is to be used of a calibration file's text, or of that in the card of weights: either what
-    /// [`tune`](super::tune) found, or thresholds and smoothing alone, as in a preset.
+    /// The settings in the text of a calibration file, or in that of a weights' card: either a result of
+    /// [`tune`](super::tune), or thresholds and smoothing alone, as in a preset.
     ///
     /// # Errors
     /// Text that is neither.
@@ -58,13 +58,13 @@ impl Calibration {
     }
 }
 
-/// What a setting gains.
+/// The gain in a score by a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gain {
-    /// On the videos it was tuned on: too good.
+    /// On the videos it was tuned on; biased upwards.
     pub tuning: f64,
-    /// On videos it was not tuned on: each fold is scored with what the other folds say, all pooled.
+    /// On videos it was not tuned on: each fold is scored with the settings found on the other folds, all pooled.
     pub held_out: f64,
     /// The 95 % interval of `held_out`, from the bootstrap over videos.
     pub interval: Interval,
@@ -76,6 +76,7 @@ pub struct Gain {
 pub struct SmoothingTrial {
     /// The best candidate on all videos.
     pub best: Kernel,
+    /// In the score of the task.
     pub gain: Gain,
     /// Whether the held-out gain is positive, and so the setting used.
     pub kept: bool,
@@ -89,6 +90,7 @@ pub struct ThresholdTrial {
     pub unit: String,
     /// The best on all videos.
     pub best: f64,
+    /// In the unit's F1.
     pub gain: Gain,
     /// Whether the held-out gain is positive, and so the setting used.
     pub kept: bool,

@@ -1,11 +1,11 @@
-//! Finds smoothing and thresholds on labelled predictions, and says what they are worth on new videos.
+//! Finds smoothing and thresholds on labelled predictions, and estimates their gain on new videos.
 //!
-//! Everything is judged by cross-validation over videos: what the other folds say best is scored on the
-//! fold left out. A setting is kept only where that gain is positive. To learn what the kept settings
-//! together are worth, the whole of that (search and keeping) is repeated without each fold in turn.
+//! Settings are judged by cross-validation over videos: those found on the other folds are scored on the fold left out.
+//! A setting is kept only if that gain is positive. To estimate the gain of all kept settings together, the whole
+//! procedure (search and decision) is repeated without each fold in turn.
 
 mod calibration;
-mod evidence;
+mod candidate_tallies;
 mod thresholds;
 mod validation;
 
@@ -16,19 +16,30 @@ use crate::frame::FrameIndex;
 use crate::labels::{ActionUnit, PerTask};
 use crate::metrics::{Annotation, TaskTallies};
 use crate::postprocess::{Kernel, PostprocessError, Series, Window};
-use evidence::{Choice, Evidence};
+use candidate_tallies::{CandidateChoice, CandidateTallies};
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thresholds::HALF;
-use validation::{Comparison, Findings, SCORES, Sample, cross_validate, merged_evidence};
+use validation::{Comparison, Findings, SCORES, Sample, cross_validate, merged_tallies};
 
-/// What can stand in the way of tuning.
+/// Why tuning is impossible.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TuningError {
+    /// Fewer than 3 folds.
     #[error("tuning needs at least 3 folds, not {0}")]
     TooFewFolds(usize),
+    /// Fewer labelled videos than folds.
     #[error("{videos} labelled videos do not fill {folds} folds")]
-    TooFewVideos { videos: usize, folds: usize },
+    TooFewVideos {
+        /// Labelled videos.
+        videos: usize,
+        /// The folds asked for.
+        folds: usize,
+    },
+    /// A candidate cannot be applied to a series.
     #[error(transparent)]
     Postprocess(#[from] PostprocessError),
 }
@@ -65,7 +76,7 @@ impl LabelledVideo {
 pub struct TuningSettings {
     /// Groups of videos, at least 3.
     pub folds: usize,
-    /// What folds and bootstrap are drawn with.
+    /// The seed of folds and bootstrap.
     pub seed: u64,
     /// Draws of the bootstrap behind each interval.
     pub draws: usize,
@@ -91,7 +102,7 @@ impl Default for TuningSettings {
     }
 }
 
-/// Tunes everything that has labels and predictions. `date` is written into the result as it stands.
+/// Tunes everything that has labels and predictions. `date` is copied to the result.
 ///
 /// # Errors
 /// Fewer than 3 folds, fewer labelled videos than folds, candidates in seconds on a series without a
@@ -105,53 +116,53 @@ pub fn tune(
         return Err(TuningError::TooFewFolds(settings.folds));
     }
     let candidates = with_none_first(&settings.candidates);
-    let mut evidence: BTreeMap<&str, Evidence> = BTreeMap::new();
+    let mut tallies: BTreeMap<&str, CandidateTallies> = BTreeMap::new();
     for video in videos.iter().filter(|video| !video.labels.is_empty()) {
-        evidence
+        tallies
             .entry(&video.video)
-            .or_insert_with(|| Evidence::none(&candidates))
+            .or_insert_with(|| CandidateTallies::none(&candidates))
             .count(video, &candidates)?;
     }
-    if evidence.len() < settings.folds {
+    if tallies.len() < settings.folds {
         return Err(TuningError::TooFewVideos {
-            videos: evidence.len(),
+            videos: tallies.len(),
             folds: settings.folds,
         });
     }
-    let folds = assign_folds(evidence.len(), settings.folds, settings.seed);
-    let samples: Vec<Sample> = evidence
+    let folds = assign_folds(tallies.len(), settings.folds, settings.seed);
+    let samples: Vec<Sample> = tallies
         .values()
         .zip(folds)
-        .map(|(evidence, fold)| Sample { evidence, fold })
+        .map(|(tallies, fold)| Sample { tallies, fold })
         .collect();
     Ok(calibration(&samples, &candidates, settings, date))
 }
 
-/// The place of "no smoothing" in every list of candidates is the first.
+/// Puts "no smoothing" first in each list of candidates.
 fn with_none_first(candidates: &PerTask<Vec<Kernel>>) -> PerTask<Vec<Kernel>> {
     candidates
         .as_ref()
         .map(|kernels| [&[Kernel::None {}], &kernels[..]].concat())
 }
 
-/// The fold of each of so many videos: shuffled, then dealt out, so that folds differ by one video at most.
+/// The fold of each video: folds differ by one video at most, and are drawn at random.
 fn assign_folds(videos: usize, folds: usize, seed: u64) -> Vec<usize> {
     let mut assigned: Vec<usize> = (0..videos).map(|video| video % folds).collect();
-    fastrand::Rng::with_seed(seed).shuffle(&mut assigned);
+    assigned.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     assigned
 }
 
-/// Everything that was found, with its gains.
+/// The settings found, with their gains.
 fn calibration(
     samples: &[Sample],
     candidates: &PerTask<Vec<Kernel>>,
     settings: &TuningSettings,
     date: &str,
 ) -> Calibration {
-    let raw = merged_evidence(samples).under(&Choice::RAW);
+    let raw = merged_tallies(samples).under(&CandidateChoice::RAW);
     let found = Findings::on(samples);
     let total = cross_validate(samples, |samples| Findings::on(samples).kept);
-    let total = Comparison::new(samples, &total, |_| Choice::RAW, |kept| *kept);
+    let total = Comparison::new(samples, &total, |_| CandidateChoice::RAW, |kept| *kept);
 
     let (best, kept) = (found.best, found.kept);
     let smoothing = best.smoothing.zip(kept.smoothing).zip(candidates.as_ref());

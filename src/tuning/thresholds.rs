@@ -2,7 +2,7 @@
 //!
 //! Frames are counted by how far up the grid their probability reaches. The counts of videos can be
 //! added, and every threshold of the grid can be scored on them, so that a search over any set of
-//! videos never looks at a frame again.
+//! videos never reads a frame again.
 
 use crate::labels::ACTION_UNITS;
 use crate::metrics::{ActionUnitTally, F1Counts};
@@ -11,23 +11,23 @@ use crate::postprocess::Thresholds;
 /// Number of thresholds on the grid: 0.10, 0.11, ... 0.90.
 pub const STEPS: usize = 81;
 
-/// A place on the grid for each action unit.
+/// A step of the grid (0-based) for each action unit.
 pub type GridSteps = [usize; ACTION_UNITS];
 
 /// The grid's 0.5 for all.
 pub const HALF: GridSteps = [40; ACTION_UNITS];
 
-/// The threshold at a place on the grid.
+/// The threshold of a step of the grid.
 pub fn threshold_at(step: usize) -> f64 {
     (step + 10) as f64 / 100.0
 }
 
-/// The thresholds at these places, all in [0, 1].
+/// The thresholds of these steps, all in [0, 1].
 pub fn thresholds_at(steps: &GridSteps) -> Thresholds {
     Thresholds::new(steps.map(threshold_at)).unwrap_or_default()
 }
 
-/// Of the frames of a set of videos, how many reach how many thresholds of the grid.
+/// Frames counted by how many thresholds of the grid their probability reaches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ThresholdCounts {
     /// `[unit][number of thresholds reached]`, frames in which the unit is active.

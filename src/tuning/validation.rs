@@ -1,8 +1,7 @@
-//! Cross-validation over videos: what a setting gains on videos it was not tuned on, and which
-//! settings are kept.
+//! Cross-validation over videos: the gain of a setting on videos it was not tuned on, and the settings that are kept.
 
 use super::Gain;
-use super::evidence::{Choice, Evidence, Fit};
+use super::candidate_tallies::{CandidateChoice, CandidateTallies, Fit};
 use super::thresholds::HALF;
 use crate::labels::PerTask;
 use crate::metrics::{Interval, TaskTallies, interval};
@@ -10,11 +9,11 @@ use crate::metrics::{Interval, TaskTallies, interval};
 /// A labelled video and its fold.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample<'a> {
-    pub evidence: &'a Evidence,
+    pub tallies: &'a CandidateTallies,
     pub fold: usize,
 }
 
-/// A score that is made of tallies; one that is not defined counts as 0 in a gain.
+/// Computes a score of tallies; an undefined one counts as 0 in a gain.
 pub type Score = fn(&TaskTallies) -> Option<f64>;
 
 /// The score of each task.
@@ -24,7 +23,7 @@ pub const SCORES: PerTask<Score> = PerTask {
     action_units: |tallies| tallies.action_units.score(),
 };
 
-/// What a procedure finds on all samples, and for each sample what it finds on the other folds.
+/// The result of a procedure on all samples, and for each sample its result on the other folds.
 #[derive(Debug, Clone)]
 pub struct CrossValidated<T> {
     pub on_all: T,
@@ -62,15 +61,15 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Of what `without` and `with` make of a procedure's findings.
+    /// Compares the choices that `without` and `with` make of a procedure's results.
     pub fn new<T>(
         samples: &[Sample],
         found: &CrossValidated<T>,
-        without: impl Fn(&T) -> Choice,
-        with: impl Fn(&T) -> Choice,
+        without: impl Fn(&T) -> CandidateChoice,
+        with: impl Fn(&T) -> CandidateChoice,
     ) -> Self {
         let under = |sample: &Sample, found: &T| {
-            [without(found), with(found)].map(|choice| sample.evidence.under(&choice))
+            [without(found), with(found)].map(|choice| sample.tallies.under(&choice))
         };
         let tuning: Vec<_> = samples
             .iter()
@@ -91,7 +90,7 @@ impl Comparison {
         difference(&merged(&self.held_out), score)
     }
 
-    /// All that is known of the gain in a score.
+    /// The gain in a score, on the tuning videos and held out, with its interval.
     pub fn gain(&self, score: impl Fn(&TaskTallies) -> Option<f64>, draws: usize, seed: u64) -> Gain {
         let held_out = self.held_out(&score);
         let drawn = |videos: &[usize]| {
@@ -101,7 +100,7 @@ impl Comparison {
         Gain {
             tuning: difference(&self.tuning, &score),
             held_out,
-            // Without any draw nothing is known but the number itself.
+            // Without any draw the interval is the number itself.
             interval: interval(self.held_out.len(), draws, seed, drawn).unwrap_or(Interval {
                 low: held_out,
                 high: held_out,
@@ -123,31 +122,31 @@ fn difference([without, with]: &[TaskTallies; 2], score: impl Fn(&TaskTallies) -
     score(with).unwrap_or(0.0) - score(without).unwrap_or(0.0)
 }
 
-/// The evidence of all samples together; there must be one.
-pub fn merged_evidence(samples: &[Sample]) -> Evidence {
-    let mut whole = samples[0].evidence.clone();
+/// The tallies of all samples together; there must be one.
+pub fn merged_tallies(samples: &[Sample]) -> CandidateTallies {
+    let mut whole = samples[0].tallies.clone();
     for sample in &samples[1..] {
-        whole.merge(sample.evidence);
+        whole.merge(sample.tallies);
     }
     whole
 }
 
-/// What is found on a set of samples, and what of it holds.
+/// The best settings on a set of samples, and those that are kept.
 #[derive(Debug, Clone)]
 pub struct Findings {
     /// The best smoothing on all samples, and the best thresholds with the smoothing that is kept.
-    pub best: Choice,
+    pub best: CandidateChoice,
     /// The best smoothing of every task against none, with tuned thresholds on both sides.
     pub smoothing: Comparison,
     /// The best thresholds with the smoothing that is kept, against 0.5 with the same.
     pub thresholds: Comparison,
     /// Every setting whose held-out gain is positive; nothing in place of the others.
-    pub kept: Choice,
+    pub kept: CandidateChoice,
 }
 
 impl Findings {
     pub fn on(samples: &[Sample]) -> Self {
-        let fits = cross_validate(samples, |samples| Fit::of(&merged_evidence(samples)));
+        let fits = cross_validate(samples, |samples| Fit::of(&merged_tallies(samples)));
         let smoothing = Comparison::new(samples, &fits, Fit::unsmoothed, |fit| fit.best);
         let best_smoothing = fits.on_all.best.smoothing;
         let kept_smoothing =
@@ -164,7 +163,7 @@ impl Findings {
                 fit.unsmoothed()
             }
         };
-        let at_half = |fit: &Fit| Choice {
+        let at_half = |fit: &Fit| CandidateChoice {
             thresholds: HALF,
             ..tuned(fit)
         };
@@ -178,11 +177,11 @@ impl Findings {
         Self {
             smoothing,
             thresholds,
-            best: Choice {
+            best: CandidateChoice {
                 smoothing: best_smoothing,
                 thresholds: best_thresholds,
             },
-            kept: Choice {
+            kept: CandidateChoice {
                 smoothing: kept_smoothing,
                 thresholds: kept_thresholds,
             },

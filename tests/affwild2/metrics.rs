@@ -1,7 +1,7 @@
 //! The scores: golden cases, what must hold for any rows, the contract of the JSON, intervals.
 
 use abaw::labels::{Expression, ValenceArousal};
-use abaw::metrics::{Annotation, Concordance, Scores, Tally, intervals, worst_first};
+use abaw::metrics::{Annotation, Concordance, Scores, Tally, intervals, leave_one_out};
 use proptest::prelude::*;
 use serde::Deserialize;
 
@@ -386,7 +386,7 @@ fn videos() -> Vec<Tally> {
 fn the_worst_video_stands_first_and_its_cost_is_what_leaving_it_out_gains() {
     let videos = videos();
     let per_task: Vec<_> = videos.iter().map(|tally| tally.per_task).collect();
-    let costs = worst_first(&per_task, |scores| scores.p);
+    let costs = leave_one_out(&per_task, |scores| scores.p);
     assert_eq!(costs[0].video, 17);
     assert!(costs[0].own.ccc_valence.unwrap() < 0.0);
     let others: Vec<&Tally> = videos

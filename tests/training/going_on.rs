@@ -72,7 +72,7 @@ fn a_folder_with_a_run_is_not_overwritten_and_one_without_cannot_go_on() {
     set.recipe(&["epochs = 1"]);
     let nothing = set.train("run", &["--resume"]);
     assert_eq!(nothing.status.code(), Some(2));
-    assert!(stderr_of(&nothing).contains("no checkpoint to go on from"));
+    assert!(stderr_of(&nothing).contains("no checkpoint to continue from"));
     std::fs::create_dir(set.path("run")).unwrap();
     std::fs::write(set.path("run/checkpoint.safetensors"), b"anything").unwrap();
     let taken = set.train("run", &[]);

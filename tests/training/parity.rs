@@ -78,7 +78,7 @@ fn curve(golden: &Path, steps: usize) -> Vec<f64> {
         optimizer: OptimizerSettings::Adam { learning_rate: 1e-4 },
         schedule: Schedule::default(),
     };
-    let trained = learner.begin(phase.layers);
+    let trained = learner.set_trained_layers(phase.layers);
     let mut adam = Adam::new(&trained, &phase.optimizer).unwrap();
     let settings = LossSettings::default();
     (0..steps)

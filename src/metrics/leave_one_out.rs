@@ -1,33 +1,33 @@
-//! Where a score is lost: what each video costs.
+//! Leave-one-out: how the pooled score changes without each video.
 
 use super::{Scores, TaskTallies};
 
-/// What one video does to a pooled score.
+/// The effect of one video on a pooled score.
 #[derive(Debug, Clone, PartialEq)]
-pub struct VideoCost {
-    /// Its place in the list.
+pub struct LeftOutVideo {
+    /// Its index in the list of videos.
     pub video: usize,
-    /// By how much the pooled score would rise without it; negative for a video that helps.
+    /// The pooled score without the video, minus the pooled score; positive for a video that lowers it.
     pub cost: f64,
     /// Its own scores. They scatter much: a short video has few classes and
     /// nearly constant labels.
     pub own: Scores,
 }
 
-/// All videos, the most costly first; the tallies of one mask, one a video; `score` such as
-/// `|scores| scores.p`.
-pub fn worst_first(videos: &[TaskTallies], score: impl Fn(&Scores) -> f64) -> Vec<VideoCost> {
+/// Leaves out each video in turn. Returns all videos, those that lower the score most first. `videos`: the tallies of
+/// one mask, one for each video; `score`: such as `|scores| scores.p`.
+pub fn leave_one_out(videos: &[TaskTallies], score: impl Fn(&Scores) -> f64) -> Vec<LeftOutVideo> {
     let pooled = score(&TaskTallies::merged(videos).scores());
-    // Leaving out one of n by merging what stands before and after it takes 2 n merges, not n^2.
+    // Merging the tallies before and after each video takes 2 n merges, not n^2.
     let mut after = vec![TaskTallies::default(); videos.len()];
     for video in (1..videos.len()).rev() {
         after[video - 1] = TaskTallies::merged([&videos[video], &after[video]]);
     }
     let mut before = TaskTallies::default();
-    let mut costs: Vec<VideoCost> = Vec::with_capacity(videos.len());
+    let mut costs: Vec<LeftOutVideo> = Vec::with_capacity(videos.len());
     for (video, tally) in videos.iter().enumerate() {
         let others = TaskTallies::merged([&before, &after[video]]);
-        costs.push(VideoCost {
+        costs.push(LeftOutVideo {
             video,
             cost: score(&others.scores()) - pooled,
             own: tally.scores(),

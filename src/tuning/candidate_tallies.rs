@@ -1,4 +1,4 @@
-//! What tuning knows of a video: its tallies under every candidate, made once.
+//! The tallies of videos under every candidate setting, made once.
 
 use super::LabelledVideo;
 use super::thresholds::{GridSteps, HALF, ThresholdCounts};
@@ -6,17 +6,18 @@ use crate::labels::{Expression, PerTask};
 use crate::metrics::{ExpressionTally, TaskTallies, ValenceArousalTally};
 use crate::postprocess::{self, Kernel, PostprocessError};
 
-/// One setting of everything: a place in each task's list of candidates (0 is no smoothing) and a place
-/// on the grid for each action unit.
+/// One candidate for every setting.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Choice {
+pub struct CandidateChoice {
+    /// An index in each task's list of kernels; 0 is no smoothing.
     pub smoothing: PerTask<usize>,
+    /// A step of the grid for each action unit.
     pub thresholds: GridSteps,
 }
 
-impl Choice {
+impl CandidateChoice {
     /// Nothing tuned: no smoothing, thresholds of 0.5.
-    pub const RAW: Choice = Choice {
+    pub const RAW: CandidateChoice = CandidateChoice {
         smoothing: PerTask {
             valence_arousal: 0,
             expression: 0,
@@ -26,16 +27,19 @@ impl Choice {
     };
 }
 
-/// The tallies of one video or of several, one a candidate.
+/// The tallies of one or several videos, one for each candidate.
 #[derive(Debug, Clone)]
-pub struct Evidence {
+pub struct CandidateTallies {
+    /// One for each kernel.
     pub valence_arousal: Vec<ValenceArousalTally>,
+    /// One for each kernel.
     pub expression: Vec<ExpressionTally>,
+    /// One for each kernel, for all thresholds.
     pub action_units: Vec<ThresholdCounts>,
 }
 
-impl Evidence {
-    /// Of no video.
+impl CandidateTallies {
+    /// Tallies of no video.
     pub fn none(candidates: &PerTask<Vec<Kernel>>) -> Self {
         Self {
             valence_arousal: vec![ValenceArousalTally::default(); candidates.valence_arousal.len()],
@@ -84,8 +88,8 @@ impl Evidence {
         Ok(())
     }
 
-    /// Adds that of other videos.
-    pub fn merge(&mut self, other: &Evidence) {
+    /// Adds the frames of other videos.
+    pub fn merge(&mut self, other: &CandidateTallies) {
         for (tally, more) in self.valence_arousal.iter_mut().zip(&other.valence_arousal) {
             tally.merge(more);
         }
@@ -98,7 +102,7 @@ impl Evidence {
     }
 
     /// The tallies under one choice.
-    pub fn under(&self, choice: &Choice) -> TaskTallies {
+    pub fn under(&self, choice: &CandidateChoice) -> TaskTallies {
         TaskTallies {
             valence_arousal: self.valence_arousal[choice.smoothing.valence_arousal],
             expression: self.expression[choice.smoothing.expression],
@@ -113,28 +117,28 @@ pub struct Fit {
     /// The best candidate of each task (the first of equals) and the best thresholds with it. The
     /// candidates of the action units are compared each with its own best thresholds, since
     /// smoothing moves probabilities.
-    pub best: Choice,
+    pub best: CandidateChoice,
     /// The best thresholds without any smoothing.
     pub raw_thresholds: GridSteps,
 }
 
 impl Fit {
-    pub fn of(evidence: &Evidence) -> Self {
-        let thresholds: Vec<GridSteps> = evidence.action_units.iter().map(ThresholdCounts::best).collect();
+    pub fn of(tallies: &CandidateTallies) -> Self {
+        let thresholds: Vec<GridSteps> = tallies.action_units.iter().map(ThresholdCounts::best).collect();
         let action_units = first_best(
-            evidence
+            tallies
                 .action_units
                 .iter()
                 .zip(&thresholds)
                 .map(|(counts, steps)| counts.tally(steps).score()),
         );
         Self {
-            best: Choice {
+            best: CandidateChoice {
                 smoothing: PerTask {
                     valence_arousal: first_best(
-                        evidence.valence_arousal.iter().map(ValenceArousalTally::score),
+                        tallies.valence_arousal.iter().map(ValenceArousalTally::score),
                     ),
-                    expression: first_best(evidence.expression.iter().map(ExpressionTally::score)),
+                    expression: first_best(tallies.expression.iter().map(ExpressionTally::score)),
                     action_units,
                 },
                 thresholds: thresholds[action_units],
@@ -144,10 +148,10 @@ impl Fit {
     }
 
     /// The best choice without any smoothing.
-    pub fn unsmoothed(&self) -> Choice {
-        Choice {
+    pub fn unsmoothed(&self) -> CandidateChoice {
+        CandidateChoice {
             thresholds: self.raw_thresholds,
-            ..Choice::RAW
+            ..CandidateChoice::RAW
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A schedule; it gives a factor on the optimiser's learning rate.
+/// A schedule: a factor on the optimiser's learning rate for each step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Schedule {
-    /// The same to the end.
+    /// A factor of 1.
     Constant {
         /// Epochs over which it rises from 0, linearly.
         #[serde(default)]
@@ -14,14 +14,18 @@ pub enum Schedule {
     },
     /// `decay ^ epoch`, a step an epoch, as DDAMFN++ was trained.
     Exponential {
+        /// Above 0, at most 1.
         decay: f64,
+        /// Epochs over which it rises from 0, linearly.
         #[serde(default)]
         warm_up: f64,
     },
     /// Half a cosine from 1 down to `last` (arXiv 1608.03983).
     Cosine {
+        /// The factor at the end.
         #[serde(default)]
         last: f64,
+        /// Epochs over which it rises from 0, linearly.
         #[serde(default)]
         warm_up: f64,
     },
@@ -59,7 +63,7 @@ impl Schedule {
         rise.min(1.0) * fall
     }
 
-    /// Refuses numbers that would make no learning rate; the error says which.
+    /// Refuses values that are out of range; the error names the limits.
     pub(super) fn check(&self) -> Result<(), String> {
         let (warm_up, sound) = match *self {
             Schedule::Constant { warm_up } => (warm_up, true),

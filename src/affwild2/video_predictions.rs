@@ -1,4 +1,4 @@
-//! What a run says of one video, and what is said of the frames that it lacks.
+//! A run's predictions of one video, and answers for the frames that it lacks.
 
 use super::Error;
 use crate::frame::FrameIndex;
@@ -7,7 +7,9 @@ use crate::labels::{ACTION_UNITS, EXPRESSIONS, Expression, ValenceArousal};
 /// The final predictions of one frame. A task without prediction is `None`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FramePrediction {
+    /// The frame, 1-based.
     pub frame: FrameIndex,
+    /// In [-1, 1].
     pub valence_arousal: Option<ValenceArousal>,
     /// Probabilities in class order.
     pub expression: Option<[f32; EXPRESSIONS]>,
@@ -58,8 +60,8 @@ impl VideoPredictions {
         Ok(predictions)
     }
 
-    /// What a submission says of a frame. A task of which the video has no prediction at all is `None`:
-    /// a submission writes the neutral answer there.
+    /// The answer of a submission for a frame. A task without any prediction in the video is `None`: a submission
+    /// contains the neutral answer there.
     pub fn answer(&self, frame: FrameIndex) -> FrameAnswer {
         let (point, point_from) = self.valence_arousal.interpolated(frame);
         let (probabilities, expression_from) = self.expression.nearest(frame, NEUTRAL);
@@ -82,10 +84,13 @@ impl VideoPredictions {
 /// The answer for one frame, from the run or filled from other frames.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct FrameAnswer {
+    /// In [-1, 1].
     pub valence_arousal: Option<ValenceArousal>,
+    /// The most probable expression.
     pub expression: Option<Expression>,
+    /// Which units are active, in ABAW order.
     pub action_units: Option<[bool; ACTION_UNITS]>,
-    /// Some of it comes from other frames.
+    /// At least one value comes from other frames.
     pub filled: bool,
 }
 

@@ -1,71 +1,34 @@
-//! One training step: losses and gradients of a batch, perhaps in parts side by side, and what they do
-//! to the weights.
+//! A training step: losses and gradients of a batch, and the change of the weights.
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use serde::{Deserialize, Serialize};
-use tch::nn::VarStore;
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
+use super::device_reads::all_finite;
 use super::error::TrainingError;
 use super::loader::Batch;
-use super::loss::{ActionUnitMask, Labels, LossWeights, Losses};
-use super::optimizer::{Adam, climb, climb_down};
+use super::loss::Labels;
+use super::loss_values::LossValues;
+use super::optimizer::{Adam, sam_ascend, sam_restore};
 use super::recipe::{Layers, LossSettings, Phase};
+use super::replica::{Gradients, Objective, Replica, is_trained, mean};
 use crate::labels::EXPRESSIONS;
-use crate::model::{Architecture, Ddamfn, Mode, NamedTensors, Normalisation, Precision};
+use crate::model::{Architecture, NamedTensors, Normalisation, Precision};
 
-/// The losses of a step, or their mean over steps. A task without a valid label is `None`.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct LossValues {
-    pub total: f64,
-    pub valence_arousal: Option<f64>,
-    pub expression: Option<f64>,
-    pub action_units: Option<f64>,
-    pub attention: f64,
-}
-
-/// What the losses count in a phase.
-#[derive(Debug)]
-struct Rules {
-    weights: LossWeights,
-    mask: ActionUnitMask,
-    /// `[8]`, a weight for each expression.
-    class_weights: Option<Tensor>,
-    layers: Layers,
-}
-
-/// A network that learns, in as many copies as a batch has parts.
+/// A network in training, in as many copies (replicas) as a batch has parts.
 #[derive(Debug)]
 pub struct Learner {
-    /// The first is the one that the optimiser changes; the others follow it.
+    /// The optimiser changes the first; the others are copied from it.
     replicas: Vec<Replica>,
-    /// One thread a replica where there are several.
+    /// One thread for each replica if there are several.
     pool: Option<ThreadPool>,
-    /// Of the maps; weights, gradients and losses are `f32`.
+    /// Of the feature maps; weights, gradients and losses are `f32`.
     precision: Precision,
     device: Device,
 }
 
-#[derive(Debug)]
-struct Replica {
-    network: Ddamfn,
-    /// All parameters, in order of name.
-    parameters: Vec<(String, Tensor)>,
-    /// Running means and variances, in order of name.
-    statistics: Vec<(String, Tensor)>,
-}
-
-/// Losses and gradients of one part of a batch.
-struct Computed {
-    /// Images of the part.
-    images: f64,
-    losses: LossValues,
-    gradients: Vec<Option<Tensor>>,
-}
-
 impl Learner {
-    /// The network of `tensors` on a device, its maps computed in `precision`.
+    /// The network of `tensors` on a device, its feature maps computed in `precision`.
     ///
     /// # Errors
     /// Tensors that do not fit, libtorch's, or threads that cannot be started.
@@ -86,7 +49,7 @@ impl Learner {
                     .build()
             })
             .transpose()
-            .map_err(|error| TrainingError::Threads(error.to_string()))?;
+            .map_err(|error| TrainingError::Threads(error.into()))?;
         Ok(Self {
             replicas: (0..replicas).map(replica).collect::<Result<_, _>>()?,
             pool,
@@ -95,8 +58,8 @@ impl Learner {
         })
     }
 
-    /// The tensors that a phase trains, in order of name; all others are frozen until the next call.
-    pub fn begin(&self, layers: Layers) -> Vec<(String, Tensor)> {
+    /// Freezes all other layers until the next call. Returns the tensors that are trained, in order of name.
+    pub fn set_trained_layers(&self, layers: Layers) -> Vec<(String, Tensor)> {
         for replica in &self.replicas {
             for (name, parameter) in &replica.parameters {
                 let _ = parameter.set_requires_grad(is_trained(name, layers));
@@ -116,10 +79,10 @@ impl Learner {
         parameters.iter().chain(statistics).map(shared).collect()
     }
 
-    /// Takes a step on a batch. `class_weights` holds one for each expression.
+    /// Takes one step on a batch. `class_weights`: one for each expression, in class order.
     ///
     /// # Errors
-    /// [`TrainingError::NotFinite`], the weights left as they were, or libtorch's.
+    /// [`TrainingError::NotFinite`], with the weights unchanged, or libtorch's.
     pub fn step(
         &mut self,
         batch: &Batch,
@@ -129,24 +92,21 @@ impl Learner {
         adam: &mut Adam,
         learning_rate: f64,
     ) -> Result<LossValues, TrainingError> {
-        let rules = self.rules(phase, settings, class_weights)?;
+        let objective = self.objective(phase, settings, class_weights)?;
         let trained = self.replicas[0].trained(phase.layers);
         let parts = self.parts(batch)?;
-        let mut computed = self.compute(&parts, &rules)?;
+        let mut computed = self.compute(&parts, &objective)?;
         if let (Some(rho), true) = (phase.optimizer.rho(), computed.losses.total.is_finite()) {
-            let before = climb(&trained, &computed.gradients, rho)?;
-            self.follow(phase.layers)?;
-            let above = self.compute(&parts, &rules)?;
-            climb_down(&trained, &before)?;
+            let before = sam_ascend(&trained, &computed.gradients, rho)?;
+            self.synchronise(phase.layers)?;
+            let above = self.compute(&parts, &objective)?;
+            sam_restore(&trained, &before)?;
             computed.gradients = above.gradients;
         }
-        let finite = |gradient: &Tensor| bool::try_from(gradient.f_isfinite()?.f_all()?);
-        let mut what = (!computed.losses.total.is_finite()).then_some("loss");
-        for gradient in computed.gradients.iter().flatten() {
-            if what.is_none() && !finite(gradient)? {
-                what = Some("gradient");
-            }
-        }
+        let what = match computed.losses.total.is_finite() {
+            false => Some("loss"),
+            true => (!all_finite(computed.gradients.iter().flatten())?).then_some("gradient"),
+        };
         if let Some(what) = what {
             return Err(TrainingError::NotFinite {
                 what,
@@ -156,23 +116,23 @@ impl Learner {
             });
         }
         adam.step(&computed.gradients, learning_rate)?;
-        self.follow(phase.layers)?;
+        self.synchronise(phase.layers)?;
         Ok(computed.losses)
     }
 
-    fn rules(
+    fn objective(
         &self,
         phase: &Phase,
         settings: &LossSettings,
         class_weights: Option<&[f32; EXPRESSIONS]>,
-    ) -> Result<Rules, TchError> {
+    ) -> Result<Objective, TchError> {
         let mut weights = settings.weights;
         if phase.layers == Layers::Classifier {
             weights.attention = 0.0;
         }
         let on_device =
             |weights: &[f32; EXPRESSIONS]| Tensor::f_from_slice(weights)?.f_to_device(self.device);
-        Ok(Rules {
+        Ok(Objective {
             weights,
             mask: settings.action_unit_mask,
             class_weights: class_weights.map(on_device).transpose()?,
@@ -180,7 +140,7 @@ impl Learner {
         })
     }
 
-    /// The batch as the network's input, a part for each replica.
+    /// The images as the network's input and their labels, one part for each replica.
     fn parts(&self, batch: &Batch) -> Result<Vec<(Tensor, Labels)>, TchError> {
         let crops = normalise(&batch.crops.f_to_device(self.device)?)?.f_to_kind(self.precision.kind())?;
         let labels = &batch.labels;
@@ -200,22 +160,24 @@ impl Learner {
             .collect()
     }
 
-    /// Losses and gradients, means over the parts.
-    fn compute(&mut self, parts: &[(Tensor, Labels)], rules: &Rules) -> Result<Computed, TchError> {
-        let computed: Vec<Computed> = match &self.pool {
-            None => vec![self.replicas[0].compute(&parts[0].0, &parts[0].1, rules)?],
+    /// Computes losses and gradients: means over the parts.
+    fn compute(&mut self, parts: &[(Tensor, Labels)], objective: &Objective) -> Result<Gradients, TchError> {
+        let computed: Vec<Gradients> = match &self.pool {
+            None => vec![self.replicas[0].compute(&parts[0].0, &parts[0].1, objective)?],
             Some(pool) => {
                 let work: Vec<_> = self
                     .replicas
                     .iter_mut()
                     .zip(parts)
                     .map(|(replica, (crops, labels))| {
-                        (replica, crops.shallow_clone(), shared(labels), rules.shared())
+                        (replica, crops.shallow_clone(), shared(labels), objective.shared())
                     })
                     .collect();
                 pool.install(|| {
                     work.into_par_iter()
-                        .map(|(replica, crops, labels, rules)| replica.compute(&crops, &labels, &rules))
+                        .map(|(replica, crops, labels, objective)| {
+                            replica.compute(&crops, &labels, &objective)
+                        })
                         .collect::<Result<_, _>>()
                 })?
             }
@@ -223,8 +185,8 @@ impl Learner {
         mean(computed)
     }
 
-    /// Brings the other replicas to the first one's parameters, and all to their mean statistics.
-    fn follow(&mut self, layers: Layers) -> Result<(), TchError> {
+    /// Copies the first replica's parameters to the others, and gives all of them the mean of their batch statistics.
+    fn synchronise(&mut self, layers: Layers) -> Result<(), TchError> {
         if self.replicas.len() == 1 {
             return Ok(());
         }
@@ -255,139 +217,6 @@ impl Learner {
     }
 }
 
-impl Replica {
-    fn new(
-        architecture: &Architecture,
-        tensors: &NamedTensors,
-        device: Device,
-    ) -> Result<Self, TrainingError> {
-        let store = VarStore::new(device);
-        let network = Ddamfn::from_tensors(&store, architecture, tensors)?;
-        let mut variables: Vec<(String, Tensor)> = store.variables().into_iter().collect();
-        variables.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let (statistics, parameters) = variables
-            .into_iter()
-            .partition(|(name, _)| name.ends_with(".running_mean") || name.ends_with(".running_var"));
-        Ok(Self {
-            network,
-            parameters,
-            statistics,
-        })
-    }
-
-    fn trained(&self, layers: Layers) -> Vec<(String, Tensor)> {
-        let trained = self
-            .parameters
-            .iter()
-            .filter(|(name, _)| is_trained(name, layers));
-        trained
-            .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
-            .collect()
-    }
-
-    fn compute(&mut self, crops: &Tensor, labels: &Labels, rules: &Rules) -> Result<Computed, TchError> {
-        let trained = self.trained(rules.layers);
-        for (_, parameter) in &trained {
-            parameter.shallow_clone().zero_grad();
-        }
-        let mode = match rules.layers {
-            Layers::Classifier => Mode::Inference,
-            Layers::All => Mode::Training,
-        };
-        let outputs = self.network.forward(crops, mode).map_err(torch)?;
-        let losses = Losses::of(&outputs, labels, rules.mask, rules.class_weights.as_ref())?;
-        let total = losses.total(&rules.weights)?;
-        total.f_backward()?;
-        let gradients = trained.iter().map(|(_, parameter)| {
-            let gradient = parameter.f_grad()?;
-            Ok(gradient.defined().then_some(gradient))
-        });
-        let value = |loss: &Option<Tensor>| loss.as_ref().map(f64::try_from).transpose();
-        Ok(Computed {
-            images: crops.size()[0] as f64,
-            losses: LossValues {
-                total: f64::try_from(&total)?,
-                valence_arousal: value(&losses.valence_arousal)?,
-                expression: value(&losses.expression)?,
-                action_units: value(&losses.action_units)?,
-                attention: f64::try_from(&losses.attention)?,
-            },
-            gradients: gradients.collect::<Result<_, TchError>>()?,
-        })
-    }
-}
-
-impl Rules {
-    /// The same for another thread.
-    fn shared(&self) -> Self {
-        Self {
-            class_weights: self.class_weights.as_ref().map(Tensor::shallow_clone),
-            ..*self
-        }
-    }
-}
-
-/// Means over parts, each part counting as its images.
-fn mean(parts: Vec<Computed>) -> Result<Computed, TchError> {
-    let images: f64 = parts.iter().map(|part| part.images).sum();
-    let losses = LossValues::mean(parts.iter().map(|part| (part.losses, part.images)));
-    let mut parts = parts.into_iter();
-    let Some(first) = parts.next() else {
-        return Ok(Computed {
-            images,
-            losses,
-            gradients: Vec::new(),
-        });
-    };
-    if first.images == images {
-        return Ok(first);
-    }
-    let weigh = |gradient: Tensor, part: f64| gradient.f_mul_scalar(part / images);
-    let mut gradients = first
-        .gradients
-        .into_iter()
-        .map(|gradient| gradient.map(|gradient| weigh(gradient, first.images)).transpose())
-        .collect::<Result<Vec<Option<Tensor>>, TchError>>()?;
-    for part in parts {
-        for (sum, gradient) in gradients.iter_mut().zip(part.gradients) {
-            let Some(gradient) = gradient else { continue };
-            let weighed = weigh(gradient, part.images)?;
-            *sum = Some(match sum.take() {
-                Some(sum) => sum.f_add(&weighed)?,
-                None => weighed,
-            });
-        }
-    }
-    Ok(Computed {
-        images,
-        losses,
-        gradients,
-    })
-}
-
-impl LossValues {
-    /// The mean of values with weights; a task's over those that have it.
-    pub fn mean(values: impl Iterator<Item = (LossValues, f64)> + Clone) -> LossValues {
-        let mean = |of: &dyn Fn(&LossValues) -> Option<f64>| {
-            let (mut sum, mut weights) = (0.0, 0.0);
-            for (values, weight) in values.clone() {
-                if let Some(value) = of(&values) {
-                    sum += value * weight;
-                    weights += weight;
-                }
-            }
-            (weights > 0.0).then(|| sum / weights)
-        };
-        LossValues {
-            total: mean(&|values| Some(values.total)).unwrap_or_default(),
-            valence_arousal: mean(&|values| values.valence_arousal),
-            expression: mean(&|values| values.expression),
-            action_units: mean(&|values| values.action_units),
-            attention: mean(&|values| Some(values.attention)).unwrap_or_default(),
-        }
-    }
-}
-
 /// Bytes `[N, 112, 112, 3]` to the network's input, channels last in memory.
 fn normalise(crops: &Tensor) -> Result<Tensor, TchError> {
     let on_scale_of_bytes = |channels: [f32; 3]| {
@@ -408,25 +237,11 @@ fn shared(labels: &Labels) -> Labels {
     }
 }
 
-fn is_trained(name: &str, layers: Layers) -> bool {
-    match layers {
-        Layers::All => true,
-        Layers::Classifier => name.starts_with("custom_classifier."),
-    }
-}
-
-/// The network's own error here can only be libtorch's.
-fn torch(error: crate::model::ModelError) -> TchError {
-    match error {
-        crate::model::ModelError::Torch(error) => error,
-        other => TchError::Torch(other.to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
+    use super::super::loss::{ActionUnitMask, LossWeights};
     use super::*;
     use crate::crops::read_crop;
     use crate::model::weights::Weights;
@@ -463,13 +278,12 @@ mod tests {
         }
     }
 
-    /// In mixed precision a trained network has the losses, and its gradient the direction and length,
-    /// that it has in `f32`.
+    /// In mixed precision the losses and the direction and length of the gradient are about those of `f32`.
     #[test]
     fn bf16_points_where_f32_does() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/ddamfn-demo.safetensors");
         let weights = Weights::load(&file).unwrap();
-        let rules = Rules {
+        let objective = Objective {
             weights: LossWeights::default(),
             mask: ActionUnitMask::Rows,
             class_weights: None,
@@ -484,9 +298,9 @@ mod tests {
                 Device::Cpu,
             )
             .unwrap();
-            learner.begin(Layers::All);
+            learner.set_trained_layers(Layers::All);
             let parts = learner.parts(&batch()).unwrap();
-            let computed = learner.compute(&parts, &rules).unwrap();
+            let computed = learner.compute(&parts, &objective).unwrap();
             let flat: Vec<Tensor> = computed
                 .gradients
                 .iter()

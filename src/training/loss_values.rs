@@ -1,0 +1,41 @@
+//! The losses of training steps as numbers.
+
+use serde::{Deserialize, Serialize};
+
+/// The losses of a step, or their mean over steps. A task without a valid label is `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct LossValues {
+    /// The weighted sum of the others, which is minimised.
+    pub total: f64,
+    /// `1 - (CCC of valence + CCC of arousal) / 2`.
+    pub valence_arousal: Option<f64>,
+    /// Cross-entropy.
+    pub expression: Option<f64>,
+    /// Binary cross-entropy.
+    pub action_units: Option<f64>,
+    /// The attention loss (arXiv 2407.12390), not yet weighted.
+    pub attention: f64,
+}
+
+impl LossValues {
+    /// The weighted mean; that of a task is over the values that have it.
+    pub fn mean(values: impl Iterator<Item = (LossValues, f64)> + Clone) -> LossValues {
+        let mean = |of: &dyn Fn(&LossValues) -> Option<f64>| {
+            let (mut sum, mut weights) = (0.0, 0.0);
+            for (values, weight) in values.clone() {
+                if let Some(value) = of(&values) {
+                    sum += value * weight;
+                    weights += weight;
+                }
+            }
+            (weights > 0.0).then(|| sum / weights)
+        };
+        LossValues {
+            total: mean(&|values| Some(values.total)).unwrap_or_default(),
+            valence_arousal: mean(&|values| values.valence_arousal),
+            expression: mean(&|values| values.expression),
+            action_units: mean(&|values| values.action_units),
+            attention: mean(&|values| Some(values.attention)).unwrap_or_default(),
+        }
+    }
+}
