@@ -114,7 +114,7 @@ fn print(evaluation: &Evaluation, strict: bool) {
         &report.strict,
         &intervals.strict,
     );
-    print_worst(evaluation, strict);
+    print_leave_one_out(evaluation, strict);
 }
 
 fn print_scores(per_task: &Scores, around: &Intervals, strict: &Scores, around_strict: &Intervals) {
@@ -180,7 +180,7 @@ fn f1_line(class: &str, per_task: Option<f64>, strict: Option<f64>) {
     );
 }
 
-fn print_worst(evaluation: &Evaluation, strict: bool) {
+fn print_leave_one_out(evaluation: &Evaluation, strict: bool) {
     let mask = |tally: &Tally| if strict { tally.strict } else { tally.per_task };
     let tallies: Vec<TaskTallies> = evaluation.videos.iter().map(|video| mask(&video.tally)).collect();
     let costs = leave_one_out(&tallies, |scores| scores.p);

@@ -383,7 +383,7 @@ fn videos() -> Vec<Tally> {
 }
 
 #[test]
-fn the_worst_video_stands_first_and_its_cost_is_what_leaving_it_out_gains() {
+fn the_worst_video_comes_first_and_its_cost_is_the_gain_of_leaving_it_out() {
     let videos = videos();
     let per_task: Vec<_> = videos.iter().map(|tally| tally.per_task).collect();
     let costs = leave_one_out(&per_task, |scores| scores.p);
