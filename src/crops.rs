@@ -1,4 +1,4 @@
-//! A folder of aligned crops, as Aff-Wild2 hands them out: `00001.jpg`, the number being the frame's.
+//! Reads folders of aligned crops, as in Aff-Wild2: `00001.jpg`, named by the number of the frame.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -10,31 +10,48 @@ use image::{ImageReader, imageops};
 
 use crate::face::template::CROP_SIZE;
 use crate::frame::{FrameIndex, Picture};
+use crate::path_error::PathError;
 
 /// The images of one folder in the order of their frames; gaps are allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CropFolder {
     images: BTreeMap<FrameIndex, PathBuf>,
-    /// Images whose names are no frame numbers.
+    /// Number of images whose names are not frame numbers.
     unnumbered: usize,
 }
 
 /// A folder of crops, or one of its images, cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CropError {
-    #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: std::io::Error },
+    /// The folder cannot be listed.
+    #[error(transparent)]
+    File(#[from] PathError),
+    /// Two images have the same number.
     #[error("{}: two images of frame {frame}: {} and {}", folder.display(), first.display(), second.display())]
     Twice {
+        /// The folder.
         folder: PathBuf,
+        /// The frame.
         frame: FrameIndex,
+        /// The image whose path sorts first.
         first: PathBuf,
+        /// The other image.
         second: PathBuf,
     },
+    /// No image is named by a number.
     #[error("{}: no images named by frame number, such as 00001.jpg", folder.display())]
-    Empty { folder: PathBuf },
+    Empty {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// An image cannot be read or decoded.
     #[error("{}: {reason}", path.display())]
-    Unreadable { path: PathBuf, reason: String },
+    Unreadable {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl CropFolder {
@@ -43,14 +60,10 @@ impl CropFolder {
     /// # Errors
     /// [`CropError`] if it cannot be listed, holds no numbered image, or two of one number.
     pub fn open(folder: &Path) -> Result<Self, CropError> {
-        let failed = |source| CropError::File {
-            path: folder.to_owned(),
-            source,
-        };
         let mut images = BTreeMap::new();
         let mut unnumbered = 0;
-        for entry in std::fs::read_dir(folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
+        for entry in std::fs::read_dir(folder).map_err(PathError::at(folder))? {
+            let path = entry.map_err(PathError::at(folder))?.path();
             if !is_image_name(&path) {
                 continue;
             }
@@ -75,12 +88,12 @@ impl CropFolder {
         Ok(Self { images, unnumbered })
     }
 
-    /// Frames and their images, in order.
+    /// Returns frames and their images, in order.
     pub fn images(&self) -> impl ExactSizeIterator<Item = (FrameIndex, &Path)> {
         self.images.iter().map(|(&frame, path)| (frame, path.as_path()))
     }
 
-    /// Images left out because their names are no frame numbers.
+    /// Returns the number of images left out because their names are not frame numbers.
     pub fn unnumbered(&self) -> usize {
         self.unnumbered
     }
@@ -99,9 +112,9 @@ pub fn read_crop(path: &Path) -> Result<Picture, CropError> {
     decode_crop(&bytes).map_err(unreadable)
 }
 
-/// An image as RGB, brought to 112x112 pixels, bilinear, whatever its shape, as the authors of
-/// arXiv 2407.12390 do: with Pillow, whose filter widens where the picture shrinks. The error says
-/// why `bytes` are no image.
+/// Decodes an image as RGB and resizes it to 112x112 pixels, bilinear, whatever its shape, as the authors of
+/// arXiv 2407.12390 do: with Pillow, whose filter widens where the picture shrinks. The error is the
+/// reason why `bytes` cannot be decoded.
 pub fn decode_crop(bytes: &[u8]) -> Result<Picture, String> {
     let image = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
@@ -118,7 +131,7 @@ pub fn decode_crop(bytes: &[u8]) -> Result<Picture, String> {
         .ok_or_else(|| "the image has no pixels".to_owned())
 }
 
-/// True for names of images that may be crops: `.jpg`, `.jpeg`, `.png`.
+/// Returns whether a name is that of an image that may be a crop: `.jpg`, `.jpeg`, `.png`.
 pub fn is_image_name(path: &Path) -> bool {
     let extension = path
         .extension()

@@ -46,7 +46,7 @@ impl Console {
         Self { bars, format }
     }
 
-    /// A progress bar, and whether it is drawn: on a terminal it is, elsewhere lines take its place.
+    /// Makes a progress bar, and returns whether it is drawn: only on a terminal; elsewhere lines are printed instead.
     pub fn bar(&self, template: &str) -> (ProgressBar, bool) {
         let drawn = self.format == LogFormat::Text && io::stderr().is_terminal();
         let bar = ProgressBar::new(0).with_style(
@@ -84,7 +84,7 @@ impl Console {
     }
 }
 
-/// How far a run has come.
+/// The progress of a run.
 pub struct Progress {
     bar: ProgressBar,
     drawn: bool,
@@ -99,7 +99,7 @@ pub struct Progress {
     videos: u64,
     /// Frames before the detector and faces before the networks, at the last news.
     waiting: QueueLengths,
-    /// Batches that the detector and the affect networks have looked at.
+    /// Batches that went through the detector and through the affect networks.
     detector_passes: u64,
     network_passes: u64,
     /// Where the time of the threads that run networks went.
@@ -107,7 +107,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Takes in one piece of news.
+    /// Updates the progress by an event.
     pub fn see(&mut self, event: &Event) {
         match event {
             Event::Started { expected_frames, .. } => {
@@ -173,7 +173,7 @@ impl Progress {
         }
     }
 
-    /// Writes how far the run has come, where no bar shows it.
+    /// Prints the progress, if no bar shows it.
     fn print_line(&self) {
         if !self.drawn {
             tracing::info!(
@@ -200,7 +200,7 @@ impl Progress {
         }
     }
 
-    /// Clears the bar, and says how far the run has come.
+    /// Clears the bar, and prints the progress of the run.
     pub fn end(&mut self, stop: &Stop) {
         self.waiting = QueueLengths::default();
         self.clear();

@@ -213,12 +213,12 @@ mod tests {
         fn milliseconds_lead_back_to_the_frames(
             steps in proptest::collection::vec(2u32..200, 1..80),
             start_s in -5f64..5000.0,
-            places in (0usize..80, 0usize..80),
+            positions in (0usize..80, 0usize..80),
         ) {
             let mut clock = start_s;
             let times: Vec<f64> = steps.iter().map(|&step| { clock += f64::from(step) / 1000.0; clock }).collect();
             let times = FrameTimes::new(times.into_iter().map(Some), 25.0);
-            let (one, other) = (places.0 % times.count(), places.1 % times.count());
+            let (one, other) = (positions.0 % times.count(), positions.1 % times.count());
             let frames = one.min(other)..=one.max(other);
             let (begin, end) = times.milliseconds(&frames);
             prop_assert_eq!(times.frames(begin as f64 / 1000.0, end as f64 / 1000.0), Some(frames));

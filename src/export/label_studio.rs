@@ -50,10 +50,10 @@ pub fn write(video: &AnnotatedVideo, rules: IntervalRules, folder: &Path) -> Res
             }
         }
     }
-    let place = video.path.to_string_lossy();
+    let media = video.path.to_string_lossy();
     let tasks = json!([{
         "data": {
-            "video": format!("/data/local-files/?d={}", place.trim_start_matches('/')),
+            "video": format!("/data/local-files/?d={}", media.trim_start_matches('/')),
             VIDEO_KEY: video.id,
             "fps": video.rate,
             "frames": video.frames.len(),

@@ -79,12 +79,12 @@ pub fn write(video: &AnnotatedVideo, folder: &Path) -> Result<(), ExportError> {
             ),
             (PERSON, format!("Person_{}", person.0)),
         ];
-        if let Some((place, _)) = row.sighting.location() {
+        if let Some((face_box, _)) = row.sighting.location() {
             cells.extend([
-                ("FaceRectX", place.x1.to_string()),
-                ("FaceRectY", place.y1.to_string()),
-                ("FaceRectWidth", (place.x2 - place.x1).to_string()),
-                ("FaceRectHeight", (place.y2 - place.y1).to_string()),
+                ("FaceRectX", face_box.x1.to_string()),
+                ("FaceRectY", face_box.y1.to_string()),
+                ("FaceRectWidth", (face_box.x2 - face_box.x1).to_string()),
+                ("FaceRectHeight", (face_box.y2 - face_box.y1).to_string()),
             ]);
         }
         cells.extend(row.sighting.score().map(|score| ("FaceScore", score.to_string())));

@@ -57,17 +57,17 @@ pub fn draw(canvas: &mut Canvas, picture: &Picture, rows: &[Row], settings: &Ali
     let mut text = format!("person {}", person.0);
     match (template, fit(&landmarks, settings)) {
         (Some(template), Some((_, to_crop))) => {
-            let place = |x: f64, y: f64| Point {
+            let on_canvas = |x: f64, y: f64| Point {
                 x: (x as f32 + 0.5) * TIMES as f32,
                 y: (y as f32 + 0.5) * TIMES as f32,
             };
             for (landmark, wanted) in landmarks.0.iter().zip(&template.landmarks().0) {
                 let (x, y) = to_crop.apply((f64::from(landmark.x), f64::from(landmark.y)));
-                let wanted = place(f64::from(wanted.x), f64::from(wanted.y));
+                let wanted = on_canvas(f64::from(wanted.x), f64::from(wanted.y));
                 canvas.circle(wanted, 10.0, 4.5, Colour::BLACK.faded(0.6));
                 canvas.circle(wanted, 10.0, 2.5, TEMPLATE);
-                canvas.disc(place(x, y), 5.0, Colour::BLACK.faded(0.7));
-                canvas.disc(place(x, y), 4.0, colour);
+                canvas.disc(on_canvas(x, y), 5.0, Colour::BLACK.faded(0.7));
+                canvas.disc(on_canvas(x, y), 4.0, colour);
             }
             let apart = to_crop.misfit(&landmarks, &template.landmarks()) / 5.0;
             text += &format!(", template {}, {apart:.1} px apart", template.name());

@@ -55,9 +55,13 @@ pub fn person_colour(person: PersonId) -> Colour {
 /// A rectangle of the canvas, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Area {
+    /// Left edge.
     pub x: f32,
+    /// Upper edge.
     pub y: f32,
+    /// Width.
     pub width: f32,
+    /// Height.
     pub height: f32,
 }
 

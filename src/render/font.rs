@@ -16,7 +16,7 @@ pub struct Font {
 /// A glyph of some size.
 #[derive(Debug, Clone, Default)]
 pub struct Glyph {
-    /// From the pen's place on the baseline to the first column and row, in pixels.
+    /// From the pen's position on the baseline to the first column and row, in pixels.
     pub left: i32,
     pub top: i32,
     /// Columns of `coverage`.

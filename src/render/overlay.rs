@@ -47,12 +47,12 @@ impl Overlay {
     pub fn draw(&mut self, canvas: &mut Canvas, rows: &[Row], scale: f32, time_s: f64) {
         self.update_trails(rows, time_s);
         for row in rows {
-            if let (Some(person), Some((place, landmarks))) = (row.person, row.sighting.location()) {
+            if let (Some(person), Some((face_box, landmarks))) = (row.person, row.sighting.location()) {
                 self.draw_face(
                     canvas,
                     row,
                     person,
-                    scaled(&place, scale),
+                    scaled(&face_box, scale),
                     landmarks.0.map(|point| on_canvas(point, scale)),
                 );
             }
@@ -85,16 +85,16 @@ impl Overlay {
         canvas: &mut Canvas,
         row: &Row,
         person: PersonId,
-        place: BoundingBox,
+        face_box: BoundingBox,
         landmarks: [Point; 5],
     ) {
         let unit = self.unit;
         let colour = person_colour(person);
         let area = Area {
-            x: place.x1,
-            y: place.y1,
-            width: place.x2 - place.x1,
-            height: place.y2 - place.y1,
+            x: face_box.x1,
+            y: face_box.y1,
+            width: face_box.x2 - face_box.x1,
+            height: face_box.y2 - face_box.y1,
         };
         let line = if row.subject { 3.0 } else { 2.0 } * unit;
         match row.sighting {
@@ -224,13 +224,13 @@ fn unit_of(width: u32, height: u32) -> f32 {
 }
 
 /// A box of a frame on the canvas. Pixels are squares there: their centres lie half a pixel further.
-pub fn scaled(place: &BoundingBox, scale: f32) -> BoundingBox {
+pub fn scaled(face_box: &BoundingBox, scale: f32) -> BoundingBox {
     let on_canvas = |at: f32| (at + 0.5) * scale;
     BoundingBox {
-        x1: on_canvas(place.x1),
-        y1: on_canvas(place.y1),
-        x2: on_canvas(place.x2),
-        y2: on_canvas(place.y2),
+        x1: on_canvas(face_box.x1),
+        y1: on_canvas(face_box.y1),
+        x2: on_canvas(face_box.x2),
+        y2: on_canvas(face_box.y2),
     }
 }
 

@@ -26,8 +26,11 @@ const SMALL_TEXT: f32 = 15.0;
 /// The position of a card: its upper left corner in pixels, and the pixels per unit.
 #[derive(Debug, Clone, Copy)]
 pub struct PersonCard {
+    /// Left edge in pixels.
     pub x: f32,
+    /// Upper edge in pixels.
     pub y: f32,
+    /// Pixels per unit.
     pub unit: f32,
 }
 
@@ -110,7 +113,7 @@ impl PersonCard {
         );
         canvas.text("A", self.at(middle_x + 5.0, top + 14.0), Anchor::Left, size, GREY);
 
-        let place = |point: ValenceArousal| {
+        let position = |point: ValenceArousal| {
             let half = PLANE / 2.0;
             self.at(
                 middle_x + half * point.valence.clamp(-1.0, 1.0),
@@ -119,7 +122,7 @@ impl PersonCard {
         };
         let mut last = None;
         for &(then, point) in trail {
-            let here = place(point);
+            let here = position(point);
             if let Some(before) = last {
                 let age = ((time_s - then) / TRAIL_SECONDS) as f32;
                 canvas.line(&[before, here], 2.5 * unit, colour.faded(1.0 - 0.85 * age));

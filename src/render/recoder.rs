@@ -28,7 +28,7 @@ pub struct Recoder {
     rate: u32,
     /// Samples of each channel that do not yet fill a frame.
     samples: Vec<VecDeque<f32>>,
-    /// The place of the next sample to encode, in samples from the film's beginning.
+    /// The position of the next sample to encode, in samples from the film's beginning.
     next: Option<i64>,
 }
 
@@ -118,7 +118,7 @@ impl Recoder {
                 decoded.set_channel_layout(ChannelLayout::default(i32::from(decoded.channels())));
             }
             self.wait_for(decoded.pts());
-            // A change of the input's form within the stream begins anew.
+            // If the format of the input changes within the stream, resampling starts again.
             let input = resampling::context::Definition {
                 format: decoded.format(),
                 channel_layout: decoded.channel_layout(),
@@ -150,12 +150,12 @@ impl Recoder {
     fn wait_for(&mut self, tick: Option<i64>) {
         let Some(tick) = tick else { return };
         let time_s = tick as f64 * f64::from(self.decoder.packet_time_base());
-        let place = (time_s * f64::from(self.rate)).round() as i64;
+        let position = (time_s * f64::from(self.rate)).round() as i64;
         match self.next {
-            None => self.next = Some(place),
+            None => self.next = Some(position),
             Some(next) => {
                 let here = next + self.samples[0].len() as i64;
-                let gap = usize::try_from(place - here).unwrap_or(0);
+                let gap = usize::try_from(position - here).unwrap_or(0);
                 if gap as f64 > GAP_SECONDS * f64::from(self.rate) {
                     for channel in &mut self.samples {
                         channel.resize(channel.len() + gap, 0.0);

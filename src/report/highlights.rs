@@ -13,17 +13,20 @@ const EXPRESSIONS_SHOWN: usize = 4;
 /// An expression must hold in so many of a hundred frames to be shown.
 const LEAST_PERCENT: usize = 1;
 
-/// A face worth looking at.
+/// A frame of a track that is shown as a picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Highlight {
     /// Position of the track.
     pub track: usize,
     /// Position of the frame.
     pub position: usize,
+    /// The frame.
     pub frame: FrameIndex,
+    /// Its time in seconds.
     pub time_s: Option<f64>,
+    /// The person whose face it is.
     pub person: Option<PersonId>,
-    /// Where the face is; none for crops, which are all face.
+    /// The box of the face; `None` for crops.
     pub face: Option<BoundingBox>,
     /// Why: `most positive`, `Happiness`, ...
     pub what: String,
@@ -37,8 +40,8 @@ impl Highlight {
     }
 }
 
-/// The extremes of valence and arousal, and the surest frame of each frequent expression: by track, then by frame.
-/// Only frames in which the face was seen; a frame that is several things is shown once.
+/// Returns the extremes of valence and arousal, and the most probable frame of each frequent expression, by track and
+/// frame. Only frames with a detected face; a frame chosen for several reasons is listed once.
 pub fn choose(tracks: &Tracks) -> Vec<Highlight> {
     let mut largest: Vec<usize> = (1..tracks.tracks.len()).collect();
     largest.sort_by_key(|&track| std::cmp::Reverse(tracks.tracks[track].seen()));

@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Formats numbers for people.
 
-/// With a comma every three digits: `10,800,000`.
+/// Formats a count with a comma every three digits: `10,800,000`.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
@@ -13,7 +13,7 @@ pub fn count(number: u64) -> String {
     text
 }
 
-/// Seconds as `9.6 s`, `4:05` or `2:10:00`.
+/// Formats seconds as `9.6 s`, `4:05` or `2:10:00`.
 pub fn duration(seconds: f64) -> String {
     if seconds < 60.0 {
         return format!("{seconds:.1} s");
@@ -26,7 +26,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// A share of a whole in percent: `97 %`; `-` of nothing. Only all of it is 100 %, only nothing 0 %.
+/// Formats a share of a whole in percent: `97 %`; `-` if the whole is 0. 100 % is only all, and 0 % only nothing.
 pub fn percent(part: u64, whole: u64) -> String {
     let share = 100.0 * part as f64 / whole as f64;
     match share {
@@ -37,12 +37,12 @@ pub fn percent(part: u64, whole: u64) -> String {
     }
 }
 
-/// With a sign and two decimals: `+0.31`.
+/// Formats a number with a sign and two decimals: `+0.31`.
 pub fn signed(number: f64) -> String {
     format!("{number:+.2}").replace('-', "\u{2212}")
 }
 
-/// A score with three decimals, `-` without one.
+/// Formats a score with three decimals, `-` without one.
 pub fn score(score: Option<f64>) -> String {
     score.map_or_else(
         || "-".to_owned(),

@@ -1,4 +1,4 @@
-//! `index.html`: a run at a glance.
+//! `index.html`: the overview of a run.
 
 use askama::Template;
 
@@ -263,7 +263,7 @@ fn plane(affect: &AffectSums) -> Option<Plane> {
             cells.push(PlaneCell {
                 x: column,
                 y: CELLS - 1 - row,
-                // The root, so that rare places can be seen beside the fullest.
+                // The square root, so that rare cells are visible beside the fullest.
                 share: (frames as f64 / fullest as f64).sqrt(),
                 frames: count(frames),
             });

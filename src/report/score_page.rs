@@ -1,4 +1,4 @@
-//! The overview's part on labels: scores, confusion matrix, F1 of each class, threshold curves.
+//! The section of the overview on labels: scores, confusion matrix, F1 of each class, threshold curves.
 
 use super::numbers::{count, score};
 use super::scores::LabelledRun;
@@ -7,44 +7,57 @@ use crate::metrics::{Interval, Intervals, Scores, intervals};
 use crate::postprocess::Thresholds;
 use crate::tuning::{STEPS, ThresholdCounts, threshold_at};
 
-/// Draws of the bootstrap behind each interval, and what they are drawn with, as `abaw evaluate` does.
+/// Draws of the bootstrap behind each interval, and the seed of their random numbers, as in `abaw evaluate`.
 const DRAWS: usize = 1000;
 const SEED: u64 = 1;
 /// Size of a threshold curve's picture, in its own units.
 const CURVE: (f64, f64) = (160.0, 80.0);
 
-/// What the page says of a run on labels.
+/// The scores of a run on labels, as the page shows them.
 pub struct ScorePage {
+    /// Number of scored videos.
     pub videos: usize,
-    /// Name, one mask a task, its interval, strict.
+    /// Name, score with one mask for each task, its interval, strict score.
     pub lines: Vec<[String; 4]>,
+    /// Labelled frames of each task.
     pub frames: String,
     /// Empty without labels of expressions.
     pub confusion: Vec<ConfusionRow>,
+    /// F1 of each expression.
     pub f1_expressions: Vec<Bar>,
+    /// F1 of each action unit.
     pub f1_units: Vec<Bar>,
+    /// Threshold curves of the action units; empty without labels of these.
     pub curves: Vec<Curve>,
 }
 
 /// The frames that are labelled with one expression.
 pub struct ConfusionRow {
+    /// The labelled expression.
     pub label: &'static str,
+    /// Frames with this label.
     pub frames: String,
+    /// One cell for each prediction.
     pub cells: Vec<ConfusionCell>,
 }
 
-/// How many of them were taken for another.
+/// Frames of one label with one prediction.
 pub struct ConfusionCell {
+    /// The predicted expression.
     pub prediction: &'static str,
+    /// Frames with this label and prediction.
     pub frames: String,
     /// Of the row, 0 to 100.
     pub percent: f64,
+    /// Whether the prediction is the label.
     pub is_right: bool,
 }
 
 /// A class and its F1.
 pub struct Bar {
+    /// Name of the class.
     pub name: String,
+    /// F1 as text.
     pub score: String,
     /// 0 to 100.
     pub percent: f64,
@@ -52,15 +65,19 @@ pub struct Bar {
 
 /// F1 of an action unit by threshold.
 pub struct Curve {
+    /// Name of the action unit.
     pub name: String,
     /// Points of a polyline in a picture of 160 x 80.
     pub points: String,
-    /// Place of the run's own threshold.
+    /// Horizontal position of the run's own threshold.
     pub own_x: f64,
+    /// The run's own threshold as text.
     pub own: String,
-    /// Place and height of the best point.
+    /// Horizontal position of the best point.
     pub best_x: f64,
+    /// Vertical position of the best point.
     pub best_y: f64,
+    /// The best F1 and its threshold as text.
     pub best: String,
 }
 

@@ -1,4 +1,4 @@
-//! A run beside labels: which labels a video has, and how good the run is on them.
+//! The labels of each video of a run, and the scores of the run on them.
 
 use std::collections::HashMap;
 
@@ -17,9 +17,9 @@ pub struct LabelledRun<'a> {
 
 /// The labels of one person of a video.
 pub struct VideoLabels<'a> {
-    /// As the labels call it.
+    /// The name in the labels.
     pub name: &'a str,
-    /// They are of the rows that speak for the video, rather than of a person on one side.
+    /// Whether they are labels of the subject, rather than of a person on one side.
     pub is_subject: bool,
     rows: Vec<&'a LabelRow>,
 }
@@ -77,14 +77,14 @@ impl<'a> LabelledRun<'a> {
         self.evaluation.videos.len()
     }
 
-    /// Labelled videos that the run knows nothing of.
+    /// Returns the labelled videos that are not in the run.
     pub fn unknown(&self) -> Vec<String> {
         self.evaluation.unknown.clone()
     }
 }
 
 impl VideoLabels<'_> {
-    /// A label a frame of the video; of a frame that is labelled twice the last.
+    /// Returns one label for each frame of the video; the last, if a frame is labelled twice.
     pub fn by_position(&self, frames: &[FrameIndex]) -> Vec<FrameLabel> {
         let mut labels = vec![FrameLabel::default(); frames.len()];
         for row in &self.rows {

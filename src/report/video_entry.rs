@@ -1,4 +1,4 @@
-//! What the overview says of a video, and of all together.
+//! The numbers of a video in the overview, and their sums over all videos.
 
 use crate::labels::{ACTION_UNITS, EXPRESSIONS};
 use crate::metrics::Scores;
@@ -6,53 +6,60 @@ use crate::report::folder::slug;
 use crate::run::{Status, VideoSummary};
 use crate::table::{Footer, Row};
 
-/// Cells a side of the valence and arousal plane.
+/// Cells along each side of the plane of valence and arousal.
 pub const CELLS: usize = 21;
 
 /// A line of the table of videos.
 #[derive(Debug, Clone)]
 pub struct VideoEntry {
+    /// The video in the summary of the run.
     pub summary: VideoSummary,
-    /// Its name as a file.
+    /// Its id as a file name.
     pub slug: String,
-    /// Why its table cannot be read, though it was written once.
+    /// Why its table cannot be read, if it was written.
     pub unreadable: Option<String>,
+    /// Numbers from its table; `None` without a readable table.
     pub facts: Option<VideoFacts>,
-    /// On labels, if there are some.
+    /// Scores on labels, if there are labels.
     pub scores: Option<Scores>,
 }
 
-/// The numbers of a table in brief. Affect is that of the video's subject, in frames where its face was seen.
+/// Numbers of a table. Affect is that of the subject, in frames with a detected face.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoFacts {
-    /// From the first frame to the end of the last; none where frames have no times.
+    /// From the first frame to the end of the last; `None` if frames have no times.
     pub seconds: Option<f64>,
+    /// Number of cuts.
     pub cuts: usize,
-    /// Frames a second, as the container says.
+    /// Frames a second, as the container states it.
     pub fps: Option<f64>,
     /// Pixels of the upright frame.
     pub size: Option<(u64, u64)>,
+    /// Sums over the frames of the subject.
     pub affect: AffectSums,
 }
 
 /// Sums over frames.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AffectSums {
-    /// Frames with valence and arousal, and the sums of both.
+    /// Frames with valence and arousal.
     pub points: u64,
+    /// Sum of valence over these frames.
     pub valence: f64,
+    /// Sum of arousal over these frames.
     pub arousal: f64,
-    /// Frames by the cell of the plane that they lie in: `[arousal][valence]`, from -1 up.
+    /// Frames by cell of the plane: `[arousal][valence]`, from -1 up.
     pub plane: [[u64; CELLS]; CELLS],
     /// Frames by expression.
     pub expressions: [u64; EXPRESSIONS],
-    /// Frames with decisions on action units, and in how many each is active.
+    /// Frames with decisions on action units.
     pub decided: u64,
+    /// Frames in which each action unit is active.
     pub action_units: [u64; ACTION_UNITS],
 }
 
 impl VideoEntry {
-    /// What the run's summary says.
+    /// Makes the entry from the summary of the run, without numbers from the table.
     pub fn new(summary: &VideoSummary) -> Self {
         Self {
             slug: slug(&summary.id),
@@ -68,7 +75,7 @@ impl VideoEntry {
         self.summary.id.as_str()
     }
 
-    /// Why there is no page of it, if there is none.
+    /// Returns why the video has no page; `None` if it has one.
     pub fn failure(&self) -> Option<String> {
         let recorded = self
             .summary
@@ -80,10 +87,10 @@ impl VideoEntry {
             .or_else(|| self.unreadable.clone())
     }
 
-    /// What was broken in the file, in words; none for a sound one.
+    /// Describes the damage of the file; `None` for an intact one.
     pub fn damage(&self) -> Option<String> {
         let damage = self.summary.damage.as_object()?;
-        let said: Vec<String> = damage
+        let damages: Vec<String> = damage
             .iter()
             .filter_map(|(name, value)| {
                 let name = name.replace('_', " ");
@@ -99,7 +106,7 @@ impl VideoEntry {
                 }
             })
             .collect();
-        (!said.is_empty()).then(|| said.join(", "))
+        (!damages.is_empty()).then(|| damages.join(", "))
     }
 
     /// Seconds of work, all stages.
@@ -188,6 +195,6 @@ impl AffectSums {
 
 /// The cell of a coordinate in [-1, 1].
 fn cell(coordinate: f32) -> usize {
-    let place = (coordinate + 1.0) / 2.0 * CELLS as f32;
-    (place.max(0.0) as usize).min(CELLS - 1)
+    let position = (coordinate + 1.0) / 2.0 * CELLS as f32;
+    (position.max(0.0) as usize).min(CELLS - 1)
 }

@@ -15,26 +15,34 @@ use crate::table::Footer;
 #[derive(Template)]
 #[template(path = "video.html")]
 pub struct VideoPage<'a> {
+    /// The video.
     pub entry: &'a VideoEntry,
+    /// The footer of its table.
     pub footer: &'a Footer,
+    /// Its rows by person.
     pub tracks: &'a Tracks,
+    /// The pages before and after.
     pub neighbours: Neighbours,
     /// Why pictures are missing.
     pub no_pictures: Option<&'a str>,
+    /// Whether the report has its overlay.
     pub overlay: bool,
-    /// Where an overlay would be found.
+    /// The path of the overlay in the run, which need not exist.
     pub overlay_path: PathBuf,
+    /// Whether a network was untrained.
     pub untrained: bool,
 }
 
 /// The videos before and after one in the run that have a page: slug and name.
 pub struct Neighbours {
+    /// The video before.
     pub before: Option<(String, String)>,
+    /// The video after.
     pub after: Option<(String, String)>,
 }
 
 impl Neighbours {
-    /// Those of the video at a place of the summary.
+    /// Finds the neighbours of the video at a position of the summary.
     pub fn of(summary: &RunSummary, at: usize) -> Self {
         let link = |video: &VideoSummary| (slug(&video.id), video.id.to_string());
         let done = |video: &&VideoSummary| video.status == Status::Done;
@@ -46,39 +54,39 @@ impl Neighbours {
 }
 
 impl VideoPage<'_> {
-    /// Name and value of what is known of the video.
+    /// Returns names and values of the properties of the video.
     fn facts(&self) -> Vec<(&'static str, String)> {
         let Some(facts) = &self.entry.facts else {
             return Vec::new();
         };
         let counts = self.footer.counts;
-        let mut said = vec![("Frames", count(counts.frames))];
+        let mut properties = vec![("Frames", count(counts.frames))];
         if let Some(seconds) = facts.seconds {
-            said.push(("Length", duration(seconds)));
+            properties.push(("Length", duration(seconds)));
         }
         if let Some((width, height)) = facts.size {
             let fps = facts
                 .fps
                 .map(|fps| format!(", {} fps", (fps * 100.0).round() / 100.0));
-            said.push((
+            properties.push((
                 "Picture",
                 format!("{width} \u{d7} {height}{}", fps.unwrap_or_default()),
             ));
         }
-        said.push(("With a face", percent(counts.frames_with_face, counts.frames)));
-        said.push(("Persons", count(counts.persons)));
-        said.push(("Cuts", count(facts.cuts as u64)));
-        said.push(("Gaps", count(self.tracks.gaps() as u64)));
-        said.push(("Damage", self.entry.damage().unwrap_or_else(|| "none".to_owned())));
+        properties.push(("With a face", percent(counts.frames_with_face, counts.frames)));
+        properties.push(("Persons", count(counts.persons)));
+        properties.push(("Cuts", count(facts.cuts as u64)));
+        properties.push(("Gaps", count(self.tracks.gaps() as u64)));
+        properties.push(("Damage", self.entry.damage().unwrap_or_else(|| "none".to_owned())));
         let work = self.entry.work_seconds();
         if work > 0.0 {
             let speed = counts.frames as f64 / work;
-            said.push(("Work", format!("{}, {speed:.0} frames/s", duration(work))));
+            properties.push(("Work", format!("{}, {speed:.0} frames/s", duration(work))));
         }
         if let Some(scores) = &self.entry.scores {
             let three = [scores.va, scores.expression, scores.au].map(score);
-            said.push(("VA / EXPR / AU on labels", three.join(" / ")));
+            properties.push(("VA / EXPR / AU on labels", three.join(" / ")));
         }
-        said
+        properties
     }
 }

@@ -10,6 +10,7 @@ use crate::table::WeightsRecord;
 /// The weights of a network as recorded in the run, and their card.
 #[derive(Debug)]
 pub struct WeightsCard {
+    /// As the run records it.
     pub record: WeightsRecord,
     /// Names and values of the card, or why it cannot be shown.
     pub card: Result<Vec<(&'static str, String)>, String>,

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::affwild2::ImageName;
 use crate::crops::{CropError, CropFolder, decode_crop};
 use crate::frame::{FrameIndex, Picture};
+use crate::path_error::PathError;
 
 /// Aff-Wild2's name for the folder of all crops; left out of members' names in a `.tar` file.
 const CROPS: &str = "cropped_aligned/";
@@ -42,10 +43,7 @@ impl Images {
     pub fn open<'a>(path: &Path, videos: impl Iterator<Item = &'a str>) -> Result<Self, CropError> {
         match path.is_dir() {
             true => Self::in_folders(path, videos),
-            false => Self::in_archive(path, videos.collect()).map_err(|source| CropError::File {
-                path: path.to_owned(),
-                source,
-            }),
+            false => Ok(Self::in_archive(path, videos.collect()).map_err(PathError::at(path))?),
         }
     }
 
@@ -55,7 +53,7 @@ impl Images {
             let folder = match CropFolder::open(&root.join(video)) {
                 Ok(folder) => folder,
                 Err(CropError::Empty { .. }) => continue,
-                Err(CropError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => continue,
+                Err(CropError::File(error)) if error.source.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
             let images = folder

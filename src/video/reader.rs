@@ -169,7 +169,7 @@ impl VideoReader {
         Ok(!self.damage.any())
     }
 
-    /// Opens the file anew with one thread, and goes on behind the frames that were handed out.
+    /// Opens the file again with one thread, and continues after the frames that were returned.
     fn decode_again(&mut self) -> Result<(), VideoFault> {
         let settings = VideoSettings {
             decode_threads: NonZeroU32::MIN,

@@ -1,4 +1,4 @@
-//! CVAT's tracks as what was said of people.
+//! Reads CVAT's tracks as corrections.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -193,9 +193,9 @@ fn set_points(
         points[first..=last.frame].fill(Some(from));
     }
     if points.iter().any(Option::is_some) {
-        let said = labels.valence_arousal.get_or_insert_with(|| vec![None; count]);
-        for (said, point) in said.iter_mut().zip(points) {
-            *said = point.or(*said);
+        let values = labels.valence_arousal.get_or_insert_with(|| vec![None; count]);
+        for (values, point) in values.iter_mut().zip(points) {
+            *values = point.or(*values);
         }
     }
     Ok(())

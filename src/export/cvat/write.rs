@@ -129,12 +129,14 @@ fn states(video: &AnnotatedVideo, person: PersonId, rules: IntervalRules) -> BTr
                 .for_each(|units| units[unit.index()] = true);
         }
     }
-    let places = video.series(person, |row| row.sighting.location().map(|(place, _)| place));
-    let places = between(&places, video.size);
+    let boxes = video.series(person, |row| {
+        row.sighting.location().map(|(face_box, _)| face_box)
+    });
+    let boxes = between(&boxes, video.size);
     let rows = video.people.get(&person).map_or(&[][..], Vec::as_slice);
     let mut states = BTreeMap::new();
     for (at, row) in rows.iter().enumerate() {
-        let (Some(row), Some(place)) = (row, places[at]) else {
+        let (Some(row), Some(face_box)) = (row, boxes[at]) else {
             continue;
         };
         let point = row.postprocessed.affect.valence_arousal;
@@ -142,7 +144,14 @@ fn states(video: &AnnotatedVideo, person: PersonId, rules: IntervalRules) -> BTr
         states.insert(
             at,
             State {
-                numbers: [place.x1, place.y1, place.x2, place.y2, valence, arousal],
+                numbers: [
+                    face_box.x1,
+                    face_box.y1,
+                    face_box.x2,
+                    face_box.y2,
+                    valence,
+                    arousal,
+                ],
                 has_point: point.is_some(),
                 expression: expression[at],
                 action_units: units[at],
@@ -154,19 +163,19 @@ fn states(video: &AnnotatedVideo, person: PersonId, rules: IntervalRules) -> BTr
 }
 
 /// Returns boxes clamped to the picture, interpolated over frames in which the face was not detected.
-fn between(places: &[Option<BoundingBox>], (width, height): (u32, u32)) -> Vec<Option<BoundingBox>> {
-    let clamp = |place: BoundingBox| BoundingBox {
-        x1: place.x1.clamp(0.0, width as f32),
-        y1: place.y1.clamp(0.0, height as f32),
-        x2: place.x2.clamp(0.0, width as f32),
-        y2: place.y2.clamp(0.0, height as f32),
+fn between(boxes: &[Option<BoundingBox>], (width, height): (u32, u32)) -> Vec<Option<BoundingBox>> {
+    let clamp = |face_box: BoundingBox| BoundingBox {
+        x1: face_box.x1.clamp(0.0, width as f32),
+        y1: face_box.y1.clamp(0.0, height as f32),
+        x2: face_box.x2.clamp(0.0, width as f32),
+        y2: face_box.y2.clamp(0.0, height as f32),
     };
-    let seen: Vec<(usize, BoundingBox)> = places
+    let seen: Vec<(usize, BoundingBox)> = boxes
         .iter()
         .enumerate()
-        .filter_map(|(at, place)| Some((at, clamp((*place)?))))
+        .filter_map(|(at, face_box)| Some((at, clamp((*face_box)?))))
         .collect();
-    let mut filled = vec![None; places.len()];
+    let mut filled = vec![None; boxes.len()];
     for pair in seen.windows(2) {
         let [(first, from), (last, to)] = [pair[0], pair[1]];
         for (at, filled) in filled.iter_mut().enumerate().take(last).skip(first) {
@@ -180,8 +189,8 @@ fn between(places: &[Option<BoundingBox>], (width, height): (u32, u32)) -> Vec<O
             });
         }
     }
-    if let Some(&(last, place)) = seen.last() {
-        filled[last] = Some(place);
+    if let Some(&(last, face_box)) = seen.last() {
+        filled[last] = Some(face_box);
     }
     filled
 }
