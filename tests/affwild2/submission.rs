@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
 use abaw::affwild2::{
     Challenge, Error, FrameList, FramePrediction, IfMissing, Labels, SubmissionSummary, VideoList,
@@ -265,7 +264,7 @@ fn a_submission_is_as_readable_as_any_new_file() {
     assert_eq!(mode(&out), mode(&plain));
 }
 
-/// Peak memory of this process in MB, with the other tests of this file that run beside.
+/// Peak memory of this process in MB, with the other tests that run beside it.
 fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -277,7 +276,7 @@ fn peak_memory() -> Option<u64> {
 }
 
 #[test]
-fn a_million_lines_take_seconds_and_little_memory() {
+fn a_million_lines_take_little_memory() {
     const VIDEOS: u32 = 250;
     const FRAMES: u32 = 4000;
     let folder = tempfile::tempdir().unwrap();
@@ -292,28 +291,18 @@ fn a_million_lines_take_seconds_and_little_memory() {
     drop(text);
     let out = folder.path().join("submission.txt");
 
-    let start = Instant::now();
     let list = FrameList::read(&template).unwrap();
-    let read = start.elapsed();
     // Every 50th frame is missing.
     let run = |_: &str| {
         let frames = (1..=FRAMES).filter(|number| number % 50 != 0);
         VideoPredictions::new(frames.map(|number| prediction(number, (number as f32).sin()))).map(Some)
     };
     let summary = write_submission(Challenge::Mtl, &list, &out, IfMissing::Refuse, run).unwrap();
-    let written = start.elapsed();
     let labels = Labels::read(&out).unwrap();
-    let read_back = start.elapsed() - written;
 
     assert_eq!((summary.lines, labels.rows().len()), (1_000_000, 1_000_000));
     assert_eq!(summary.filled, 20_000);
     let peak = peak_memory();
-    println!(
-        "template {read:.2?}, submission {:.2?}, as labels {read_back:.2?}, peak {peak:?} MB",
-        written - read
-    );
-    assert!(written.as_secs_f64() < 10.0, "{written:?}");
-    assert!(read_back.as_secs_f64() < 5.0, "{read_back:?}");
     assert!(peak.is_none_or(|megabytes| megabytes < 500), "{peak:?} MB");
 }
 

@@ -282,22 +282,6 @@ fn nothing_to_see_is_no_cut() {
     assert!(film.cuts.is_empty());
 }
 
-#[test]
-fn the_signature_of_a_large_picture_costs_little() {
-    let picture = Picture::from_rgb(
-        1280,
-        720,
-        (0..1280 * 720 * 3).map(|at| (at % 251) as u8).collect(),
-    )
-    .unwrap();
-    let start = std::time::Instant::now();
-    let mut detector = ShotDetector::new(ShotSettings::default());
-    for _ in 0..100 {
-        detector.is_cut(&Signature::of(&picture));
-    }
-    println!("720p: {:.3} ms a frame", start.elapsed().as_secs_f64() * 10.0);
-}
-
 /// A 16:9 view of a real picture, `zoom` times nearer, moved by shares of the view.
 fn view_of(image: &image::RgbImage, zoom: f32, dx: f32, dy: f32) -> Picture {
     let (width, height) = (image.width() as f32, image.height() as f32);

@@ -267,12 +267,7 @@ fn two_hundred_faces() {
                 .collect(),
         );
     }
-    let start = std::time::Instant::now();
     let tracked = run(&frames);
-    println!(
-        "200 faces a frame: {:.2} ms a frame",
-        start.elapsed().as_secs_f64() * 1000.0 / 30.0
-    );
     let nose = |face: &TrackedFace| face.detection.landmarks.0[2].x;
     for (first, last) in tracked[0].iter().zip(tracked.last().unwrap()) {
         assert_eq!((first.person, nose(first) + 29.0), (last.person, nose(last)));

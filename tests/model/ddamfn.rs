@@ -1,6 +1,6 @@
-//! The network against the original's numbers (`../shared/golden`, README "DDAMFN"). These tests
-//! need the 18 MB of reference weights, which a fresh clone does not have, and say so when they
-//! are skipped; `model_parts.rs` holds the checks that every clone runs.
+//! DDAMFN against the numbers of PyTorch: with the weights that come with the program, in every clone
+//! (`tests/golden/ddamfn/`); with the original's weights, layer by layer, where their 18 MB are (`../shared/golden`,
+//! README "DDAMFN").
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::support::{root, shared_golden};
+use crate::support::{golden, root, shared_golden};
 
 /// The reference data, if this machine has it.
 struct Golden {
@@ -81,6 +81,32 @@ fn assert_near(what: &str, found: &Tensor, golden: &Tensor, tolerance: f64) {
     assert!(difference <= tolerance, "{what} is off by {difference:e}");
 }
 
+/// The cases are made by an implementation that gives the original's numbers with the original's weights
+/// (`make_cases.py`).
+#[test]
+fn the_weights_that_come_along_predict_what_pytorch_does() {
+    let cases: NamedTensors = Tensor::read_safetensors(golden("ddamfn/cases.safetensors"))
+        .unwrap()
+        .into_iter()
+        .collect();
+    let crops = &cases["crops"];
+    let crops: Vec<_> = (0..crops.size()[0]).map(|i| face(&crops.get(i))).collect();
+    let faces: Vec<_> = crops.iter().collect();
+    let expected = probabilities(
+        &cases["val_arousal"],
+        &cases["emotions_logits"],
+        &cases["actions_logits"].sigmoid(),
+    );
+    for form in [
+        InferenceForm::plain(Device::Cpu),
+        InferenceForm::fast(Device::Cpu, Precision::F32),
+    ] {
+        let difference = apart(&predict(&shipped(form), &faces), &expected);
+        println!("{form}: {difference:.2e}");
+        assert!(difference <= 1e-4, "{form} is off by {difference}");
+    }
+}
+
 #[test]
 fn every_layer_gives_the_originals_numbers() {
     let Some(golden) = Golden::find() else { return };
@@ -132,20 +158,19 @@ fn the_checkpoint_holds_the_networks_parameters_and_known_unused_ones() {
     assert_eq!(used, parameter_shapes(&architecture).unwrap());
 }
 
-/// The predictions of the reference crops, as the original's probabilities (ABAW's 8 classes).
+/// The predictions of the reference crops.
 fn reference(golden: &Golden) -> Vec<[f32; 22]> {
-    let emotions = golden
-        .case("eval.emotions_logits")
-        .narrow(1, 0, 8)
-        .softmax(1, Kind::Float);
-    let rows = Tensor::cat(
-        &[
-            golden.case("eval.val_arousal"),
-            &emotions,
-            golden.case("eval.actions_sigmoid"),
-        ],
-        1,
-    );
+    probabilities(
+        golden.case("eval.val_arousal"),
+        golden.case("eval.emotions_logits"),
+        golden.case("eval.actions_sigmoid"),
+    )
+}
+
+/// The original's outputs as a table holds them; of its expressions, the 8 classes of ABAW.
+fn probabilities(valence_arousal: &Tensor, emotion_logits: &Tensor, action_units: &Tensor) -> Vec<[f32; 22]> {
+    let emotions = emotion_logits.narrow(1, 0, 8).softmax(1, Kind::Float);
+    let rows = Tensor::cat(&[valence_arousal, &emotions, action_units], 1);
     (0..rows.size()[0])
         .map(|i| Vec::<f32>::try_from(rows.get(i)).unwrap().try_into().unwrap())
         .collect()
@@ -195,10 +220,9 @@ fn every_inference_form_predicts_what_the_original_does() {
 
 /// The weights that come with the program: rounding stays small in a trained network, where the random
 /// reference weights let it grow.
-fn shipped(precision: Precision) -> Predictor {
+fn shipped(form: InferenceForm) -> Predictor {
     let path = root().join("models/ddamfn-demo.safetensors");
     let weights = Weights::load(&path).unwrap();
-    let form = InferenceForm::fast(Device::Cpu, precision);
     Predictor::new(weights.tensors(), weights.architecture(), form).unwrap()
 }
 
@@ -208,8 +232,11 @@ fn bf16_predicts_what_f32_does() {
     let mut crops = golden.crops("eval.crops_rgb_u8");
     crops.extend(sixteen(&golden));
     let faces: Vec<_> = crops.iter().collect();
-    let exact = predict(&shipped(Precision::F32), &faces);
-    let rounded = predict(&shipped(Precision::Bf16), &faces);
+    let exact = predict(&shipped(InferenceForm::fast(Device::Cpu, Precision::F32)), &faces);
+    let rounded = predict(
+        &shipped(InferenceForm::fast(Device::Cpu, Precision::Bf16)),
+        &faces,
+    );
     let difference = apart(&rounded, &exact);
     println!("bf16: {difference:.2e}");
     assert!(0.0 < difference && difference <= 0.02, "{difference}");
@@ -242,7 +269,7 @@ fn a_prediction_hardly_depends_on_the_size_of_the_batch() {
     let crops = sixteen(&golden);
     let faces: Vec<_> = crops.iter().collect();
     for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Bf16, 0.02)] {
-        let predictor = shipped(precision);
+        let predictor = shipped(InferenceForm::fast(Device::Cpu, precision));
         let whole = predict(&predictor, &faces);
         for size in [1, 5] {
             let parts: Vec<_> = faces

@@ -406,26 +406,10 @@ fn a_blend_weighs_members_task_by_task() {
     assert_eq!(parts.action_units, Some([0.25; 12]));
 }
 
-/// A million rows of all tasks, a tenth of them gaps, in 300 videos.
+/// A tenth of the frames are gaps in all tasks.
 #[test]
-fn a_million_rows_take_about_a_second() {
+fn each_frame_of_many_videos_has_smoothed_probabilities() {
     let mut random = fastrand::Rng::with_seed(1);
-    let videos: Vec<Series> = (0..300)
-        .map(|_| {
-            let values = (0..3334)
-                .map(|_| {
-                    let raw: [f32; 8] = std::array::from_fn(|_| random.f32());
-                    let sum: f32 = raw.iter().sum();
-                    (random.f32() > 0.1).then(|| Affect {
-                        expression: Some(raw.map(|p| p / sum)),
-                        action_units: Some(std::array::from_fn(|_| random.f32())),
-                        ..affect([random.f64(), random.f64()])
-                    })
-                })
-                .collect();
-            Series::new(numbered(1..=3334), values).unwrap()
-        })
-        .collect();
     let step = Postprocess {
         smoothing: PerTask {
             valence_arousal: Kernel::Box {
@@ -441,13 +425,24 @@ fn a_million_rows_take_about_a_second() {
         },
         ..Postprocess::default()
     };
-    let start = std::time::Instant::now();
-    let rows: usize = videos
-        .iter()
-        .map(|series| step.apply(series).unwrap().len())
-        .sum();
-    let seconds = start.elapsed().as_secs_f64();
-    println!("{rows} rows in {seconds:.2} s");
-    assert_eq!(rows, 1_000_200);
-    assert!(seconds < 5.0, "{seconds} s; about 1 s on an idle core");
+    for _ in 0..10 {
+        let values = (0..3334)
+            .map(|_| {
+                let raw: [f32; 8] = std::array::from_fn(|_| random.f32());
+                let sum: f32 = raw.iter().sum();
+                (random.f32() > 0.1).then(|| Affect {
+                    expression: Some(raw.map(|p| p / sum)),
+                    action_units: Some(std::array::from_fn(|_| random.f32())),
+                    ..affect([random.f64(), random.f64()])
+                })
+            })
+            .collect();
+        let series = Series::new(numbered(1..=3334), values).unwrap();
+        let rows = step.apply(&series).unwrap();
+        assert_eq!(rows.len(), 3334);
+        for row in rows {
+            let sum: f32 = row.affect.expression.unwrap().iter().sum();
+            assert!((sum - 1.0).abs() < 1e-4, "{sum}");
+        }
+    }
 }

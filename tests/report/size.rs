@@ -1,4 +1,4 @@
-//! Large runs: pages open at once, and no peak is lost.
+//! Large runs: all pages are drawn, and no peak is lost.
 
 use std::path::Path;
 use std::process::Command;
@@ -21,9 +21,6 @@ const FILMED: usize = 20;
 /// The only frame that leaves the wave.
 const PEAK: u32 = 12_345;
 const PEAK_VALENCE: f32 = 0.93;
-/// Milliseconds until a page is drawn.
-const OVERVIEW_MS: f64 = 1000.0;
-const PAGE_MS: f64 = 2000.0;
 
 /// The first `long` videos are of ten minutes, the others short; the first `filmed` have a file.
 fn videos(long: usize, filmed: usize, film: &Path) -> Vec<Video> {
@@ -52,17 +49,18 @@ fn write(folder: &Path, videos: &[Video]) {
 }
 
 #[test]
-fn six_hundred_videos_open_at_once_and_no_peak_is_lost() {
+fn six_hundred_videos_are_drawn_and_no_peak_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let (run, out) = (folder.path().join("run"), folder.path().join("out"));
     write(&run, &videos(1, 0, Path::new("")));
     let done = report(&run, &out, None);
     assert!(done.status.success(), "{}", stderr_of(&done));
-    opens_at_once(&out);
+    look_at_pages(&out, 1);
 }
 
-/// The best of three, since other work on the machine is none of the page's.
-fn opens_at_once(out: &Path) {
+/// Opens the overview, and the page of the first video in two widths, each `times` over. Returns the least milliseconds
+/// until the overview and a page were drawn, since other work on the machine is none of theirs.
+fn look_at_pages(out: &Path, times: usize) -> [f64; 2] {
     let page = std::fs::read_dir(out.join("videos"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -71,9 +69,11 @@ fn opens_at_once(out: &Path) {
             name.starts_with("batch0-video-000") && name.ends_with(".html")
         })
         .unwrap();
-    let mut jobs: Vec<Job> = (0..3).map(|_| Job::new(&out.join("index.html"), 1280)).collect();
+    let mut jobs: Vec<Job> = (0..times)
+        .map(|_| Job::new(&out.join("index.html"), 1280))
+        .collect();
     let seconds = f64::from(PEAK - 1) / f64::from(RATE);
-    for width in [1280, 400, 1280] {
+    for width in [1280, 400].repeat(times) {
         jobs.push(
             Job::new(&page, width)
                 .then("ink", &[])
@@ -82,17 +82,8 @@ fn opens_at_once(out: &Path) {
         );
     }
     let seen = look(jobs);
-    let fastest = |from: usize| {
-        let of = seen[from..from + 3]
-            .iter()
-            .map(|page| page["drawn_ms"].as_f64().unwrap());
-        of.fold(f64::INFINITY, f64::min)
-    };
-    let (overview, video) = (fastest(0), fastest(3));
-    println!("drawn after: overview {overview:.0} ms, video {video:.0} ms");
-    assert!(overview < OVERVIEW_MS, "{overview} ms");
-    assert!(video < PAGE_MS, "{video} ms");
-    for page in &seen[3..] {
+    let (overviews, pages) = seen.split_at(times);
+    for page in pages {
         ink_is_there(&page["did"][0]);
         let peak = page["did"][1].as_f64().unwrap();
         assert!(
@@ -102,6 +93,10 @@ fn opens_at_once(out: &Path) {
         let beside = page["did"][2].as_f64().unwrap();
         assert!(beside < 0.6, "beside the peak the curve is at {beside}");
     }
+    [overviews, pages].map(|seen| {
+        let drawn = seen.iter().map(|page| page["drawn_ms"].as_f64().unwrap());
+        drawn.fold(f64::INFINITY, f64::min)
+    })
 }
 
 /// `cargo test --release --test report -- --ignored --nocapture` measures it: 10,800,000 rows.
@@ -113,7 +108,8 @@ fn seconds_and_memory_of_six_hundred_long_videos() {
     write(&run, &videos(VIDEOS, 0, Path::new("")));
     let out = folder.path().join("out");
     measure("600 videos of 10 minutes, no film", &run, &out);
-    opens_at_once(&out);
+    let [overview, page] = look_at_pages(&out, 3);
+    println!("drawn after: overview {overview:.0} ms, video {page:.0} ms");
 
     let film = folder.path().join("film.mp4");
     let made = Command::new("ffmpeg")

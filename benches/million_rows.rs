@@ -1,5 +1,4 @@
-//! A measurement, not a check: what the commands on tables cost for a million rows. Run it alone with
-//! `cargo test --release --test million_rows -- --ignored --nocapture`.
+//! What the commands on tables cost for a million rows: `cargo bench --bench million_rows`, a minute or two.
 
 use std::fs;
 use std::path::Path;
@@ -17,9 +16,7 @@ use serde_json::json;
 const VIDEOS: usize = 300;
 const FRAMES: u32 = 3400;
 
-#[test]
-#[ignore = "a measurement of a minute or two"]
-fn seconds_and_memory() {
+fn main() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     write_run(&run);
