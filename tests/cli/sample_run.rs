@@ -29,7 +29,7 @@ impl SampleRun {
         let mut command = abaw();
         command
             .arg("annotate")
-            .args(CLIPS.map(|clip| sample(&format!("{clip}.mp4"))));
+            .args(CLIPS.map(|clip| sample(format!("{clip}.mp4"))));
         command
             .arg("--pipeline")
             .arg(root().join("pipelines/annotate.toml"));
@@ -93,7 +93,7 @@ fn each_frame_that_ffprobe_counts_has_one_subject_row() {
             .filter(|row| row.subject)
             .map(|row| row.frame)
             .collect();
-        let counted = frames_by_ffprobe(&sample(&format!("{clip}.mp4")));
+        let counted = frames_by_ffprobe(&sample(format!("{clip}.mp4")));
         let numbers: Vec<u32> = frames.iter().map(|frame| frame.number()).collect();
         assert_eq!(numbers, (1..=counted as u32).collect::<Vec<_>>(), "{clip}");
         assert_eq!(footer.counts.frames, counted as u64, "{clip}");

@@ -15,7 +15,7 @@ use tch::{Kind, Tensor};
 use crate::support::{abaw, checkpoint, output_of, root, shared_golden, stderr_of, succeeded, unpacked};
 
 fn import(checkpoint: &Path, out: &Path) -> Output {
-    output_of(&["weights", "import", name(checkpoint), "--out", name(out)])
+    output_of(["weights", "import", name(checkpoint), "--out", name(out)])
 }
 
 fn name(path: &Path) -> &str {
@@ -53,7 +53,7 @@ fn annotate_crops(folder: &Path, weights: &Path) -> Output {
         "cpu",
         "--weights",
     ];
-    output_of(&[&arguments[..], &[name(weights), "--out", name(&run)]].concat())
+    output_of([&arguments[..], &[name(weights), "--out", name(&run)]].concat())
 }
 
 fn table_of(folder: &Path) -> (Vec<Row>, Footer) {
@@ -83,7 +83,7 @@ fn a_checkpoint_is_imported_and_shown() {
     ] {
         assert!(said.contains(part), "no {part} in {said}");
     }
-    let shown = succeeded(&output_of(&["weights", "show", name(&out)]));
+    let shown = succeeded(&output_of(["weights", "show", name(&out)]));
     for part in [
         "4376863",
         "Neutral, Anger",
@@ -94,13 +94,13 @@ fn a_checkpoint_is_imported_and_shown() {
         assert!(shown.contains(part), "no {part} in {shown}");
     }
     let json: Value =
-        serde_json::from_str(&succeeded(&output_of(&["weights", "show", "--json", name(&out)]))).unwrap();
+        serde_json::from_str(&succeeded(&output_of(["weights", "show", "--json", name(&out)]))).unwrap();
     assert_eq!(json["parameters"], 4_376_863);
     assert_eq!(json["class_order"][4], "Happiness");
     assert_eq!(json["tasks"].as_array().unwrap().len(), 3);
     assert_eq!(json["alignment"], "ddamfn");
     // What can be imported can be shown too.
-    assert!(succeeded(&output_of(&["weights", "show", name(&checkpoint)])).contains("4376863"));
+    assert!(succeeded(&output_of(["weights", "show", name(&checkpoint)])).contains("4376863"));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn what_is_there_is_overwritten_only_by_force() {
     assert_eq!(fs::read(&out).unwrap(), b"another's");
     let arguments = ["weights", "import", name(&checkpoint), "--out", name(&out)];
     succeeded(&output_of(
-        &[&arguments[..], &["--force", "--store", "f16"]].concat(),
+        [&arguments[..], &["--force", "--store", "f16"]].concat(),
     ));
     let size = fs::metadata(&out).unwrap().len();
     assert!(
@@ -148,7 +148,7 @@ fn what_cannot_be_imported_is_refused_in_one_line() {
         assert!(line.contains(part), "no {part} in {line}");
         assert!(!out.exists());
     }
-    let shown = output_of(&["weights", "show", name(&checkpoint("refused_whole_module.pth"))]);
+    let shown = output_of(["weights", "show", name(&checkpoint("refused_whole_module.pth"))]);
     assert!(refused(&shown).contains("python3 -c"));
     assert!(!root().join("executed_by_a_pickle").exists());
     let nowhere = folder.path().join("empty.pth/weights.safetensors");
@@ -168,8 +168,8 @@ fn a_strangers_control_characters_do_not_reach_the_terminal() {
         ..Card::as_published(hostile.to_owned())
     };
     seeded(card).save(&path, NumberFormat::F32).unwrap();
-    let shown = succeeded(&output_of(&["weights", "show", name(&path)]));
-    let json = succeeded(&output_of(&["weights", "show", "--json", name(&path)]));
+    let shown = succeeded(&output_of(["weights", "show", name(&path)]));
+    let json = succeeded(&output_of(["weights", "show", "--json", name(&path)]));
     assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["licence"], hostile);
     let calibration = refused_last(&annotate_crops(folder.path(), &path));
     assert!(!folder.path().join("run").exists());
@@ -296,11 +296,11 @@ fn weights_that_changed_after_planning_are_refused() {
         "--weights",
     ];
     succeeded(&output_of(
-        &[&arguments[..], &[name(&path), "--out", name(&run)]].concat(),
+        [&arguments[..], &[name(&path), "--out", name(&run)]].concat(),
     ));
     let plan = run.join("plan.json");
     let shard = || {
-        output_of(&[
+        output_of([
             "annotate",
             "--plan",
             name(&plan),
@@ -365,7 +365,7 @@ fn weights_of_another_alignment_are_heard() {
             "--out",
             name(&run),
         ];
-        let output = output_of(&[&arguments[..], &files].concat());
+        let output = output_of([&arguments[..], &files].concat());
         succeeded(&output);
         let said = stderr_of(&output);
         assert_eq!(said.contains("aligned to arcface"), warned, "{said}");
@@ -407,7 +407,7 @@ fn golden_checkpoints_give_the_golden_numbers() {
             "--out",
             name(&weights),
         ];
-        succeeded(&output_of(&arguments));
+        succeeded(&output_of(arguments));
         let arguments = [
             "annotate",
             name(&crops),
@@ -418,7 +418,7 @@ fn golden_checkpoints_give_the_golden_numbers() {
             "--weights",
         ];
         succeeded(&output_of(
-            &[&arguments[..], &[name(&weights), "--out", name(&run)]].concat(),
+            [&arguments[..], &[name(&weights), "--out", name(&run)]].concat(),
         ));
         for (at, row) in table_of(folder.path()).0.iter().enumerate() {
             let close = |found: &[f32], expected: &[f32]| {
