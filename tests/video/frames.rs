@@ -285,5 +285,5 @@ fn several_threads_decode_to_the_same_frames() {
             assert!(read(threads) == one, "{} with {threads} threads", clip.display());
         }
     }
-    assert!(damaged >= 4, "{damaged} damaged clips");
+    assert!(damaged >= 2, "{damaged} damaged clips");
 }
