@@ -71,10 +71,13 @@ impl Default for ModelSettings {
 pub struct MemberSettings {
     /// DDAMFN weights, `.safetensors`; a relative path counts from the pipeline file.
     pub weights: PathBuf,
+    /// Its weight for valence and arousal.
     #[serde(default)]
     pub valence_arousal: f64,
+    /// Its weight for expressions.
     #[serde(default)]
     pub expression: f64,
+    /// Its weight for action units.
     #[serde(default)]
     pub action_units: f64,
 }

@@ -10,10 +10,17 @@ use libloading::os::unix::{Library, Symbol};
 /// A function of CUDA's runtime failed or is not there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CudaError {
+    /// A function is not in the loaded libraries.
     #[error("{0} is in none of the loaded libraries")]
     NoFunction(&'static str),
+    /// A function reports an error.
     #[error("{function} failed with CUDA error {code}")]
-    Failed { function: &'static str, code: i32 },
+    Failed {
+        /// Its name.
+        function: &'static str,
+        /// CUDA's number of the error.
+        code: i32,
+    },
 }
 
 /// Looks a function up.
@@ -73,7 +80,9 @@ pub fn set_current_device(number: usize) -> Result<(), CudaError> {
 /// Bytes of memory of the current device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceMemory {
+    /// Not in use.
     pub free: usize,
+    /// All of it.
     pub total: usize,
 }
 

@@ -27,6 +27,8 @@ pub mod face;
 pub mod finalise;
 pub mod frame;
 pub mod hash;
+#[cfg(test)]
+mod imports;
 pub mod labels;
 pub mod metrics;
 pub mod model;

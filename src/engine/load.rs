@@ -19,6 +19,7 @@ use crate::video::libav_versions;
 
 /// Networks ready to run.
 pub struct Loaded {
+    /// The networks, to be cloned for each thread.
     pub networks: Networks,
     /// Device kind, precision and form, for the tables' footers.
     pub inference: String,
@@ -29,14 +30,19 @@ pub struct Loaded {
 /// The networks of a run cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworksError {
+    /// Weights that cannot be found or have changed.
     #[error(transparent)]
     Find(#[from] FindWeightsError),
+    /// The detector's weights.
     #[error(transparent)]
     Detector(#[from] DetectorError),
+    /// Affect weights that cannot be read.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// TF32 cannot be switched off.
     #[error("this libtorch cannot compute in f32 on a GPU")]
     Cuda(#[from] CudaError),
+    /// Affect weights that do not fit.
     #[error("affect weights")]
     Model(#[from] ModelError),
 }

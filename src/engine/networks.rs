@@ -12,7 +12,9 @@ use crate::model::{Detector, Ensemble, FaceBatch, FrameBatch, PendingDetections,
 /// The networks of one thread. A clone is for another thread; it shares the weights.
 #[derive(Debug, Clone)]
 pub struct Networks {
+    /// Finds faces.
     pub detector: Detector,
+    /// Annotate faces.
     pub affect: Ensemble,
     /// Whether the affect networks may use TF32; the detector computes in f32 in any case.
     pub tf32: bool,

@@ -59,6 +59,7 @@ impl Worker {
 pub struct Threads {
     /// How many read, each one video at a time.
     pub readers: usize,
+    /// The threads that compute.
     pub workers: Vec<Worker>,
 }
 

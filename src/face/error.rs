@@ -5,7 +5,12 @@
 pub enum FaceError {
     /// A setting out of its range.
     #[error("the setting `{name}` must be {range}")]
-    Setting { name: &'static str, range: &'static str },
+    Setting {
+        /// The key in the pipeline file.
+        name: &'static str,
+        /// What it must be.
+        range: &'static str,
+    },
 }
 
 impl FaceError {

@@ -33,16 +33,22 @@ use serde::{Deserialize, Serialize};
 /// A place in a picture, in pixels; (0, 0) is the centre of the top left pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Point {
+    /// Column, to the right.
     pub x: f32,
+    /// Row, downwards.
     pub y: f32,
 }
 
 /// A face's bounding box in pixels; `x1 <= x2`, `y1 <= y2`. It may reach over the picture's edge.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct BoundingBox {
+    /// Left edge.
     pub x1: f32,
+    /// Top edge.
     pub y1: f32,
+    /// Right edge.
     pub x2: f32,
+    /// Bottom edge.
     pub y2: f32,
 }
 
@@ -83,7 +89,9 @@ pub struct Landmarks(pub [Point; 5]);
 pub struct Detection {
     /// Probability of a face, in (0, 1].
     pub score: f32,
+    /// The box around the face.
     pub bounding_box: BoundingBox,
+    /// Eyes, nose and corners of the mouth.
     pub landmarks: Landmarks,
 }
 

@@ -11,6 +11,7 @@ const VARIANCES: [f32; 2] = [0.1, 0.2];
 /// A square, in pixels of the network's input.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prior {
+    /// In pixels of the network's input.
     pub centre: Point,
     /// Side in pixels.
     pub size: f32,

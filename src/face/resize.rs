@@ -14,8 +14,11 @@ pub struct Resize {
 
 /// The two source pixels between which an output pixel's centre lies, and the second one's weight.
 pub struct Tap {
+    /// The first source pixel, 0-based.
     pub first: usize,
+    /// The one after it, or the same at the edge.
     pub second: usize,
+    /// How much the second counts, in [0, 1).
     pub weight: f32,
 }
 

@@ -7,7 +7,9 @@ use super::{BoundingBox, PersonId};
 /// A side of the picture, as its viewer sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
+    /// The picture's left.
     Left,
+    /// The picture's right.
     Right,
 }
 

@@ -43,11 +43,17 @@ impl fmt::Display for TemplateSet {
 /// A template of 112x112 pixels. Left and right are the picture's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Template {
+    /// Turned far to the picture's left.
     LeftProfile,
+    /// Turned to the picture's left.
     Left,
+    /// Towards the camera.
     Frontal,
+    /// Turned to the picture's right.
     Right,
+    /// Turned far to the picture's right.
     RightProfile,
+    /// The one template of ArcFace.
     Arcface,
 }
 

@@ -55,8 +55,11 @@ pub enum ModelError {
 /// The output that was not finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotFinite {
+    /// Valence and arousal.
     ValenceArousal,
+    /// The expressions.
     Expression,
+    /// The action units.
     ActionUnits,
 }
 

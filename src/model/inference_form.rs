@@ -10,7 +10,9 @@ use super::precision::Precision;
 /// How a network is run. Prints as the words that the table's footer records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InferenceForm {
+    /// Where it runs.
     pub device: Device,
+    /// The number format.
     pub precision: Precision,
     /// Batch normalisation is folded into the convolutions.
     pub folded: bool,

@@ -16,7 +16,9 @@ const EPSILON: f64 = 1e-5;
 /// or the running statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
+    /// Statistics of the batch; the running ones are updated.
     Training,
+    /// The running statistics.
     Inference,
 }
 

@@ -13,48 +13,93 @@ use crate::model::error::ModelError;
 pub enum WeightsError {
     /// The file system's own reason.
     #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
     /// A file of another kind, or of a kind that cannot be used.
     #[error("{}: not usable as weights: {reason}", path.display())]
-    NotWeights { path: PathBuf, reason: String },
+    NotWeights {
+        /// The file.
+        path: PathBuf,
+        /// Why, in words.
+        reason: String,
+    },
     /// A file that contradicts itself: cut off, overwritten, made to deceive.
     #[error("{}: damaged, get it again: {reason}", path.display())]
-    Damaged { path: PathBuf, reason: String },
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Why, in words.
+        reason: String,
+    },
     /// A pickle that names more than tensors and plain values. It was not run.
     #[error(
         "{}: refused, since it holds the Python object `{object}`, which would have to be run; if you trust the file, \
          make a state dict of it where that object can be imported: {}",
         path.display(), state_dict_of(path, "torch.load", ", weights_only=False")
     )]
-    Refused { path: PathBuf, object: String },
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// What it would have to run or make.
+        object: String,
+    },
     /// A program with its weights, not weights alone.
     #[error(
         "{}: refused, since it is a TorchScript program; make a state dict of it: {}",
         path.display(), state_dict_of(path, "torch.jit.load", "")
     )]
-    TorchScript { path: PathBuf },
+    TorchScript {
+        /// The file.
+        path: PathBuf,
+    },
     /// More than one network, none of them the obvious one.
     #[error("{}: several networks in it, under {places:?}; save the one that is meant by itself", path.display())]
     SeveralNetworks {
+        /// The file.
         path: PathBuf,
         /// Their keys or prefixes; empty for the top.
         places: Vec<String>,
     },
     /// The tensors do not make up a network; all that is missing or misshapen is listed.
     #[error("{}: {source}", path.display())]
-    Network { path: PathBuf, source: ModelError },
+    Network {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: ModelError,
+    },
     /// Training diverged, or the numbers are of a type that weights do not have.
     #[error("{}: NaN, infinite or integer numbers in {}", path.display(), names.join(", "))]
-    NotNumbers { path: PathBuf, names: Vec<String> },
+    NotNumbers {
+        /// The file.
+        path: PathBuf,
+        /// Names of the tensors.
+        names: Vec<String>,
+    },
     /// Metadata of this program that cannot be understood or contradicts the tensors.
     #[error("{}: metadata: {reason}", path.display())]
-    Card { path: PathBuf, reason: String },
+    Card {
+        /// The file.
+        path: PathBuf,
+        /// Why, in words.
+        reason: String,
+    },
     /// A number that half precision cannot hold.
     #[error("{name} has numbers too large for f16: store as bf16 or f32")]
-    TooLarge { name: String },
+    TooLarge {
+        /// Name of the tensor.
+        name: String,
+    },
     /// Nothing is overwritten unless asked for.
     #[error("{}: exists already; overwrite it with --force", path.display())]
-    Exists { path: PathBuf },
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
     /// libtorch refused an operation.
     #[error("libtorch: {}", .0.to_string().lines().next().unwrap_or_default())]
     Torch(#[from] TchError),

@@ -15,7 +15,9 @@ use crate::model::named_tensors::NamedTensors;
 /// Weights out of a file.
 #[derive(Debug)]
 pub struct Imported {
+    /// The weights.
     pub weights: Weights,
+    /// What was read and what was left out.
     pub report: ImportReport,
 }
 

@@ -12,6 +12,7 @@ use crate::escape::escape_control;
 /// A file of weights in words and numbers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
+    /// The file.
     pub path: PathBuf,
     /// Of the whole file, in hexadecimal.
     pub sha256: String,
