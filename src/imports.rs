@@ -6,7 +6,17 @@ use std::path::{Path, PathBuf};
 
 /// Modules from the ground up. Each may use those before it, and those of its own line.
 const ORDER: &[&[&str]] = &[
-    &["error_chain", "labels", "frame", "hash", "escape", "path_error", "batch", "allocator", "cuda"],
+    &[
+        "error_chain",
+        "labels",
+        "frame",
+        "hash",
+        "escape",
+        "path_error",
+        "batch",
+        "allocator",
+        "cuda",
+    ],
     &["publish", "device", "blend", "stop"],
     &["video", "face"],
     &["model", "crops"],
@@ -40,7 +50,10 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 /// A file's place in the tree of modules: `src/model/layers/conv.rs` is `model::layers::conv`.
 fn module_of(path: &Path, root: &Path) -> Vec<String> {
     let below = path.strip_prefix(root).unwrap().with_extension("");
-    let mut parts: Vec<String> = below.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+    let mut parts: Vec<String> = below
+        .iter()
+        .map(|part| part.to_str().unwrap().to_owned())
+        .collect();
     parts.pop_if(|last| last == "mod" || last == "lib");
     parts
 }
@@ -54,7 +67,9 @@ fn paths(text: &str, module: &[String], is_folder: bool) -> Vec<Vec<String>> {
         .join("\n");
     let mut found = Vec::new();
     for (at, _) in code.match_indices("::") {
-        let head = code[..at].rsplit(|c: char| !c.is_alphanumeric() && c != '_').next();
+        let head = code[..at]
+            .rsplit(|c: char| !c.is_alphanumeric() && c != '_')
+            .next();
         let before = code[..at].trim_end_matches(|c: char| c.is_alphanumeric() || c == '_');
         if before.ends_with("::") {
             continue;
@@ -105,7 +120,10 @@ fn expand(text: &str) -> Vec<Vec<String>> {
         }
         return found;
     }
-    let name: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    let name: String = text
+        .chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect();
     if name.is_empty() {
         return Vec::new();
     }
@@ -127,7 +145,11 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
     let is_folder = |path: &Path| path.file_name().is_some_and(|name| name == "mod.rs");
     let modules: BTreeMap<String, PathBuf> = all
         .iter()
-        .filter(|path| !["lib.rs", "main.rs", "tests.rs", "imports.rs"].iter().any(|name| path.ends_with(name)))
+        .filter(|path| {
+            !["lib.rs", "main.rs", "tests.rs", "imports.rs"]
+                .iter()
+                .any(|name| path.ends_with(name))
+        })
         .map(|path| (module_of(path, &root).join("::"), path.clone()))
         .collect();
     let handed_on: BTreeMap<String, Vec<Vec<String>>> = modules
@@ -135,7 +157,10 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
         .filter(|(_, path)| is_folder(path))
         .map(|(module, path)| {
             let text = source(path);
-            let uses = text.split("pub use ").skip(1).flat_map(|text| expand(text.trim_start_matches("self::")));
+            let uses = text
+                .split("pub use ")
+                .skip(1)
+                .flat_map(|text| expand(text.trim_start_matches("self::")));
             (module.clone(), uses.collect())
         })
         .collect();
@@ -143,13 +168,17 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
         let mut path = path.to_vec();
         // What a mod.rs hands on.
         for _ in 0..4 {
-            let Some(end) = (1..=path.len()).rev().find(|&end| modules.contains_key(&path[..end].join("::"))) else {
+            let Some(end) = (1..=path.len())
+                .rev()
+                .find(|&end| modules.contains_key(&path[..end].join("::")))
+            else {
                 return None;
             };
             let module = path[..end].join("::");
             let item = path.get(end);
             let from = handed_on.get(&module).and_then(|uses| {
-                uses.iter().find(|of| of.len() > 1 && of.last() == item && item.is_some())
+                uses.iter()
+                    .find(|of| of.len() > 1 && of.last() == item && item.is_some())
             });
             match from {
                 Some(of) => path = path[..end].iter().chain(of).cloned().collect(),
@@ -163,7 +192,10 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
         .map(|(module, path)| {
             let parts = module_of(path, &root);
             let taken = paths(&source(path), &parts, is_folder(path));
-            let files = taken.iter().filter_map(|path| file_of(path)).filter(|file| file != module);
+            let files = taken
+                .iter()
+                .filter_map(|path| file_of(path))
+                .filter(|file| file != module);
             (module.clone(), files.collect())
         })
         .collect()
@@ -216,7 +248,15 @@ fn no_files_import_each_other_in_a_circle() {
     }
     let left: BTreeMap<&String, Vec<&String>> = left
         .iter()
-        .map(|(module, imports)| (module, imports.iter().filter(|import| left.contains_key(*import)).collect()))
+        .map(|(module, imports)| {
+            (
+                module,
+                imports
+                    .iter()
+                    .filter(|import| left.contains_key(*import))
+                    .collect(),
+            )
+        })
         .collect();
     assert!(left.is_empty(), "{left:#?}");
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use super::network::{PreparedFaces, PreparedFrames};
+use super::prepared::{PreparedFaces, PreparedFrames};
 use super::publication::Publication;
 use super::queue::{self, Step};
 use super::slice::Slice;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tch::TchError;
 
 use super::context::{Context, Producer, Task, Work, caught};
-use super::network::{PreparedFaces, PreparedFrames};
+use super::prepared::{PreparedFaces, PreparedFrames};
 use super::queue::{PermitKind, Step};
 use super::slice::{Slice, slices};
 use super::source::{Source, SourceError};

@@ -15,6 +15,7 @@ mod cpu;
 mod load;
 mod network;
 mod networks;
+mod prepared;
 mod publication;
 mod queue;
 mod slice;

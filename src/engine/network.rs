@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::context::{Context, Task, caught};
 use super::networks::{AffectPass, DetectorPass, Networks};
+use super::prepared::{PreparedFaces, PreparedFrames};
 use super::queue::Step;
 use super::slice::Slice;
 use super::video::{Face, FrameInWork};
@@ -15,20 +16,8 @@ use crate::cuda;
 use crate::error_chain::sentence;
 use crate::face::Candidate;
 use crate::frame::Picture;
-use crate::model::{AlignedFace, FaceBatch, FrameBatch};
+use crate::model::AlignedFace;
 use crate::run::{Event, Stage};
-
-/// Frames that are ready for the detector.
-pub struct PreparedFrames {
-    pub batch: FrameBatch,
-    pub slices: Vec<Slice<FrameInWork>>,
-}
-
-/// Faces that are ready for the affect networks.
-pub struct PreparedFaces {
-    pub batch: FaceBatch,
-    pub slices: Vec<Slice<Face>>,
-}
 
 /// A thread's passes: those that it gives to its device and has not read yet.
 pub struct Passes<'a> {
