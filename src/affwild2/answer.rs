@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::compound_expression::CompoundExpression;
-use super::error::Mismatch;
 use super::frame_label::check_count;
+use super::mismatch::Mismatch;
 use super::video_predictions::{NEUTRAL, Origin, in_square};
 use super::{Challenge, FrameLabel, VideoPredictions};
 use crate::frame::FrameIndex;

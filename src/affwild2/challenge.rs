@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::error::Mismatch;
+use super::mismatch::Mismatch;
 
 /// A challenge of the ABAW competitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]

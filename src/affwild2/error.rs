@@ -4,12 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Challenge;
+use super::mismatch::Mismatch;
 use crate::frame::FrameIndex;
 
 /// Names shown of a list of videos.
 const SHOWN_VIDEOS: usize = 10;
-/// Characters shown of what was found in a file.
-const SHOWN_CHARACTERS: usize = 60;
 
 /// An error of the ABAW formats. Each prints as one line: what, where, and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -167,24 +166,7 @@ impl Error {
     }
 }
 
-/// An error in a line whose number and file are not known yet.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mismatch {
-    /// What the line contains, made by [`quoted`].
-    pub found: String,
-    /// What its format asks for.
-    pub expected: String,
-}
-
 impl Mismatch {
-    /// `found` is shown quoted.
-    pub fn new(found: &str, expected: impl Into<String>) -> Self {
-        Mismatch {
-            found: quoted(found),
-            expected: expected.into(),
-        }
-    }
-
     /// The error, with file and line.
     pub fn at(self, path: &Path, line: usize) -> Error {
         Error::Line {
@@ -194,16 +176,6 @@ impl Mismatch {
             expected: self.expected,
         }
     }
-}
-
-/// Text from a file, safe and short enough to print.
-pub(super) fn quoted(text: &str) -> String {
-    if text.is_empty() {
-        return "nothing".to_owned();
-    }
-    let shown: String = text.chars().take(SHOWN_CHARACTERS).collect();
-    let more = if shown.len() < text.len() { "..." } else { "" };
-    format!("`{}{more}`", shown.escape_debug())
 }
 
 /// The first ten names, and how many more there are.
@@ -223,6 +195,7 @@ pub(super) fn some_of(videos: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::affwild2::mismatch::quoted;
 
     #[test]
     fn what_was_found_is_printed_short_and_on_one_line() {

@@ -1,7 +1,7 @@
 //! The label of one frame, and the values of a row it is read from.
 
 use super::Challenge;
-use super::error::Mismatch;
+use super::mismatch::Mismatch;
 use crate::labels::{
     ACTION_UNITS, ActionUnit, Expression, INVALID_CLASS, INVALID_VALENCE_AROUSAL, ValenceArousal,
 };

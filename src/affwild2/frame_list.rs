@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::Challenge;
 use super::challenge::Header;
-use super::error::{Error, Mismatch};
+use super::error::Error;
 use super::image_name::{ImageName, VideoId, VideoNames};
 use super::lines::{Lines, read_file};
+use super::mismatch::Mismatch;
 use crate::frame::FrameIndex;
 
 /// A row of a frame list.

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::challenge::Header;
-use super::error::{Error, Mismatch};
+use super::error::Error;
 use super::image_name::{ImageName, VideoId, VideoNames};
 use super::lines::{Line, Lines};
+use super::mismatch::Mismatch;
 use super::{Challenge, FrameLabel};
 use crate::frame::FrameIndex;
 

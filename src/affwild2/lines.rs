@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::error::{Error, Mismatch};
+use super::error::Error;
+use super::mismatch::Mismatch;
 
 /// The whole file.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {

@@ -22,6 +22,7 @@ mod label_folder;
 mod label_writer;
 mod labels;
 mod lines;
+mod mismatch;
 mod submission;
 mod video_list;
 mod video_predictions;

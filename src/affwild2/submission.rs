@@ -9,9 +9,10 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use super::answer::Answer;
-use super::error::{Error, Mismatch, quoted, some_of};
+use super::error::{Error, some_of};
 use super::image_name::VideoNames;
 use super::lines::{Lines, read_file};
+use super::mismatch::{Mismatch, quoted};
 use super::video_predictions::Origin;
 use super::{Challenge, FrameList, VideoList, VideoPredictions};
 use crate::frame::FrameIndex;

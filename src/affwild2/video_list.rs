@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::challenge::Header;
-use super::error::{Error, Mismatch};
+use super::error::Error;
 use super::image_name::{ImageName, VideoNames, is_video_name};
 use super::lines::{Lines, read_file};
+use super::mismatch::Mismatch;
 use super::{Challenge, FrameList};
 use crate::frame::FrameIndex;
 
