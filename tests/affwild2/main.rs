@@ -1,5 +1,7 @@
 //! The challenge: annotation files, scores, tuning, submissions, and the way from a run to a submission.
 
+#![allow(clippy::unwrap_used)]
+
 mod annotation_files;
 mod challenge;
 mod metrics;

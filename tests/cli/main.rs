@@ -1,6 +1,8 @@
 //! The program as a user meets it: whole runs on real videos, wrong input, settings, weights, crops; and
 //! its parsers on damaged bytes.
 
+#![allow(clippy::unwrap_used)]
+
 mod bad_input;
 mod crops;
 mod fuzz_cases;

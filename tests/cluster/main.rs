@@ -1,6 +1,8 @@
 //! The project's own job scripts on a real Slurm cluster whose nodes and daemons die: `make test-cluster`.
 //! Whatever happens, the tables are those of an undisturbed run on one machine.
 
+#![allow(clippy::unwrap_used)]
+
 mod slurm;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,6 +1,8 @@
 //! The whole program at night: killed, stopped, without disk, on odd names, on many and on long
 //! videos.
 
+#![allow(clippy::unwrap_used)]
+
 mod batches;
 mod carry;
 mod disk;

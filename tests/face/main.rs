@@ -1,5 +1,7 @@
 //! Geometry of faces without networks: alignment, shot cuts, tracking.
 
+#![allow(clippy::unwrap_used)]
+
 mod alignment;
 mod landmark_smoothing;
 mod random;

@@ -1,5 +1,7 @@
 //! The networks and their weights: DDAMFN and RetinaFace against the originals' numbers, layers, checkpoints.
 
+#![allow(clippy::unwrap_used)]
+
 mod ddamfn;
 mod layers;
 mod retinaface;

@@ -1,6 +1,8 @@
 //! What people look at and correct: the report in a real browser, opened from disk as a person opens it; rendered
 //! videos; exports to annotation tools, and the way back.
 
+#![allow(clippy::unwrap_used)]
+
 mod annotated_run;
 mod bad_input;
 mod browser;

@@ -1,5 +1,7 @@
 //! The video room against clips made with the ffmpeg tool, counted and timed by ffprobe.
 
+#![allow(clippy::unwrap_used)]
+
 mod clips;
 mod colour;
 mod damage;
