@@ -1,5 +1,7 @@
 //! What the commands on tables cost for a million rows: `cargo bench --bench million_rows`, a minute or two.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;

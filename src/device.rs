@@ -131,7 +131,8 @@ impl CudaProblem {
     /// Returns the problem that a message of libtorch or of the CUDA runtime on device `number` reports.
     fn of_message(number: usize, message: &str) -> Self {
         // The texts of cudaGetErrorString, and of libtorch's check of the driver.
-        const KNOWN: [(&str, fn(usize) -> CudaProblem); 9] = [
+        type Problem = fn(usize) -> CudaProblem;
+        const KNOWN: [(&str, Problem); 9] = [
             ("driver version is insufficient", |_| CudaProblem::OldDriver),
             ("driver on your system is too old", |_| CudaProblem::OldDriver),
             ("unsupported toolchain", |_| CudaProblem::OldDriver),

@@ -168,12 +168,9 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
         let mut path = path.to_vec();
         // What a mod.rs hands on.
         for _ in 0..4 {
-            let Some(end) = (1..=path.len())
+            let end = (1..=path.len())
                 .rev()
-                .find(|&end| modules.contains_key(&path[..end].join("::")))
-            else {
-                return None;
-            };
+                .find(|&end| modules.contains_key(&path[..end].join("::")))?;
             let module = path[..end].join("::");
             let item = path.get(end);
             let from = handed_on.get(&module).and_then(|uses| {

@@ -31,10 +31,9 @@ pub fn work(context: &Context, work: Work) {
 
 /// Reads one input to its end, unless it need not be read.
 pub fn read(context: &Context, producer: &Producer, input: &PlannedInput) {
-    match caught(|| context.publication.without_reading(input)) {
-        Ok(Some(event)) => return context.send(event),
-        // After a panic, too: reading the input anew may still work.
-        Ok(None) | Err(_) => {}
+    // After a panic reading the input anew may still work.
+    if let Ok(Some(event)) = caught(|| context.publication.without_reading(input)) {
+        return context.send(event);
     }
     let scratch = context.options.scratch.clone();
     let open = || {

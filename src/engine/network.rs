@@ -194,7 +194,7 @@ impl<'a> Passes<'a> {
         pending: Pending<P, T>,
         finish: impl FnOnce(P) -> Result<Vec<R>, String>,
         alone: Alone<'_, T, R>,
-    ) -> (Vec<Slice<T>>, Vec<Result<Vec<R>, String>>) {
+    ) -> (Vec<Slice<T>>, Vec<Outputs<R>>) {
         let Pending { pass, slices, spent } = pending;
         let start = Instant::now();
         let outputs = pass.and_then(|pass| caught(|| finish(pass)).flatten());
@@ -262,11 +262,14 @@ impl<'a> Passes<'a> {
     }
 }
 
+/// An output for each item, or a sentence why there are none.
+type Outputs<R> = Result<Vec<R>, String>;
+
 /// How items are run without those that they shared a batch with.
 struct Alone<'a, T, R> {
     batch: &'a dyn Fn() -> usize,
     halve: &'a dyn Fn() -> Option<usize>,
-    run: &'a dyn Fn(&[T]) -> Result<Vec<R>, String>,
+    run: &'a dyn Fn(&[T]) -> Outputs<R>,
 }
 
 /// libtorch has no other sign than its text.

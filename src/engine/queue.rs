@@ -148,6 +148,9 @@ pub struct Producer<K: Ord + Copy, F, C, T> {
     queue: Arc<Queue<K, F, C, T>>,
 }
 
+/// The producers of a queue.
+type Producers<K, F, C, T> = Vec<Producer<K, F, C, T>>;
+
 impl<K, F, C, T> Queue<K, F, C, T>
 where
     K: Ord + Copy + Send + 'static,
@@ -156,7 +159,7 @@ where
     T: Send + 'static,
 {
     /// An empty queue, and as many producers for it.
-    pub fn new(capacity: Capacity, producers: usize) -> (Arc<Self>, Vec<Producer<K, F, C, T>>) {
+    pub fn new(capacity: Capacity, producers: usize) -> (Arc<Self>, Producers<K, F, C, T>) {
         Self::with_patience(capacity, producers, PATIENCE)
     }
 
@@ -164,7 +167,7 @@ where
         capacity: Capacity,
         producers: usize,
         patience: Duration,
-    ) -> (Arc<Self>, Vec<Producer<K, F, C, T>>) {
+    ) -> (Arc<Self>, Producers<K, F, C, T>) {
         let permits = |all: usize| Permits {
             all,
             free: all,

@@ -17,7 +17,7 @@ use crate::video::{VideoError, VideoReader, VideoSettings};
 
 /// Frames of one input, in decode order.
 pub enum Source {
-    Video(VideoSource),
+    Video(Box<VideoSource>),
     Crops(CropSource),
 }
 
@@ -113,11 +113,11 @@ impl Source {
                     decode_threads,
                     ..pipeline.video.clone()
                 };
-                Ok(Self::Video(VideoSource {
+                Ok(Self::Video(Box::new(VideoSource {
                     reader: VideoReader::open(&input.path, &settings)?,
                     shots: ShotDetector::new(pipeline.shots),
                     detector: pipeline.detector.clone(),
-                }))
+                })))
             }
             InputKind::Crops => {
                 let folder = CropFolder::open(&input.path)?;
