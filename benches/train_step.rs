@@ -1,6 +1,8 @@
 //! Milliseconds an image of a training step, to lay beside `benches/peers/training.py speed`:
 //! `cargo bench --bench train_step -- [REPLICAS [BATCH]] [bf16]`.
 
+#![allow(clippy::unwrap_used)]
+
 use std::time::Instant;
 
 use abaw::model::{Architecture, Precision, initial_weights};
