@@ -65,7 +65,7 @@ impl Default for ModelSettings {
 }
 
 /// One network of several, `[[model.member]]`: its weights, and how much it counts in each task
-/// beside the others. 0, or a task left out: it has no say there.
+/// beside the others. 0, or a task left out: it does not count there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MemberSettings {
@@ -94,7 +94,7 @@ impl MemberSettings {
 }
 
 impl ModelSettings {
-    /// The networks that annotate, each with its say; none without trained weights.
+    /// The networks that annotate, each with its weights per task; none without trained weights.
     pub fn networks(&self) -> Vec<MemberSettings> {
         let only = self.weights.iter().map(|weights| MemberSettings {
             weights: weights.clone(),

@@ -48,7 +48,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The first line, which the file must have; `expected` says what it should be.
+    /// The first line, which the file must have; `expected`: what it should be.
     pub fn first(&mut self, expected: impl FnOnce() -> String) -> Result<Line<'a>, Error> {
         match self.next() {
             Some(line) => line,

@@ -113,7 +113,7 @@ fn other_alignment(plan: &Plan, trained: TemplateSet) -> Option<String> {
     (aligns && ours != trained).then(|| {
         format!(
             "the weights were trained on faces aligned to {trained}, this run aligns to {ours}: \
-             say templates = \"{trained}\" under [alignment] in the pipeline file"
+             set templates = \"{trained}\" under [alignment] in the pipeline file"
         )
     })
 }

@@ -8,7 +8,7 @@ use crate::finalise::{Postprocessor, postprocess_table};
 use crate::run::{Event, Plan, PlannedInput, RunFolder, Stage, TableState};
 use crate::table::{self, Counts, Footer, Row, Timing};
 
-/// Where a run publishes, and what every table of it says of its making.
+/// Where a run publishes, and what every table of it records of its making.
 pub struct Publication {
     run: RunFolder,
     plan: Plan,
@@ -20,7 +20,7 @@ pub struct Publication {
 }
 
 impl Publication {
-    /// The publication of a plan; `inference` says on what and in which form the networks run.
+    /// The publication of a plan; `inference`: on what and in which form the networks run.
     pub fn new(
         run: RunFolder,
         plan: &Plan,

@@ -49,7 +49,7 @@ impl Timeline {
         FaceSlot(self.faces.len() - 1)
     }
 
-    /// Stores what the network says of a face.
+    /// Stores the networks' outputs for a face.
     pub fn set_raw(&mut self, slot: FaceSlot, raw: Affect) {
         if let Some(face) = self.faces.get_mut(slot.0) {
             face.raw = raw;

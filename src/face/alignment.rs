@@ -13,7 +13,7 @@ use crate::frame::Picture;
 #[serde(deny_unknown_fields, default)]
 pub struct AlignmentSettings {
     /// Where landmarks are brought to. It must be as in the training of the network: weights that
-    /// say something else in their metadata cause a warning.
+    /// name other templates in their metadata cause a warning.
     pub templates: TemplateSet,
     /// What is done to landmarks first.
     pub landmarks: LandmarkForm,

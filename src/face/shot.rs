@@ -184,11 +184,11 @@ impl Signature {
     }
 }
 
-/// Says frame by frame whether a new shot begins. Its memory is a few signatures.
+/// Tells frame by frame whether a new shot begins. Its memory is a few signatures.
 ///
 /// A frame begins a shot if it is like none of the last few, brightness, contrast and a turn of the
 /// camera aside, and the difference stands out from the usual. A frame that shows nothing (black,
-/// white) says nothing; the next one that does is compared with the last that did.
+/// white) is passed over; the next one that does is compared with the last that did.
 #[derive(Debug, Clone)]
 pub struct ShotDetector {
     settings: ShotSettings,

@@ -1,4 +1,4 @@
-//! Who speaks for a video in a submission.
+//! Selects the subject of a video: the person whose rows are submitted.
 
 use std::collections::BTreeMap;
 
@@ -69,7 +69,7 @@ impl Presence {
     }
 }
 
-/// A face seen in fewer frames may be a false alarm, and has no say in who is on which side.
+/// A face seen in fewer frames may be a false alarm, and does not count in who is on which side.
 const FLEETING_FRAMES: u32 = 10;
 
 impl Subjects {
@@ -99,7 +99,7 @@ impl Subjects {
         }
     }
 
-    /// All persons seen, the one who speaks first of all first.
+    /// All persons seen, in order of priority as subject.
     ///
     /// By area: the largest total first; of equals the lower number. By side: those on that side
     /// before those never seen beside another, before those on the other side, before fleeting
@@ -132,7 +132,7 @@ impl Subjects {
 pub struct Ranking(BTreeMap<PersonId, usize>);
 
 impl Ranking {
-    /// Who speaks for a frame, of the persons present there; `None` if none was ever observed.
+    /// The subject of a frame, of the persons present there; `None` if none was ever observed.
     pub fn subject(&self, present: impl IntoIterator<Item = PersonId>) -> Option<PersonId> {
         let ranked = present
             .into_iter()

@@ -73,7 +73,7 @@ pub struct ReportIntervals {
 }
 
 /// The intervals of all scores; `videos`: one tally for each video. The same seed gives the same intervals, on every
-/// machine and in every version: the random numbers are those of ChaCha8.
+/// machine and for one version of `rand`: the random numbers are those of ChaCha8.
 pub fn intervals(videos: &[Tally], draws: usize, seed: u64) -> ReportIntervals {
     let drawn: Vec<Tally> = draw(videos.len(), draws, seed)
         .map(|drawn| Tally::merged(drawn.iter().map(|&video| &videos[video])))

@@ -149,13 +149,13 @@ impl Architecture {
             ("action units", tasks.action_units),
         ]
         .into_iter()
-        .filter(|(_, spoken)| !spoken)
+        .filter(|(_, has_head)| !has_head)
         .map(|(task, _)| task)
         .collect()
     }
 
     /// The network that tensors belong to, judged by PyTorch's names and the shapes of the output
-    /// layers. Whether all other tensors are there is for [`Ddamfn::from_tensors`] to say.
+    /// layers. [`Ddamfn::from_tensors`] checks whether all other tensors are there.
     ///
     /// [`Ddamfn::from_tensors`]: super::Ddamfn::from_tensors
     pub fn of_shapes(shapes: &BTreeMap<String, Vec<i64>>) -> Result<Architecture, ModelError> {

@@ -46,7 +46,7 @@ impl Normalisation {
         std: [0.229, 0.224, 0.225],
     };
 
-    /// Refuses numbers that would make no input of a picture; the error says which.
+    /// Refuses numbers that would make no input of a picture; the error names them.
     pub(super) fn check(&self) -> Result<(), String> {
         let usable = |std: &f32| std.is_finite() && *std > 0.0;
         match self.mean.iter().all(|mean| mean.is_finite()) && self.std.iter().all(usable) {

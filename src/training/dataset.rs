@@ -129,7 +129,7 @@ impl Dataset {
         format!("{}/{:05}.jpg", self.video(sample), sample.frame.number())
     }
 
-    /// The crop, 112x112; the error says why it cannot be read.
+    /// The crop, 112x112; the error is why it cannot be read.
     pub fn crop(&self, sample: &Sample) -> Result<Picture, String> {
         self.images.crop(self.video(sample), sample.frame)
     }

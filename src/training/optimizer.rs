@@ -1,4 +1,4 @@
-//! Adam, AdamW and SAM, with a state that can be saved. A step never waits for the device.
+//! Adam, AdamW and SAM, with a state that can be saved. A step of Adam never waits for the device; SAM reads one norm.
 
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor, no_grad};

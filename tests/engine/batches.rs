@@ -1,4 +1,4 @@
-//! Batches are filled across videos, and what a table says does not depend on it.
+//! Batches are filled across videos, and no table depends on it.
 
 use std::path::{Path, PathBuf};
 
@@ -70,7 +70,7 @@ fn changing_clip(workspace: &Workspace) -> PathBuf {
 }
 
 #[test]
-fn tables_do_not_depend_on_the_company_of_their_videos() {
+fn tables_do_not_depend_on_batching() {
     let workspace = Workspace::new();
     workspace.pipeline("[detector]\nlong_side = 160\n");
     let mut clips = short_clips(&workspace);

@@ -10,7 +10,7 @@ mod interruption;
 mod limits;
 mod memory;
 mod names;
-mod news;
+mod events;
 mod people;
 mod roles;
 mod shards;

@@ -67,7 +67,7 @@ impl Card {
             .collect()
     }
 
-    /// Reads the metadata of a file; `None` if this program did not write it. The error says what is wrong.
+    /// Reads the metadata of a file; `None` if this program did not write it. The error is what is wrong, in words.
     pub(super) fn from_metadata(
         metadata: &HashMap<String, String>,
         architecture: &Architecture,

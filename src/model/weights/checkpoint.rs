@@ -232,7 +232,7 @@ fn tensors_of<'a>(
     })
 }
 
-/// Takes the prefix of the network's first layer off all names, and says what it was. Layers beside a
+/// Takes the prefix of the network's first layer off all names, and returns it. Layers beside a
 /// wrapped backbone keep their own names: of `module.backbone.`, `module.custom_classifier` loses `module.`.
 fn without_prefix(
     path: &Path,

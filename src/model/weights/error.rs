@@ -151,7 +151,7 @@ impl WeightsError {
 
 /// A line of shell that makes a state dict of a file that its user trusts.
 fn state_dict_of(path: &Path, load: &str, options: &str) -> String {
-    // The name may be a stranger's too, and this line is made to be pasted into a shell.
+    // The name may be untrusted, too, and this line is made to be pasted into a shell.
     let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
     format!(
         "python3 -c \"import sys, torch; x = {load}(sys.argv[1], map_location='cpu'{options}); \

@@ -6,7 +6,7 @@
 //!                         names         fit       + Card
 //! ```
 //!
-//! Files are strangers': nothing in them is run, and sizes are checked before memory is taken.
+//! Files are untrusted: nothing in them is run, and sizes are checked before memory is taken.
 
 mod card;
 mod checkpoint;

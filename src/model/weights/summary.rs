@@ -1,4 +1,4 @@
-//! What `abaw weights show` says of a file.
+//! What `abaw weights show` prints of a file.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

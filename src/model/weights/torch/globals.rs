@@ -12,7 +12,7 @@ use tch::Kind;
 pub enum Global {
     /// A dictionary class.
     Mapping,
-    /// The class of a storage, which says the type of its elements.
+    /// The class of a storage, which gives the type of its elements.
     StorageOf(Kind),
     /// `torch._utils._rebuild_tensor(storage, offset, size, stride)` or its successor
     /// `_rebuild_tensor_v2`, whose further arguments matter to training alone.

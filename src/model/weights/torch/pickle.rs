@@ -8,7 +8,7 @@
 //!
 //! candle-core's `pickle` module reads the same files, but allocates lengths it has not checked,
 //! copies what is shared (small files can fill the memory), panics on missing arguments and drops
-//! deep nesting by recursion. Files come from strangers, so this is a reader of our own.
+//! deep nesting by recursion. Files are untrusted, so this is a reader of our own.
 
 use std::collections::HashMap;
 use std::rc::Rc;

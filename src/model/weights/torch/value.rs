@@ -176,7 +176,7 @@ impl Storage {
 
     /// The numbers as a tensor of one dimension; `None` if `bytes` are too few or too many.
     pub fn tensor(&self, bytes: &[u8]) -> Option<Result<Tensor, TchError>> {
-        // tch reads as many bytes as the size says, whatever the slice holds.
+        // tch reads as many bytes as the size gives, whatever the slice holds.
         (Some(bytes.len()) == self.bytes())
             .then(|| Tensor::f_from_data_size(bytes, &[self.elements as i64], self.kind))
     }
