@@ -14,6 +14,18 @@ use crate::postprocess::PostprocessSettings;
 use crate::video::VideoSettings;
 
 /// The settings of a pipeline file, one section per module. A setting that is left out has the default of its section.
+///
+/// ```
+/// use abaw::config::Pipeline;
+///
+/// let text = "[detector]\nevery = 5\n[model]\nweights = \"mine.safetensors\"";
+/// let pipeline = Pipeline::parse(text, "recipes".as_ref())?;
+/// assert_eq!(pipeline.detector.every.get(), 5);
+/// assert_eq!(pipeline.model.weights, Some("recipes/mine.safetensors".into()));
+/// assert_eq!(pipeline.shots, Pipeline::default().shots);
+/// assert!(Pipeline::parse("[detector]\nevry = 5", "recipes".as_ref()).is_err());
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pipeline {

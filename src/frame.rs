@@ -5,6 +5,13 @@ use std::num::NonZeroU32;
 
 /// The number of a frame in its video: 1-based, in decode order. With aligned crops, the number
 /// in the file's name.
+///
+/// ```
+/// use abaw::frame::FrameIndex;
+///
+/// assert_eq!(FrameIndex::FIRST.next().number(), 2);
+/// assert_eq!(FrameIndex::new(0), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FrameIndex(NonZeroU32);
 

@@ -14,6 +14,14 @@ pub const INVALID_VALENCE_AROUSAL: f32 = -5.0;
 pub const INVALID_CLASS: i8 = -1;
 
 /// An expression of the ABAW challenge; the discriminant is its class number there.
+///
+/// ```
+/// use abaw::labels::Expression;
+///
+/// let probabilities = [0.1, 0.0, 0.0, 0.0, 0.7, 0.2, 0.0, 0.0];
+/// assert_eq!(Expression::most_probable(&probabilities), Expression::Happiness);
+/// assert_eq!(Expression::from_index(4), Some(Expression::Happiness));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Expression {
     /// Class 0.
@@ -84,6 +92,18 @@ impl Expression {
 }
 
 /// A facial action unit of the ABAW challenge, named by its FACS number.
+///
+/// ```
+/// use abaw::labels::ActionUnit;
+///
+/// let present = [true, false, false, false, false, false, true, false, false, false, false, false];
+/// let names: Vec<String> = ActionUnit::ALL
+///     .into_iter()
+///     .filter(|unit| present[unit.index()])
+///     .map(ActionUnit::name)
+///     .collect();
+/// assert_eq!(names, ["AU1", "AU12"]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ActionUnit {
     /// Inner brow raiser.

@@ -40,6 +40,14 @@ pub struct Point {
 }
 
 /// A face's bounding box in pixels; `x1 <= x2`, `y1 <= y2`. It may reach over the picture's edge.
+///
+/// ```
+/// use abaw::face::BoundingBox;
+///
+/// let whole = BoundingBox { x1: 0.0, y1: 0.0, x2: 2.0, y2: 2.0 };
+/// let right_half = BoundingBox { x1: 1.0, ..whole };
+/// assert_eq!(whole.overlap(&right_half), 0.5);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct BoundingBox {
     /// Left edge.

@@ -4,6 +4,18 @@ use crate::labels::ValenceArousal;
 
 /// Moments of pairs of a label and a prediction, in one pass and without cancellation (Welford 1962;
 /// merging: Chan, Golub, LeVeque 1979).
+///
+/// ```
+/// use abaw::metrics::Concordance;
+///
+/// let mut pairs = Concordance::default();
+/// for (label, prediction) in [(-0.5, -0.3), (0.0, 0.2), (0.5, 0.7)] {
+///     pairs.add(label, prediction);
+/// }
+/// // Each prediction is 0.2 too high: 2 x 1/6 / (1/6 + 1/6 + 0.2 x 0.2).
+/// let ccc = pairs.ccc().unwrap_or_default();
+/// assert!((ccc - 1.0 / 1.12).abs() < 1e-12);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Concordance {
     count: u64,

@@ -75,6 +75,18 @@ impl From<Window> for String {
 }
 
 /// How a task is smoothed over time. In settings: `kernel = "box"` and the fields beside it.
+///
+/// ```
+/// use abaw::frame::FrameIndex;
+/// use abaw::postprocess::{Kernel, Window};
+///
+/// let half_width = Window::Seconds(0.04);
+/// let kernel = Kernel::Box { half_width }.in_frames(Some(25.0))?;
+/// let frames: Vec<FrameIndex> = (1..=3).filter_map(FrameIndex::new).collect();
+/// // The mean over a frame and its neighbours: of two frames at the ends of a shot.
+/// assert_eq!(kernel.smooth(&frames, &[[0.0], [3.0], [6.0]]), [[1.5], [3.0], [4.5]]);
+/// # Ok::<(), abaw::postprocess::PostprocessError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kernel", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Kernel {

@@ -13,6 +13,18 @@ use crate::hash::hexadecimal;
 use crate::publish::{UNFINISHED_PREFIX, publish_json};
 
 /// The folder of a run: the plan, a table or a failure for each input, and the summary.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use abaw::run::{RunFolder, VideoId};
+///
+/// let run = RunFolder::new("runs/mine");
+/// let id = VideoId::try_from("day1/12".to_owned())?;
+/// assert_eq!(run.plan(), Path::new("runs/mine/plan.json"));
+/// assert_eq!(run.table(&id), Path::new("runs/mine/frames/day1/12.parquet"));
+/// # Ok::<(), abaw::run::InputError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     root: PathBuf,

@@ -14,6 +14,14 @@ use crate::crops::is_image_name;
 use crate::video::is_video_name;
 
 /// The name of a video within a run: its path below the input folder, without the extension.
+///
+/// ```
+/// use abaw::run::VideoId;
+///
+/// assert_eq!(VideoId::try_from("day1/12".to_owned())?.as_str(), "day1/12");
+/// assert!(VideoId::try_from("../12".to_owned()).is_err());
+/// # Ok::<(), abaw::run::InputError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct VideoId(String);

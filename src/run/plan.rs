@@ -16,6 +16,23 @@ use crate::publish::publish_json;
 use crate::table::{self, Footer, WeightsRecord};
 
 /// `plan.json`.
+///
+/// ```
+/// use abaw::config::Pipeline;
+/// use abaw::run::{InputKind, Plan, RunSettings, collect};
+///
+/// let settings = RunSettings {
+///     pipeline: Pipeline::default(),
+///     calibration: None,
+///     device_kind: "cpu".to_owned(),
+///     limit_frames: None,
+/// };
+/// let inputs = collect(&["sample_data/astronaut.mp4".into()], InputKind::Video)?;
+/// let plan = Plan::new(inputs, 1, settings, Vec::new())?;
+/// assert_eq!(plan.inputs[0].id.as_str(), "astronaut");
+/// assert_eq!(plan.settings_hash, plan.settings.hash()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Version of the program that made the plan.

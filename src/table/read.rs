@@ -85,6 +85,14 @@ fn footer_in(path: &Path, metadata: &ParquetMetaData) -> Result<(Footer, StageSe
 
 /// Reads a table: its rows in the order of the file, and its footer.
 ///
+/// ```no_run
+/// let (rows, footer) = abaw::table::read("runs/sample/frames/astronaut.parquet".as_ref())?;
+/// for row in rows.iter().filter(|row| row.subject) {
+///     println!("{} of {}: {:?}", row.frame, footer.counts.frames, row.postprocessed.expression);
+/// }
+/// # Ok::<(), abaw::table::TableError>(())
+/// ```
+///
 /// # Errors
 /// The file system's, or [`TableError::NotATable`] naming the first column that is not as expected.
 pub fn read(path: &Path) -> Result<(Vec<Row>, Footer), TableError> {
