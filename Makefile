@@ -39,6 +39,13 @@ lint: packages libtorch ## check the format and run clippy, warnings are errors
 bench: build detector samples ## measure beside PyTorch, onnxruntime, OpenVINO, PyAV, OpenCV, into docs/benchmarks.md: 20 minutes, a quiet machine
 	@setup/bench-packages.sh
 	PYTHONPATH="$(CURDIR)/.deps/bench:$(CURDIR)/.deps/pytorch" python3 benches/bench.py
+	@$(MAKE) --no-print-directory bench-engine
+
+.PHONY: bench-engine
+bench-engine: build detector samples ## measure the engine around a stand-in for a GPU: a minute, one line of JSON
+	@mkdir -p .deps/clips
+	@[ -e .deps/clips/face_720p.mp4 ] || ffmpeg -v error -i sample_data/astronaut.mp4 -vf scale=1280:720 -frames:v 100 -an -pix_fmt yuv420p -c:v libx264 -crf 26 .deps/clips/face_720p.mp4
+	cargo bench -q --bench stand_in -- .deps/clips/face_720p.mp4 8 $$(nproc)
 
 fuzz: packages libtorch ## search for bytes that break a parser, FUZZ_SECONDS=60 for each
 	RUSTC_WRAPPER="$(CURDIR)/fuzz/instrument.sh" cargo build --release --manifest-path fuzz/Cargo.toml --target-dir target

@@ -198,13 +198,13 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
-fn room(module: &str) -> &str {
+fn first_part(module: &str) -> &str {
     module.split("::").next().unwrap_or(module)
 }
 
 #[test]
 fn modules_import_only_from_those_before_them() {
-    let place = |module: &str| ORDER.iter().position(|line| line.contains(&room(module)));
+    let place = |module: &str| ORDER.iter().position(|line| line.contains(&first_part(module)));
     let mut wrong = Vec::new();
     for (module, imports) in imports() {
         let own = place(&module).unwrap_or_else(|| panic!("{module} has no place in the order"));

@@ -1,7 +1,7 @@
 //! Annotates faces in video, frame by frame, with valence and arousal, eight expressions and
 //! twelve action units, using the multitask DDAMFN network (arXiv 2407.12390).
 //!
-//! The rooms of this crate follow the data:
+//! The modules of this crate follow the data:
 //!
 //! ```text
 //! plan -> decode -> detect -> track -> align -> infer -> [raw table] -> fill -> smooth -> threshold -> Parquet -> submissions
