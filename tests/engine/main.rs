@@ -6,11 +6,11 @@
 mod batches;
 mod carry;
 mod disk;
+mod events;
 mod interruption;
 mod limits;
 mod memory;
 mod names;
-mod events;
 mod people;
 mod roles;
 mod shards;

@@ -40,7 +40,7 @@ fn annotate(workspace: &Workspace, run: &Path, threads: impl FnOnce(&engine::Net
 #[test]
 fn one_network_thread_and_workers_around_it_write_the_same_tables() {
     let workspace = Workspace::new();
-    workspace.pipeline("[detector]\nlong_side = 96\nevery = 2\nbatch = 3\n[model]\nbatch = 5\n");
+    workspace.pipeline("[detector]\nlong_side = 96\nevery = 2\nbatch = 4\n[model]\nbatch = 8\n");
     for video in 0..4 {
         workspace.face_clip(format!("videos/face{video}.mkv"), 9 + video);
         workspace.clip(format!("videos/none{video}.mkv"), 5);
@@ -57,6 +57,14 @@ fn one_network_thread_and_workers_around_it_write_the_same_tables() {
         workers: vec![Worker::Cpu, Worker::Network(networks.clone()), Worker::Cpu],
     });
     assert_eq!(tables(&both).len(), 8);
+    for ((path, (rows, footer)), (_, (other_rows, other_footer))) in
+        tables(&apart).iter().zip(tables(&both).iter())
+    {
+        assert_eq!(footer, other_footer, "{}", path.display());
+        for (row, other) in rows.iter().zip(other_rows) {
+            assert_eq!(row, other, "{}", path.display());
+        }
+    }
     assert!(tables(&apart) == tables(&both));
     assert!(columns(&apart) == columns(&both), "bytes differ");
     assert_eq!(summary(&apart)["totals"]["failed"], 1);

@@ -301,9 +301,6 @@ fn half_precision_on_the_cpu_is_refused() {
 #[test]
 fn the_form_in_words() {
     let form = InferenceForm::fast(Device::Cuda(1), Precision::Bf16);
-    assert_eq!(
-        form.to_string(),
-        "cuda:1, bf16, folded batch normalisation, channels last"
-    );
+    assert_eq!(form.to_string(), "cuda:1, bf16, folded batch normalisation");
     assert_eq!(InferenceForm::plain(Device::Cpu).to_string(), "cpu, f32");
 }

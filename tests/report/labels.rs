@@ -20,7 +20,7 @@ fn scores_are_those_of_evaluate_and_labels_are_drawn() {
     let done = report(&real_run(), &out, Some(&labels()));
     assert!(done.status.success(), "{}", stderr_of(&done));
     assert!(
-        stderr_of(&done).contains("1 labelled videos are not in the run: carphone"),
+        stderr_of(&done).contains("1 labelled videos are not in the run (first: carphone)"),
         "{}",
         stderr_of(&done)
     );
