@@ -35,7 +35,10 @@ fn a_few_bad_images_are_listed_and_training_goes_on() {
     ] {
         assert!(list.contains(bad), "{list}");
     }
-    assert!(stderr_of(&output).contains("2 labelled training images are missing and left out (first: v/00004.jpg)"));
+    assert!(
+        stderr_of(&output)
+            .contains("2 labelled training images are missing and left out (first: v/00004.jpg)")
+    );
     assert!(stderr_of(&output).contains("1 validation images cannot be read"));
 }
 
