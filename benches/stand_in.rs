@@ -78,7 +78,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let inputs = run::collect(&[clips], InputKind::Video)?;
     let plan = Plan::new(inputs, 1, settings, found.records)?;
-    let mut networks = engine::load(&plan, Device::Cpu)?.networks;
+    let mut networks = engine::load(&plan, &[Device::Cpu])?.networks.remove(0);
     networks.stand_in = Some(StandIn::new(TIMES));
     let threads = || Threads {
         readers: workers,

@@ -35,13 +35,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     plan.freeze(&run, false)?;
 
     // The work: a table or a recorded failure for each video.
-    let loaded = engine::load(&plan, device)?;
+    let loaded = engine::load(&plan, &[device])?;
     let publication = Publication::new(run.clone(), &plan, engine::versions(), loaded.inference)?;
     engine::annotate(
         &plan.inputs,
         &plan.settings.pipeline,
         AnnotateOptions::default(),
-        Threads::new(&loaded.networks, device, None),
+        Threads::new(&loaded.networks, None),
         &publication,
         &Stop::on_signals()?,
         &mut |event| match event {

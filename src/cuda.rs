@@ -65,7 +65,7 @@ fn number(name: &'static str) -> Result<c_int, CudaError> {
     Ok(number)
 }
 
-/// Makes a device, 0-based, the calling thread's current one. Events are of the current device.
+/// Makes a device, 0-based, the calling thread's current one.
 ///
 /// # Errors
 /// [`CudaError`] without such a device.
@@ -100,7 +100,7 @@ pub fn memory() -> Result<DeviceMemory, CudaError> {
     Ok(memory)
 }
 
-/// A point in the work that was given to the current device: all that was given before it.
+/// A point in the work that was given to a device: all that was given before it.
 #[derive(Debug)]
 pub struct Event(*mut c_void);
 
@@ -108,11 +108,12 @@ pub struct Event(*mut c_void);
 unsafe impl Send for Event {}
 
 impl Event {
-    /// The point behind everything that this thread has given to the default stream of its current device.
+    /// The point behind everything that was given to the default stream of a device, 0-based, which becomes this
+    /// thread's current one.
     ///
     /// # Errors
     /// [`CudaError`] without a device that works.
-    pub fn record() -> Result<Self, CudaError> {
+    pub fn record(device: usize) -> Result<Self, CudaError> {
         const CREATE: &str = "cudaEventCreateWithFlags";
         const RECORD: &str = "cudaEventRecord";
         /// The waiting thread sleeps; no times are taken.
@@ -124,6 +125,8 @@ impl Event {
                 function::<unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int>(RECORD)?,
             )
         };
+        // An event is of the device that is current when it is made.
+        set_current_device(device)?;
         let mut event = Self(std::ptr::null_mut());
         // SAFETY: the place outlives the call.
         checked(CREATE, unsafe { create(&mut event.0, BLOCKING_WITHOUT_TIMING) })?;
@@ -199,7 +202,7 @@ mod tests {
     fn without_a_gpu_each_call_is_an_error() {
         if !tch::Cuda::is_available() {
             assert!(
-                Event::record().is_err()
+                Event::record(0).is_err()
                     && memory().is_err()
                     && set_current_device(0).is_err()
                     && device_count().is_err()

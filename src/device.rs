@@ -20,7 +20,7 @@ use crate::cuda::{self, CudaError};
 /// The library with libtorch's CUDA operators.
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
 
-/// The device that a user asks for: `auto`, `cpu`, `cuda` or `cuda:N`.
+/// The device that a user asks for: `auto`, `cpu`, `cuda`, `cuda:N` or `cuda:all`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
     /// The first CUDA device, or else the CPU.
@@ -30,13 +30,15 @@ pub enum DeviceChoice {
     Cpu,
     /// A CUDA device by number, 0-based.
     Cuda(usize),
+    /// All CUDA devices of this machine.
+    AllCuda,
 }
 
 /// Why a device cannot be used. Each prints as one line that tells what to do.
 #[derive(Debug, Error)]
 pub enum DeviceError {
     /// A text that is no [`DeviceChoice`].
-    #[error("unknown device `{0}`: use auto, cpu, cuda or cuda:N")]
+    #[error("unknown device `{0}`: use auto, cpu, cuda, cuda:N or cuda:all")]
     Unknown(String),
     /// Another version of libtorch than [`LibtorchVersion::NEEDED`].
     #[error(
@@ -47,6 +49,9 @@ pub enum DeviceError {
         /// The version found, in words.
         found: String,
     },
+    /// All devices, where one computes.
+    #[error("one device is needed here: use cuda:N in place of cuda:all")]
+    OneOnly,
     /// A CUDA device that cannot be used.
     #[error("{problem}: {}, or use --device cpu", .problem.remedy())]
     Cuda {
@@ -167,6 +172,7 @@ impl FromStr for DeviceChoice {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
             "cuda" => Ok(Self::Cuda(0)),
+            "cuda:all" => Ok(Self::AllCuda),
             _ => {
                 let number = text.strip_prefix("cuda:").ok_or_else(unknown)?;
                 number.parse().map(Self::Cuda).map_err(|_| unknown())
@@ -181,15 +187,16 @@ impl fmt::Display for DeviceChoice {
             Self::Auto => f.write_str("auto"),
             Self::Cpu => f.write_str("cpu"),
             Self::Cuda(number) => write!(f, "cuda:{number}"),
+            Self::AllCuda => f.write_str("cuda:all"),
         }
     }
 }
 
 impl DeviceChoice {
-    /// Returns the device, and a line for the user that names it and tells why `auto` chose it.
+    /// Returns the one device, and a line for the user that names it and tells why `auto` chose it.
     ///
     /// # Errors
-    /// A wrong libtorch, or an explicit CUDA device that cannot be used.
+    /// A wrong libtorch, an explicit CUDA device that cannot be used, or `cuda:all`.
     pub fn resolve(self) -> Result<(Device, String), DeviceError> {
         LibtorchVersion::check()?;
         match self {
@@ -202,7 +209,26 @@ impl DeviceChoice {
                 Ok(()) => (Device::Cuda(0), "cuda:0".to_owned()),
                 Err(problem) => (Device::Cpu, format!("cpu ({problem})")),
             }),
+            Self::AllCuda => Err(DeviceError::OneOnly),
         }
+    }
+
+    /// Returns the devices, at least one and all of one kind, and a line for the user that names them.
+    ///
+    /// # Errors
+    /// As [`DeviceChoice::resolve`]; with `cuda:all`, if any device cannot be used.
+    pub fn resolve_all(self) -> Result<(Vec<Device>, String), DeviceError> {
+        if self != Self::AllCuda {
+            let (device, note) = self.resolve()?;
+            return Ok((vec![device], note));
+        }
+        LibtorchVersion::check()?;
+        let count = count_cuda_devices()?;
+        for number in 0..count {
+            use_cuda(number)?;
+        }
+        let devices = (0..count).map(Device::Cuda).collect();
+        Ok((devices, format!("cuda:0 to cuda:{}", count - 1)))
     }
 }
 
@@ -397,6 +423,7 @@ mod tests {
             ("cpu", DeviceChoice::Cpu),
             ("cuda", DeviceChoice::Cuda(0)),
             ("cuda:3", DeviceChoice::Cuda(3)),
+            ("cuda:all", DeviceChoice::AllCuda),
         ] {
             assert_eq!(text.parse::<DeviceChoice>().unwrap(), choice);
         }
@@ -479,8 +506,12 @@ mod tests {
     #[test]
     fn cuda_works_or_the_error_tells_what_to_do() {
         let (auto, note) = DeviceChoice::Auto.resolve().unwrap();
+        let all = DeviceChoice::AllCuda.resolve_all();
+        let one = DeviceChoice::AllCuda.resolve();
+        assert!(matches!(one, Err(DeviceError::OneOnly)));
         match DeviceChoice::Cuda(0).resolve() {
             Ok((device, _)) => {
+                assert_eq!(all.unwrap().0.len(), Cuda::device_count() as usize);
                 assert_eq!((device, auto), (Device::Cuda(0), Device::Cuda(0)));
                 let beyond = DeviceChoice::Cuda(999).resolve().unwrap_err();
                 let problem = CudaProblem::NoSuchDevice {
@@ -500,6 +531,7 @@ mod tests {
                     note.starts_with("cpu (") && line.starts_with(&note[5..note.len() - 1]),
                     "{note}"
                 );
+                assert_eq!(all.unwrap_err().to_string(), line);
                 assert!(Probe::run().cuda.is_err());
             }
         }

@@ -28,7 +28,7 @@ pub struct Arguments {
     /// Number of the shard, 0-based.
     #[arg(long, value_name = "I", requires = "plan")]
     shard: Option<u32>,
-    /// CPU threads; by default as many as cores. On a GPU, one more thread runs the networks.
+    /// CPU threads; by default as many as cores. On GPUs, one more thread a device runs the networks.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// Folder on a local disk: copy each video there before it is decoded. For slow shared file systems; the
@@ -52,8 +52,8 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
 
 fn run_whole(arguments: &Arguments, console: &Console, stop: &Stop) -> CommandResult {
     let inputs = plan::collect(&arguments.work)?;
-    let device = plan::resolve(arguments.work.device)?;
-    let (run, plan) = plan::make(&arguments.work, inputs, 1, device)?;
+    let devices = plan::resolve(arguments.work.device)?;
+    let (run, plan) = plan::make(&arguments.work, inputs, 1, &devices)?;
     if arguments.dry_run {
         return Ok(show(&run, &plan));
     }
@@ -115,12 +115,12 @@ fn work(
     console: &Console,
     stop: &Stop,
 ) -> Result<(Outcome, Pace), Box<dyn Error>> {
-    let device = planned_device(plan, arguments)?;
-    let loaded = engine::load(plan, device)?;
+    let devices = planned_devices(plan, arguments)?;
+    let loaded = engine::load(plan, &devices)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let threads = Threads::new(&loaded.networks, device, arguments.threads.map(usize::from));
+    let threads = Threads::new(&loaded.networks, arguments.threads.map(usize::from));
     let publication = Publication::new(run.clone(), plan, engine::versions(), loaded.inference.clone())?;
     let options = AnnotateOptions {
         limit_frames: plan.settings.limit_frames,
@@ -153,20 +153,20 @@ fn usable_scratch(arguments: &Arguments) -> Result<Option<PathBuf>, String> {
     Ok(arguments.scratch.clone())
 }
 
-/// Returns the device asked for, which must be of the planned kind: numbers differ in the last digits between kinds.
-fn planned_device(plan: &Plan, arguments: &Arguments) -> Result<tch::Device, Box<dyn Error>> {
+/// Returns the devices asked for, which must be of the planned kind: numbers differ in the last digits between kinds.
+fn planned_devices(plan: &Plan, arguments: &Arguments) -> Result<Vec<tch::Device>, Box<dyn Error>> {
     let kind = &plan.settings.device_kind;
     let choice = match arguments.work.device {
         DeviceChoice::Auto => kind.parse()?,
         choice => choice,
     };
-    let (device, _) = choice.resolve()?;
-    if device::kind(device) != kind {
+    let (devices, _) = choice.resolve_all()?;
+    if devices.iter().any(|device| device::kind(*device) != kind) {
         return Err(
             format!("the run was planned for {kind}; give --device {kind}, or make a new plan").into(),
         );
     }
-    Ok(device)
+    Ok(devices)
 }
 
 fn exit_code(outcome: Outcome) -> ExitCode {

@@ -24,7 +24,7 @@ const FRAME: (u32, u32) = (1280, 720);
 /// Show what the program runs on: libtorch, CUDA or why not, libav, weights, cores.
 #[derive(Args)]
 pub struct Arguments {
-    /// Also run the networks on this device (auto, cpu, cuda or cuda:N) and print their speed.
+    /// Also run the networks on this device (auto, cpu, cuda, cuda:N or cuda:all) and print their speed.
     #[arg(long, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
 }
@@ -37,7 +37,9 @@ pub fn run(arguments: Arguments) -> CommandResult {
         Ok(found) => {
             found.records.iter().for_each(print_weights);
             if let Some(choice) = arguments.device {
-                print_speed(choice, pipeline, found.records)?;
+                for device in choice.resolve_all()?.0 {
+                    print_speed(device, pipeline.clone(), found.records.clone())?;
+                }
             }
             Ok(ExitCode::from(EXIT_DONE))
         }
@@ -78,11 +80,10 @@ fn print_weights(record: &WeightsRecord) {
 
 /// Runs each network on a device and prints its speed.
 fn print_speed(
-    choice: DeviceChoice,
+    device: tch::Device,
     mut pipeline: Pipeline,
     weights: Vec<WeightsRecord>,
 ) -> Result<(), Box<dyn Error>> {
-    let (device, _) = choice.resolve()?;
     // As in `annotate`, where each core runs networks of its own.
     tch::set_num_threads(1);
     pipeline.fix_batches(device::kind(device), device::memory(device));
@@ -95,8 +96,10 @@ fn print_speed(
         limit_frames: None,
     };
     let plan = Plan::new(Vec::new(), 1, settings, weights)?;
-    let loaded = engine::load(&plan, device)?;
-    let Networks { detector, affect, .. } = &loaded.networks;
+    let loaded = engine::load(&plan, &[device])?;
+    let Some(Networks { detector, affect, .. }) = loaded.networks.first() else {
+        return Ok(());
+    };
     let share = if device.is_cuda() { "" } else { " on one core" };
     println!("device     {}", loaded.inference);
 

@@ -46,7 +46,7 @@ pub struct WorkArguments {
     /// the pipeline file.
     #[arg(long, value_name = "FILE")]
     pub calibration: Option<PathBuf>,
-    /// Where the networks run: auto, cpu, cuda or cuda:N.
+    /// Where the networks run: auto, cpu, cuda, cuda:N, or cuda:all for all GPUs of this machine.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
     /// Number format of the networks' arithmetic (tf32 and f16 need a GPU); overrides the pipeline file.
@@ -83,11 +83,12 @@ pub fn run(arguments: Arguments) -> CommandResult {
         return Ok(ExitCode::from(EXIT_DONE));
     }
     // The machine that plans need not have the device: login nodes have none.
-    let device = match work.device {
-        DeviceChoice::Cuda(number) => tch::Device::Cuda(number),
+    let devices = match work.device {
+        DeviceChoice::Cuda(number) => vec![tch::Device::Cuda(number)],
+        DeviceChoice::AllCuda => vec![tch::Device::Cuda(0)],
         choice => resolve(choice)?,
     };
-    let (run, plan) = make(work, inputs, arguments.shards, device)?;
+    let (run, plan) = make(work, inputs, arguments.shards, &devices)?;
     prepare(&run)?;
     plan.freeze(&run, work.force)?;
     println!(
@@ -100,11 +101,11 @@ pub fn run(arguments: Arguments) -> CommandResult {
     Ok(ExitCode::from(EXIT_DONE))
 }
 
-/// Returns the device of this machine that a choice stands for.
-pub fn resolve(choice: DeviceChoice) -> Result<tch::Device, DeviceError> {
-    let (device, note) = choice.resolve()?;
+/// Returns the devices of this machine that a choice stands for.
+pub fn resolve(choice: DeviceChoice) -> Result<Vec<tch::Device>, DeviceError> {
+    let (devices, note) = choice.resolve_all()?;
     tracing::info!("device: {note}");
-    Ok(device)
+    Ok(devices)
 }
 
 /// Returns the work list that the command line asks for.
@@ -120,13 +121,14 @@ pub fn collect(work: &WorkArguments) -> Result<Vec<Input>, Box<dyn Error>> {
     Ok(run::collect(&work.inputs, kind)?)
 }
 
-/// Makes the plan of a run from the command line, without writing it.
+/// Makes the plan of a run from the command line, without writing it. `devices` are of one kind.
 pub fn make(
     work: &WorkArguments,
     inputs: Vec<Input>,
     shards: u32,
-    device: tch::Device,
+    devices: &[tch::Device],
 ) -> Result<(RunFolder, Plan), Box<dyn Error>> {
+    let device = *devices.first().ok_or("no device")?;
     let out = work
         .out
         .as_ref()
@@ -146,7 +148,11 @@ pub fn make(
     InferenceForm::fast(device, pipeline.model.precision).check()?;
     let found = run::find_weights(&mut pipeline.model)?;
     finalise::record_contents(&mut pipeline.postprocess.blend)?;
-    let memory = abaw::device::memory(device);
+    // Batches that the smallest device has memory for.
+    let memory = devices
+        .iter()
+        .filter_map(|device| abaw::device::memory(*device))
+        .min();
     pipeline.fix_batches(abaw::device::kind(device), memory);
     let calibration = match &work.calibration {
         Some(path) => Some(calibration::read_for(path, &pipeline.postprocess)?),

@@ -1,6 +1,7 @@
 //! The networks of a run: read once, cloned for each thread that runs them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tch::Device;
 
@@ -19,8 +20,8 @@ use crate::video::libav_versions;
 
 /// Networks ready to run.
 pub struct Loaded {
-    /// The networks, to be cloned for each thread.
-    pub networks: Networks,
+    /// The networks on each device, to be cloned for each thread.
+    pub networks: Vec<Networks>,
     /// Device kind, precision and form, for the tables' footers.
     pub inference: String,
     /// Sentences that a person should read before trusting the numbers.
@@ -59,11 +60,11 @@ pub fn versions() -> BTreeMap<String, String> {
     .into()
 }
 
-/// Reads the weights that a plan names and puts the networks on a device.
+/// Reads the weights that a plan names and puts the networks on each of `devices`, which are of one kind.
 ///
 /// # Errors
 /// [`NetworksError`]; also if a file is not the one that was planned with.
-pub fn load(plan: &Plan, device: Device) -> Result<Loaded, NetworksError> {
+pub fn load(plan: &Plan, devices: &[Device]) -> Result<Loaded, NetworksError> {
     let pipeline = &plan.settings.pipeline;
     let model = &pipeline.model;
     let detector_path = model
@@ -72,37 +73,59 @@ pub fn load(plan: &Plan, device: Device) -> Result<Loaded, NetworksError> {
         .ok_or(FindWeightsError::NoDetector)?;
     let mut planned = plan.weights.iter();
     check_unchanged(planned.next(), detector_path)?;
-    let detector = Detector::load(detector_path, device, &pipeline.detector)?;
-
-    let form = InferenceForm::fast(device, model.precision);
-    if device.is_cuda() {
-        cuda::allow_tf32(false)?;
-    }
     let mut warnings = warnings(&plan.weights);
     let mut members = Vec::new();
     for network in model.networks() {
         check_unchanged(planned.next(), &network.weights)?;
         let weights = Weights::load(&network.weights)?;
-        let predictor = Predictor::new(weights.tensors(), weights.architecture(), form)?
-            .with_normalisation(weights.card.normalisation)?;
         warnings.extend(other_alignment(plan, weights.card.alignment));
-        members.push((predictor, network.weights_per_task()));
+        members.push((weights, network.weights_per_task()));
     }
+
+    if devices.iter().any(|device| device.is_cuda()) {
+        cuda::allow_tf32(false)?;
+    }
+    let tf32 = (model.precision == Precision::Tf32).then(Arc::default);
+    let mut networks = Vec::with_capacity(devices.len());
+    let mut inference = String::new();
+    for &device in devices {
+        let form = InferenceForm::fast(device, model.precision);
+        inference = form.to_string();
+        networks.push(Networks {
+            detector: Detector::load(detector_path, device, &pipeline.detector)?,
+            affect: Ensemble::new(predictors(&members, form)?, model.batch),
+            tf32: tf32.clone(),
+            stand_in: None,
+        });
+    }
+    Ok(Loaded {
+        networks,
+        inference,
+        warnings,
+    })
+}
+
+/// The affect networks in the form of a device, with their weights per task; one with random weights if there are none.
+fn predictors(
+    members: &[(Weights, PerTask<f64>)],
+    form: InferenceForm,
+) -> Result<Vec<(Predictor, PerTask<f64>)>, ModelError> {
     if members.is_empty() {
         let architecture = Architecture::MULTITASK;
         let tensors = initial_weights(&architecture, SEED)?;
-        members.push((Predictor::new(&tensors, &architecture, form)?, PerTask::all(1.0)));
+        return Ok(vec![(
+            Predictor::new(&tensors, &architecture, form)?,
+            PerTask::all(1.0),
+        )]);
     }
-    Ok(Loaded {
-        networks: Networks {
-            detector,
-            affect: Ensemble::new(members, model.batch),
-            tf32: model.precision == Precision::Tf32,
-            stand_in: None,
-        },
-        inference: form.to_string(),
-        warnings,
-    })
+    let predictor = |(weights, per_task): &(Weights, PerTask<f64>)| {
+        let predictor = Predictor::new(weights.tensors(), weights.architecture(), form)?;
+        Ok((
+            predictor.with_normalisation(weights.card.normalisation)?,
+            *per_task,
+        ))
+    };
+    members.iter().map(predictor).collect()
 }
 
 /// The warning that a run aligns faces to other templates than its weights were trained with. Crops

@@ -1,5 +1,6 @@
 //! The networks of one thread, and their passes.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::stand_in::StandIn;
@@ -16,8 +17,9 @@ pub struct Networks {
     pub detector: Detector,
     /// Annotate faces.
     pub affect: Ensemble,
-    /// Whether the affect networks may use TF32; the detector computes in f32 in any case.
-    pub tf32: bool,
+    /// Present if the affect networks may use TF32; the detector computes in f32 in any case. Locked while a pass is
+    /// given to a device, since libtorch's switch is one for the process, with a thread for each device.
+    pub tf32: Option<Arc<Mutex<()>>>,
     /// A device to take the time of passes from, in place of their own.
     pub stand_in: Option<StandIn>,
 }
@@ -37,6 +39,7 @@ impl Networks {
     /// Gives the device a pass of the detector. The error is a sentence.
     pub fn submit_frames(&self, batch: FrameBatch) -> Result<DetectorPass, String> {
         let Some(stand_in) = &self.stand_in else {
+            let _tf32_is_off = self.tf32.as_deref().map(lock);
             return Ok(Pass::Given(
                 self.detector.submit(batch).map_err(|error| sentence(&error))?,
             ));
@@ -88,16 +91,20 @@ impl Networks {
         }
     }
 
-    /// libtorch's switch is one for the process; this thread is the only one that runs networks on a GPU.
     fn with_tf32<T>(&self, submit: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-        if !self.tf32 {
+        let Some(switch) = self.tf32.as_deref() else {
             return submit();
-        }
+        };
+        let _locked = lock(switch);
         cuda::allow_tf32(true).map_err(|error| sentence(&error))?;
         let submitted = submit();
         cuda::allow_tf32(false).map_err(|error| sentence(&error))?;
         submitted
     }
+}
+
+fn lock(switch: &Mutex<()>) -> MutexGuard<'_, ()> {
+    switch.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn wait<R>(outputs: Vec<R>, end: Instant) -> Vec<R> {

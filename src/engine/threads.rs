@@ -64,19 +64,23 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// The threads for a device. On the CPU `count` workers that do everything, each with its clone of the networks,
-    /// and as many readers on the same cores. On a GPU one thread that runs the networks, since cuDNN's plans are
-    /// cached a thread, and `count` CPU workers and readers around it. By default `count` is the number of cores.
-    pub fn new(networks: &Networks, device: Device, count: Option<usize>) -> Self {
+    /// The threads for networks on one device or several. On the CPU `count` workers that do everything, each with its
+    /// clone of the networks, and as many readers on the same cores. On GPUs one thread a device that runs its networks,
+    /// since cuDNN's plans are cached a thread, and `count` CPU workers and readers around them. By default `count` is
+    /// the number of cores.
+    pub fn new(networks: &[Networks], count: Option<usize>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = count.unwrap_or(cores).max(1);
-        let workers = if device.is_cuda() {
-            let cpu = (0..count).map(|_| Worker::Cpu);
-            std::iter::once(Worker::Network(networks.clone()))
-                .chain(cpu)
-                .collect()
+        let (gpus, cpu): (Vec<_>, Vec<_>) = networks
+            .iter()
+            .cloned()
+            .partition(|networks| networks.detector.device().is_cuda());
+        let workers = if gpus.is_empty() {
+            let workers = cpu.iter().cycle().take(if cpu.is_empty() { 0 } else { count });
+            workers.cloned().map(Worker::Both).collect()
         } else {
-            (0..count).map(|_| Worker::Both(networks.clone())).collect()
+            let around = (0..count).map(|_| Worker::Cpu);
+            gpus.into_iter().map(Worker::Network).chain(around).collect()
         };
         Self {
             readers: count,

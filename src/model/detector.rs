@@ -93,7 +93,7 @@ impl Detector {
         tch::no_grad(|| {
             let predictions = self.network.forward(&self.input(&batch)?)?;
             let best = match self.device() {
-                Device::Cuda(_) => Some(BestPriors::submit(&predictions)?),
+                Device::Cuda(number) => Some(BestPriors::submit(&predictions, number)?),
                 _ => None,
             };
             Ok(PendingDetections {
@@ -131,7 +131,8 @@ impl Detector {
         let values = match &batch.pixels {
             FramePixels::Resized(values) => values.as_floats(&[size, height.into(), width.into(), 3])?,
             FramePixels::Whole((width, height), bytes) => {
-                let frames = bytes.on_device(&[size, (*height).into(), (*width).into(), 3])?;
+                let shape = [size, (*height).into(), (*width).into(), 3];
+                let frames = bytes.on_device(device, &shape)?;
                 self.resize.apply(&frames, self.settings.long_side)?
             }
         };
@@ -189,9 +190,9 @@ const BEST: i64 = 512;
 const NUMBERS: usize = 16;
 
 impl BestPriors {
-    fn submit(predictions: &Predictions) -> Result<Self, DetectorError> {
+    fn submit(predictions: &Predictions, device: usize) -> Result<Self, DetectorError> {
         let numbers = best_priors(predictions)?.f_to_device_(Device::Cpu, Kind::Float, true, false)?;
-        let arrived = cuda::Event::record()?;
+        let arrived = cuda::Event::record(device)?;
         Ok(Self { numbers, arrived })
     }
 

@@ -59,11 +59,12 @@ impl Ensemble {
     /// libtorch's, for want of memory.
     pub fn submit(&self, batch: FaceBatch) -> Result<PendingInference, ModelError> {
         let side = i64::from(AlignedFace::SIDE);
-        let pixels = batch.pixels.on_device(&[batch.size as i64, side, side, 3])?;
+        let shape = [batch.size as i64, side, side, 3];
+        let pixels = batch.pixels.on_device(self.device(), &shape)?;
         let tables = self.members.iter().map(|(network, _)| network.submit(&pixels));
         let tables = tables.collect::<Result<_, _>>()?;
         let arrived = match self.device() {
-            Device::Cuda(_) => Some(cuda::Event::record()?),
+            Device::Cuda(number) => Some(cuda::Event::record(number)?),
             _ => None,
         };
         Ok(PendingInference {

@@ -1,4 +1,4 @@
-//! How frames and faces become batches for the networks of a device: the work of CPU threads before a pass, and the
+//! How frames and faces become batches for the networks: the work of CPU threads before a pass, and the
 //! one place that knows sizes of batches and fills them up.
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::frame::Picture;
 const DEFAULT_FRAMES: usize = 4;
 const DEFAULT_FACES: usize = 16;
 
-/// Makes batches for the networks of one device. The networks always see full batches, since their outputs differ by
+/// Makes batches for the networks of devices of one kind. The networks always see full batches, since their outputs differ by
 /// rounding between sizes of batches: one that is not full is filled up.
 #[derive(Debug)]
 pub struct Feed {
@@ -92,7 +92,7 @@ impl FaceBatch {
 }
 
 impl Feed {
-    /// The feed of a device: batches of `settings.batch` pictures and `faces` faces. `whole`: the device resizes pictures.
+    /// The feed of a device and others of its kind: batches of `settings.batch` pictures and `faces` faces. `whole`: the device resizes pictures.
     pub fn new(device: Device, settings: &DetectorSettings, faces: BatchSize, whole: bool) -> Arc<Self> {
         Arc::new(Self {
             whole,

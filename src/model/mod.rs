@@ -27,12 +27,12 @@ mod heads;
 mod inference_form;
 mod initial_weights;
 mod layers;
-
 mod mixed_depthwise;
 mod named_tensors;
 mod precision;
 mod predictor;
 pub mod retinaface;
+mod settings;
 mod staging;
 pub mod weights;
 
@@ -52,3 +52,4 @@ pub use layers::Mode;
 pub use named_tensors::NamedTensors;
 pub use precision::Precision;
 pub use predictor::Predictor;
+pub use settings::{MemberSettings, ModelSettings};

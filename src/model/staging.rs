@@ -7,8 +7,8 @@ use tch::{Device, Kind, TchError, Tensor};
 /// Buffers that are not in use are kept, at most so many.
 const KEPT: usize = 16;
 
-/// Buffers for one device. For a GPU they lie in page-locked memory, from which a copy runs beside what the device
-/// still computes.
+/// Buffers for devices of one kind. For GPUs they lie in page-locked memory, from which a copy runs beside what the
+/// device still computes.
 #[derive(Debug)]
 pub struct StagingPool {
     device: Device,
@@ -25,7 +25,7 @@ pub struct Staging {
 }
 
 impl StagingPool {
-    /// A pool without buffers.
+    /// A pool without buffers, for `device` and others of its kind.
     pub fn new(device: Device) -> Arc<Self> {
         Arc::new(Self {
             device,
@@ -117,17 +117,17 @@ impl Staging {
         bytes.f_view_dtype(Kind::Float)?.f_view(shape)
     }
 
-    /// Gives the bytes to the pool's device as a tensor of this shape. On a GPU the copy may still run: the buffer must
+    /// Gives the bytes to a device of the pool's kind as a tensor of this shape. On a GPU the copy may still run: the buffer must
     /// be kept until something that was computed from it has been read.
     ///
     /// # Errors
     /// libtorch's, for want of memory.
-    pub fn on_device(&self, shape: &[i64]) -> Result<Tensor, TchError> {
+    pub fn on_device(&self, device: Device, shape: &[i64]) -> Result<Tensor, TchError> {
         let empty = Tensor::new();
         let bytes = self.bytes.as_ref().unwrap_or(&empty);
         // A copy on a CPU, too.
         bytes
-            .f_to_device_(self.pool.device, Kind::Uint8, self.pool.device.is_cuda(), true)?
+            .f_to_device_(device, Kind::Uint8, device.is_cuda(), true)?
             .f_view(shape)
     }
 }
@@ -155,7 +155,7 @@ mod tests {
         let mut buffer = pool.take(6).unwrap();
         buffer.bytes_mut().copy_from_slice(&[1, 2, 3, 4, 5, 6]);
         let address = buffer.bytes_mut().as_ptr();
-        let tensor = buffer.on_device(&[2, 3]).unwrap();
+        let tensor = buffer.on_device(Device::Cpu, &[2, 3]).unwrap();
         assert_eq!(Vec::<Vec<u8>>::try_from(&tensor).unwrap(), [[1, 2, 3], [4, 5, 6]]);
         drop(buffer);
         let mut other = pool.take(6).unwrap();

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::path::absolute;
-use crate::config::ModelSettings;
 use crate::labels::PerTask;
+use crate::model::ModelSettings;
 use crate::model::weights::{Weights, WeightsError, sha256};
 use crate::path_error::PathError;
 use crate::postprocess::Preset;
