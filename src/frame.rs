@@ -3,6 +3,9 @@
 use std::fmt;
 use std::num::NonZeroU32;
 
+/// Frame rate assumed where neither times nor a rate are known, frames a second.
+pub const FALLBACK_FRAME_RATE: f64 = 25.0;
+
 /// The number of a frame in its video: 1-based, in decode order. With aligned crops, the number
 /// in the file's name.
 ///

@@ -34,7 +34,7 @@ impl Answer {
         };
         let probabilities = || video.expression.nearest(frame, NEUTRAL);
         let action_units = || video.action_units.nearest(frame, [false; ACTION_UNITS]);
-        match challenge {
+        let (answer, origin) = match challenge {
             Challenge::Mtl => {
                 let ((valence_arousal, a), (probabilities, b), (action_units, c)) =
                     (valence_arousal(), probabilities(), action_units());
@@ -67,6 +67,10 @@ impl Answer {
                     origin,
                 )
             }
+        };
+        match origin {
+            Origin::Run if video.is_filled(frame) => (answer, Origin::Filled),
+            origin => (answer, origin),
         }
     }
 
@@ -158,6 +162,7 @@ mod tests {
                 valence_arousal,
                 expression: None,
                 action_units: None,
+                filled: false,
             };
             let video = VideoPredictions::new([row]).unwrap();
             Answer::of(Challenge::Va, &video, frame).0.to_string()

@@ -38,4 +38,4 @@ pub use label_writer::write_video_labels;
 pub use labels::Labels;
 pub use submission::{IfMissing, SubmissionSummary, write_submission, write_video_files};
 pub use video_list::VideoList;
-pub use video_predictions::{FrameAnswer, FramePrediction, VideoPredictions};
+pub use video_predictions::{Answers, FrameAnswer, FramePrediction, Origin, VideoPredictions};

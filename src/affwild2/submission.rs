@@ -33,7 +33,7 @@ pub struct SubmissionSummary {
     pub lines: usize,
     /// Videos listed.
     pub videos: usize,
-    /// Lines of frames that the run lacks, filled from other frames of the video.
+    /// Lines of frames that the run lacks or in which it saw nobody, filled from other frames of the video.
     pub filled: usize,
     /// Lines with neutral values, for lack of any prediction in the video.
     pub neutral: usize,

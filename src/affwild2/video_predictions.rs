@@ -15,14 +15,18 @@ pub struct FramePrediction {
     pub expression: Option<[f32; EXPRESSIONS]>,
     /// Decisions, after thresholds.
     pub action_units: Option<[bool; ACTION_UNITS]>,
+    /// The values are those of other frames: nobody was seen in this one.
+    pub filled: bool,
 }
 
 /// A run's predictions of one video, one row a frame (the rows of the video's subject).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct VideoPredictions {
-    pub(super) valence_arousal: Series<ValenceArousal>,
-    pub(super) expression: Series<[f32; EXPRESSIONS]>,
-    pub(super) action_units: Series<[bool; ACTION_UNITS]>,
+    pub(super) valence_arousal: Answers<ValenceArousal>,
+    pub(super) expression: Answers<[f32; EXPRESSIONS]>,
+    pub(super) action_units: Answers<[bool; ACTION_UNITS]>,
+    /// Frames whose values were filled, ascending.
+    filled: Vec<FrameIndex>,
     last: Option<FrameIndex>,
 }
 
@@ -38,6 +42,7 @@ impl VideoPredictions {
             valence_arousal,
             expression,
             action_units,
+            filled,
         } in rows
         {
             if let Some(previous) = predictions.last.filter(|last| *last >= frame) {
@@ -56,6 +61,9 @@ impl VideoPredictions {
             predictions.valence_arousal.push(frame, valence_arousal);
             predictions.expression.push(frame, expression);
             predictions.action_units.push(frame, action_units);
+            if filled {
+                predictions.filled.push(frame);
+            }
         }
         Ok(predictions)
     }
@@ -71,8 +79,14 @@ impl VideoPredictions {
             valence_arousal: known(point_from).then(|| in_square(point)),
             expression: known(expression_from).then(|| Expression::most_probable(&probabilities)),
             action_units: known(action_units_from).then_some(action_units),
-            filled: [point_from, expression_from, action_units_from].contains(&Origin::Filled),
+            filled: self.is_filled(frame)
+                || [point_from, expression_from, action_units_from].contains(&Origin::Filled),
         }
+    }
+
+    /// Whether the run itself has filled the values of a frame.
+    pub(super) fn is_filled(&self, frame: FrameIndex) -> bool {
+        self.filled.binary_search(&frame).is_ok()
     }
 
     /// The last frame of the run, predicted or not.
@@ -107,7 +121,7 @@ pub(super) fn in_square(point: ValenceArousal) -> ValenceArousal {
 
 /// Where a value of a submission comes from. A line is as its worst value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Origin {
+pub enum Origin {
     /// Predicted for this frame.
     Run,
     /// From other frames of the video.
@@ -116,24 +130,25 @@ pub(super) enum Origin {
     Neutral,
 }
 
-/// The known values of a task in a video, by ascending frame.
+/// The known values of a task in a video, by ascending frame, and what a submission answers for frames between them.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Series<T> {
+pub struct Answers<T> {
     frames: Vec<FrameIndex>,
     values: Vec<T>,
 }
 
-impl<T> Default for Series<T> {
+impl<T> Default for Answers<T> {
     fn default() -> Self {
-        Series {
+        Answers {
             frames: Vec::new(),
             values: Vec::new(),
         }
     }
 }
 
-impl<T: Copy> Series<T> {
-    fn push(&mut self, frame: FrameIndex, value: Option<T>) {
+impl<T: Copy> Answers<T> {
+    /// Adds a frame behind all others; without a value it is not known.
+    pub fn push(&mut self, frame: FrameIndex, value: Option<T>) {
         if let Some(value) = value {
             self.frames.push(frame);
             self.values.push(value);
@@ -161,7 +176,7 @@ impl<T: Copy> Series<T> {
         }
     }
 
-    /// As [`Series::at`], with the value nearest in time inside a gap; the earlier of equals.
+    /// As [`Answers::at`], with the value nearest in time inside a gap; the earlier of equals.
     pub fn nearest(&self, frame: FrameIndex, neutral: T) -> (T, Origin) {
         self.at(
             frame,
@@ -171,7 +186,7 @@ impl<T: Copy> Series<T> {
     }
 }
 
-impl Series<ValenceArousal> {
+impl Answers<ValenceArousal> {
     /// The value at `frame`, linear in frame number inside a gap, the origin of the plane if no
     /// frame is known.
     pub fn interpolated(&self, frame: FrameIndex) -> (ValenceArousal, Origin) {
@@ -202,6 +217,7 @@ mod tests {
             }),
             expression: None,
             action_units: valence.map(|valence| [valence > 0.5; 12]),
+            filled: false,
         }
     }
 

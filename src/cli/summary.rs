@@ -4,8 +4,9 @@ use std::path::Path;
 
 use abaw::escape::escape_control;
 use abaw::labels::{Expression, FinalAffect, ValenceArousal};
+use abaw::report::numbers::count;
 use abaw::run::{DEMO, RunFolder, RunSummary, Status, missing_tasks_warning};
-use abaw::table::{self, ColumnSelection};
+use abaw::table::{self, ColumnSelection, Row};
 
 /// Largest run of which all videos are listed; of larger runs only failed videos are.
 const LISTED: usize = 40;
@@ -66,21 +67,26 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
     }
 }
 
-/// Returns the most frequent expression with its share of frames, and mean valence and arousal. `None` if the table
-/// cannot be read or has none of these.
+/// Returns in how many frames the subject was seen if not in all, its most frequent expression with the share of frames,
+/// and mean valence and arousal. `None` if the table cannot be read or has none of these.
 fn affect_of_subject(table: &Path) -> Option<String> {
     let (rows, _) = table::read_columns(table, ColumnSelection::Final).ok()?;
-    let predictions: Vec<FinalAffect> = rows
-        .iter()
-        .filter(|row| row.subject)
-        .map(|row| row.postprocessed)
-        .collect();
+    let of_subject: Vec<&Row> = rows.iter().filter(|row| row.subject).collect();
+    let predictions: Vec<FinalAffect> = of_subject.iter().map(|row| row.postprocessed).collect();
+    let seen = of_subject.iter().filter(|row| row.sighting.is_face()).count();
     let shown: Vec<Expression> = predictions
         .iter()
         .filter_map(|affect| affect.expression)
         .collect();
     let frames = |expression: &Expression| shown.iter().filter(|shown| *shown == expression).count();
     let mut words = Vec::new();
+    if seen < of_subject.len() {
+        words.push(format!(
+            "seen in {} of {} frames",
+            grouped(seen),
+            grouped(of_subject.len())
+        ));
+    }
     if let Some(most) = Expression::ALL.iter().max_by_key(|expression| frames(expression))
         && !shown.is_empty()
     {

@@ -8,7 +8,7 @@ use super::assignment::assign;
 use super::landmark_filter::{LandmarkFilter, LandmarkSmoothing};
 use super::motion::{Motion, MotionSettings};
 use super::{BoundingBox, Detection, FaceError, Landmarks, PersonId};
-use crate::frame::FrameIndex;
+use crate::frame::{FALLBACK_FRAME_RATE, FrameIndex};
 
 /// How faces become tracks. Times are seconds of presentation time; costs are minus the logarithm of
 /// a likelihood, 0 for a face that is just where it was expected.
@@ -101,8 +101,6 @@ pub struct TrackedFace {
     pub carried: bool,
 }
 
-/// Frame rate assumed where neither times nor a rate are known, frames a second.
-const FALLBACK_FRAME_RATE: f64 = 25.0;
 /// Times closer than this are the same, seconds.
 const SAME_TIME_S: f64 = 1e-6;
 /// Most living tracks, and so most faces of a frame. Beyond it tracks out of sight end early, and

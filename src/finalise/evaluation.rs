@@ -173,7 +173,8 @@ pub fn labelled_videos(
                 return Ok(Err(name.to_owned()));
             };
             let labels = rows.iter().map(|row| (row.frame, annotation(row))).collect();
-            Ok(Ok(LabelledVideo::new(id.into(), series, labels)))
+            let gap = run.plan().settings.pipeline.postprocess.fill_gap_s;
+            Ok(Ok(LabelledVideo::new(id.into(), series, gap, labels)))
         })
         .collect::<Result<_, SubjectError>>()?;
     let (mut videos, mut absent) = (Vec::new(), Vec::new());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::postprocessor::{Postprocessor, PostprocessorError};
 use super::run_blend::BlendError;
 use crate::affwild2::{self, FramePrediction, VideoPredictions};
-use crate::labels::Affect;
-use crate::postprocess::{PostprocessError, Series};
+use crate::labels::FinalAffect;
+use crate::postprocess::{PostprocessError, Series, series_of};
 use crate::run::{RunReader, RunReaderError, VideoId};
 use crate::table::{ColumnSelection, Footer, Row, mark_subject};
 
@@ -132,11 +132,13 @@ impl<'run> SubjectReader<'run> {
         };
         let predictions = self.postprocessor()?.predictions(&input.id, side, &rows)?;
         let of_subject = rows.iter().zip(predictions).filter(|(row, _)| row.subject);
-        let (frames, values): (Vec<_>, Vec<Option<Affect>>) = of_subject
-            .map(|(row, prediction)| (row.frame, prediction))
-            .unzip();
-        let stop_at_cuts = self.run.plan().settings.pipeline.postprocess.stop_at_cuts;
-        let series = Series::new(frames, values)?.with_timing(&footer.timing(), stop_at_cuts);
+        let settings = &self.run.plan().settings.pipeline.postprocess;
+        let series = series_of(
+            of_subject,
+            &footer.timing(),
+            settings.stop_at_cuts,
+            settings.fill_gap_s,
+        )?;
         Ok(Some((input.id.clone(), series)))
     }
 
@@ -161,6 +163,7 @@ impl SubjectTable {
             valence_arousal: row.postprocessed.affect.valence_arousal,
             expression: row.postprocessed.affect.expression,
             action_units: row.postprocessed.action_units,
+            filled: !row.sighting.is_face() && row.postprocessed != FinalAffect::default(),
         }))
     }
 }

@@ -1,7 +1,86 @@
 //! Gap filling: frames without a prediction take one from their neighbours.
 
 use crate::frame::FrameIndex;
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::ops::Range;
+
+/// The longest gap between two sightings that is filled. In settings: seconds, or `"all"`.
+///
+/// ```
+/// use abaw::postprocess::FillGap;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Settings {
+///     fill_gap_s: FillGap,
+/// }
+/// let settings = |text| toml::from_str::<Settings>(text).map(|settings| settings.fill_gap_s);
+/// assert_eq!(settings("fill_gap_s = 0.5"), Ok(FillGap::UpTo(0.5)));
+/// assert_eq!(settings("fill_gap_s = \"all\""), Ok(FillGap::All));
+/// assert!(settings("fill_gap_s = -1").is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenGap", into = "WrittenGap")]
+pub enum FillGap {
+    /// A gap of at most so many seconds, from one sighting of a person to the next in the same shot. Other frames
+    /// without a face have no final values.
+    UpTo(f64),
+    /// Every gap, over cuts and from person to person, and what lies before the first sighting and after the last.
+    All,
+}
+
+impl Default for FillGap {
+    fn default() -> Self {
+        FillGap::UpTo(1.0)
+    }
+}
+
+impl fmt::Display for FillGap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FillGap::UpTo(seconds) => write!(f, "{seconds} s"),
+            FillGap::All => f.write_str(ALL),
+        }
+    }
+}
+
+const ALL: &str = "all";
+
+/// As it is written in a pipeline file.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WrittenGap {
+    Seconds(f64),
+    Word(String),
+}
+
+impl TryFrom<WrittenGap> for FillGap {
+    type Error = String;
+
+    fn try_from(written: WrittenGap) -> Result<Self, String> {
+        match written {
+            WrittenGap::Seconds(seconds) if seconds.is_finite() && seconds >= 0.0 => {
+                Ok(FillGap::UpTo(seconds))
+            }
+            WrittenGap::Word(word) if word == ALL => Ok(FillGap::All),
+            WrittenGap::Seconds(other) => {
+                Err(format!("fill_gap_s must be at least 0 or \"{ALL}\", not {other}"))
+            }
+            WrittenGap::Word(other) => Err(format!(
+                "fill_gap_s must be seconds or \"{ALL}\", not \"{other}\""
+            )),
+        }
+    }
+}
+
+impl From<FillGap> for WrittenGap {
+    fn from(gap: FillGap) -> Self {
+        match gap {
+            FillGap::UpTo(seconds) => WrittenGap::Seconds(seconds),
+            FillGap::All => WrittenGap::Word(ALL.to_owned()),
+        }
+    }
+}
 
 /// Fills the gaps of a series; `None` if no row is given.
 ///

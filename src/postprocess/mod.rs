@@ -5,7 +5,8 @@
 //! ```
 //!
 //! All of it is cheap and can be repeated on a raw table. A kernel over list entries ([`Kernel::FrameDistance`]) smooths
-//! before gaps are filled, so that it runs over predictions only.
+//! before gaps are filled, so that it runs over predictions only. A gap that is not filled ([`FillGap`]) ends a stretch:
+//! nothing is smoothed across it.
 
 mod blend_settings;
 mod fill;
@@ -16,8 +17,8 @@ mod smooth;
 mod threshold;
 
 pub use blend_settings::{BlendMember, BlendSettings};
-pub use fill::fill_gaps;
-pub use rows::{postprocess_rows, raw_predictions};
+pub use fill::{FillGap, fill_gaps};
+pub use rows::{postprocess_rows, raw_predictions, series_of};
 pub use series::Series;
 pub use settings::{PostprocessSettings, Preset};
 pub use smooth::{Kernel, ShotKernel, Window};
@@ -26,6 +27,7 @@ pub use threshold::Thresholds;
 use crate::frame::FrameIndex;
 use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, Expression, FinalAffect, PerTask, ValenceArousal};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// A series or the settings are not valid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -68,35 +70,42 @@ pub struct Postprocess {
     pub thresholds: Thresholds,
     /// If true, nothing is filled or smoothed across a shot cut.
     pub stop_at_cuts: bool,
+    /// The longest gap that is filled.
+    pub fill_gap_s: FillGap,
 }
 
 impl Postprocess {
-    /// Fills the gaps of a series, smooths it and applies the thresholds; one result per entry.
+    /// Fills the gaps of a series, smooths it and applies the thresholds; one result per entry. Entries in gaps that are
+    /// not filled have no values.
     ///
     /// # Errors
     /// A window in seconds on a series without a frame rate.
     pub fn apply(&self, series: &Series) -> Result<Vec<FinalAffect>, PostprocessError> {
         let mut finals = vec![FinalAffect::default(); series.frames().len()];
-        if let Some(curve) = valence_arousal(series, self.smoothing.valence_arousal)? {
+        let gap = self.fill_gap_s;
+        if let Some(curve) = valence_arousal(series, self.smoothing.valence_arousal, gap)? {
             for (row, point) in finals.iter_mut().zip(curve) {
-                row.affect.valence_arousal = Some(point);
+                row.affect.valence_arousal = point;
             }
         }
-        if let Some(curve) = expression(series, self.smoothing.expression)? {
+        if let Some(curve) = expression(series, self.smoothing.expression, gap)? {
             for (row, probabilities) in finals.iter_mut().zip(curve) {
-                row.affect.expression = Some(probabilities);
-                row.expression = Some(Expression::most_probable(&probabilities));
+                row.affect.expression = probabilities;
+                row.expression = probabilities.as_ref().map(Expression::most_probable);
             }
         }
-        if let Some(curve) = action_units(series, self.smoothing.action_units)? {
+        if let Some(curve) = action_units(series, self.smoothing.action_units, gap)? {
             for (row, probabilities) in finals.iter_mut().zip(curve) {
-                row.affect.action_units = Some(probabilities);
-                row.action_units = Some(self.thresholds.decide(&probabilities));
+                row.affect.action_units = probabilities;
+                row.action_units = probabilities.map(|probabilities| self.thresholds.decide(&probabilities));
             }
         }
         Ok(finals)
     }
 }
+
+/// A task's final values of every entry, `None` in a gap that is not filled.
+pub type Curve<T> = Vec<Option<T>>;
 
 /// Final valence and arousal of every entry; `None` if the series predicts none.
 ///
@@ -105,18 +114,16 @@ impl Postprocess {
 pub fn valence_arousal(
     series: &Series,
     kernel: Kernel,
-) -> Result<Option<Vec<ValenceArousal>>, PostprocessError> {
-    let curve = curve(series, kernel, |affect| {
+    gap: FillGap,
+) -> Result<Option<Curve<ValenceArousal>>, PostprocessError> {
+    let curve = curve(series, kernel, gap, |affect| {
         affect.valence_arousal.map(|point| [point.valence, point.arousal])
     })?;
-    Ok(curve.map(|rows| {
-        rows.into_iter()
-            .map(|row| {
-                let [valence, arousal] = row.map(|value| value.clamp(-1.0, 1.0) as f32);
-                ValenceArousal { valence, arousal }
-            })
-            .collect()
-    }))
+    let point = |row: [f64; 2]| {
+        let [valence, arousal] = row.map(|value| value.clamp(-1.0, 1.0) as f32);
+        ValenceArousal { valence, arousal }
+    };
+    Ok(curve.map(|rows| rows.into_iter().map(|row| row.map(point)).collect()))
 }
 
 /// Final probabilities of the expressions of every entry, sum 1; `None` if the series predicts none.
@@ -126,13 +133,14 @@ pub fn valence_arousal(
 pub fn expression(
     series: &Series,
     kernel: Kernel,
-) -> Result<Option<Vec<[f32; EXPRESSIONS]>>, PostprocessError> {
-    let curve = curve(series, kernel, |affect| {
+    gap: FillGap,
+) -> Result<Option<Curve<[f32; EXPRESSIONS]>>, PostprocessError> {
+    let curve = curve(series, kernel, gap, |affect| {
         affect
             .expression
             .filter(|probabilities| probabilities.iter().sum::<f32>() > 0.0)
     })?;
-    Ok(curve.map(|rows| rows.into_iter().map(distribution).collect()))
+    Ok(curve.map(|rows| rows.into_iter().map(|row| row.map(distribution)).collect()))
 }
 
 /// Final probabilities of the action units of every entry; `None` if the series predicts none.
@@ -142,51 +150,77 @@ pub fn expression(
 pub fn action_units(
     series: &Series,
     kernel: Kernel,
-) -> Result<Option<Vec<[f32; ACTION_UNITS]>>, PostprocessError> {
-    let curve = curve(series, kernel, |affect| affect.action_units)?;
-    Ok(curve.map(|rows| {
-        rows.into_iter()
-            .map(|row| row.map(|probability| probability.clamp(0.0, 1.0) as f32))
-            .collect()
-    }))
+    gap: FillGap,
+) -> Result<Option<Curve<[f32; ACTION_UNITS]>>, PostprocessError> {
+    let curve = curve(series, kernel, gap, |affect| affect.action_units)?;
+    let probabilities = |row: [f64; ACTION_UNITS]| row.map(|probability| probability.clamp(0.0, 1.0) as f32);
+    Ok(curve.map(|rows| rows.into_iter().map(|row| row.map(probabilities)).collect()))
 }
 
-/// One task's numbers, filled and smoothed. A prediction with a number that is not finite counts as
-/// none: a single NaN would otherwise spread over its whole window.
+/// One task's numbers, filled and smoothed; `None` if there are none. A prediction with a number that is not finite
+/// counts as none: a single NaN would otherwise spread over its whole window.
 fn curve<const N: usize>(
     series: &Series,
     kernel: Kernel,
+    gap: FillGap,
     task: impl Fn(&Affect) -> Option<[f32; N]>,
-) -> Result<Option<Vec<[f64; N]>>, PostprocessError> {
+) -> Result<Option<Curve<[f64; N]>>, PostprocessError> {
     let kernel = kernel.in_frames(series.frame_rate())?;
-    let mut given: Vec<Option<[f64; N]>> = series
+    let given: Vec<Option<[f64; N]>> = series
         .values()
         .iter()
         .map(|value| value.as_ref().and_then(&task))
         .map(|row| row.map(|row| row.map(f64::from)))
         .map(|row| row.filter(|row| row.iter().all(|number| number.is_finite())))
         .collect();
+    if given.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let shots: Vec<Range<usize>> = series.shots().collect();
+    let seconds = match gap {
+        FillGap::All => {
+            let filled = fill_and_smooth(kernel, series.frames(), &given, &shots);
+            return Ok(filled.map(|filled| filled.into_iter().map(Some).collect()));
+        }
+        FillGap::UpTo(seconds) => seconds,
+    };
+    let mut curve = vec![None; given.len()];
+    for stretch in series.stretches(&given, seconds) {
+        let whole = 0..stretch.len();
+        let frames = &series.frames()[stretch.clone()];
+        let filled = fill_and_smooth(kernel, frames, &given[stretch.clone()], &[whole]);
+        for (entry, row) in stretch.zip(filled.into_iter().flatten()) {
+            curve[entry] = Some(row);
+        }
+    }
+    Ok(Some(curve))
+}
 
+/// All entries filled, and smoothed within each shot; `None` if nothing is given.
+fn fill_and_smooth<const N: usize>(
+    kernel: ShotKernel,
+    frames: &[FrameIndex],
+    given: &[Option<[f64; N]>],
+    shots: &[Range<usize>],
+) -> Option<Vec<[f64; N]>> {
     if kernel.wants_gaps_filled() {
-        let Some(mut filled) = fill_gaps(series.frames(), &given, series.shots()) else {
-            return Ok(None);
-        };
-        for shot in series.shots() {
-            let smooth = kernel.smooth(&series.frames()[shot.clone()], &filled[shot.clone()]);
+        let mut filled = fill_gaps(frames, given, shots.iter().cloned())?;
+        for shot in shots.iter().cloned() {
+            let smooth = kernel.smooth(&frames[shot.clone()], &filled[shot.clone()]);
             filled[shot].copy_from_slice(&smooth);
         }
-        Ok(Some(filled))
-    } else {
-        for shot in series.shots() {
-            let entries: Vec<usize> = shot.filter(|&entry| given[entry].is_some()).collect();
-            let frames: Vec<FrameIndex> = entries.iter().map(|&entry| series.frames()[entry]).collect();
-            let rows: Vec<[f64; N]> = entries.iter().filter_map(|&entry| given[entry]).collect();
-            for (entry, row) in entries.into_iter().zip(kernel.smooth(&frames, &rows)) {
-                given[entry] = Some(row);
-            }
-        }
-        Ok(fill_gaps(series.frames(), &given, series.shots()))
+        return Some(filled);
     }
+    let mut given = given.to_vec();
+    for shot in shots.iter().cloned() {
+        let entries: Vec<usize> = shot.filter(|&entry| given[entry].is_some()).collect();
+        let of_entries: Vec<FrameIndex> = entries.iter().map(|&entry| frames[entry]).collect();
+        let rows: Vec<[f64; N]> = entries.iter().filter_map(|&entry| given[entry]).collect();
+        for (entry, row) in entries.into_iter().zip(kernel.smooth(&of_entries, &rows)) {
+            given[entry] = Some(row);
+        }
+    }
+    fill_gaps(frames, &given, shots.iter().cloned())
 }
 
 /// Makes smoothed probabilities sum to 1. Rows that already do are kept to the bit, so that a

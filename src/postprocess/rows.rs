@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Postprocess, PostprocessError, Series};
+use super::{FillGap, Postprocess, PostprocessError, Series};
 use crate::face::PersonId;
 use crate::labels::{Affect, FinalAffect};
 use crate::table::{Row, Timing};
@@ -15,8 +15,8 @@ pub fn raw_predictions(rows: &[Row]) -> Vec<Option<Affect>> {
 
 /// Computes the final columns of a video's rows from a prediction for each row: [`raw_predictions`], or a blend.
 ///
-/// The subject's rows form one series over the whole video, whoever the subject is: it is what submissions take. Rows
-/// of other persons are smoothed within the person's own series.
+/// The subject's rows form one series over the whole video: it is what submissions take. Rows of other persons are
+/// smoothed within the person's own series.
 ///
 /// # Errors
 /// As [`Postprocess::apply`].
@@ -59,11 +59,46 @@ fn postprocess_series(
     timing: &Timing,
     postprocess: &Postprocess,
 ) -> Result<Vec<FinalAffect>, PostprocessError> {
-    let frames = indices.iter().map(|&at| rows[at].frame).collect();
-    let values = indices
+    let of_series = indices
         .iter()
-        .map(|&at| predictions.get(at).copied().flatten())
-        .collect();
-    let series = Series::new(frames, values)?.with_timing(timing, postprocess.stop_at_cuts);
-    postprocess.apply(&series)
+        .map(|&at| (&rows[at], predictions.get(at).copied().flatten()));
+    let Postprocess {
+        stop_at_cuts,
+        fill_gap_s,
+        ..
+    } = *postprocess;
+    postprocess.apply(&series_of(of_series, timing, stop_at_cuts, fill_gap_s)?)
+}
+
+/// The series of some rows of a video, of ascending frames, with the prediction for each. With [`FillGap::UpTo`] a shot
+/// of it ends where another person follows: nothing is filled or smoothed from person to person.
+///
+/// # Errors
+/// As [`Series::new`].
+pub fn series_of<'rows>(
+    rows: impl Iterator<Item = (&'rows Row, Option<Affect>)>,
+    timing: &Timing,
+    stop_at_cuts: bool,
+    gap: FillGap,
+) -> Result<Series, PostprocessError> {
+    let (mut frames, mut values, mut times) = (Vec::new(), Vec::new(), Vec::new());
+    let mut shots = timing.clone();
+    if !stop_at_cuts {
+        shots.cuts.clear();
+    }
+    let mut person: Option<PersonId> = None;
+    for (row, prediction) in rows {
+        frames.push(row.frame);
+        values.push(prediction);
+        times.push(row.time_s);
+        if prediction.is_some() {
+            let is_other = person.is_some() && row.person != person;
+            if is_other && gap != FillGap::All {
+                shots.cuts.push(row.frame);
+            }
+            person = row.person;
+        }
+    }
+    let series = Series::new(frames, values)?.with_times(times)?;
+    Ok(series.with_timing(&shots, true))
 }

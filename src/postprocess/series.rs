@@ -1,10 +1,13 @@
 //! A series: the predictions for one face over the frames of one video.
 
 use super::PostprocessError;
-use crate::frame::FrameIndex;
+use crate::frame::{FALLBACK_FRAME_RATE, FrameIndex};
 use crate::labels::Affect;
 use crate::table::Timing;
 use std::ops::Range;
+
+/// Times closer than this are the same, seconds.
+const SAME_TIME_S: f64 = 1e-6;
 
 /// Predictions over time: the subject of one video, or the track of another person in it.
 ///
@@ -14,6 +17,8 @@ use std::ops::Range;
 pub struct Series {
     frames: Vec<FrameIndex>,
     values: Vec<Option<Affect>>,
+    /// Seconds, of those frames whose time is known.
+    times: Vec<Option<f64>>,
     shots: Vec<Range<usize>>,
     frame_rate: Option<f64>,
 }
@@ -38,6 +43,7 @@ impl Series {
             });
         }
         let mut series = Self {
+            times: vec![None; frames.len()],
             frames,
             values,
             shots: Vec::new(),
@@ -58,6 +64,21 @@ impl Series {
     pub fn with_frame_rate(mut self, frame_rate: f64) -> Self {
         self.frame_rate = Some(frame_rate).filter(|rate| rate.is_finite() && *rate > 0.0);
         self
+    }
+
+    /// The same series with the times of its frames in seconds, where they are known.
+    ///
+    /// # Errors
+    /// A number of times that is not the number of frames.
+    pub fn with_times(mut self, times: Vec<Option<f64>>) -> Result<Self, PostprocessError> {
+        if times.len() != self.frames.len() {
+            return Err(PostprocessError::LengthsDiffer {
+                frames: self.frames.len(),
+                values: times.len(),
+            });
+        }
+        self.times = times;
+        Ok(self)
     }
 
     /// The same series with the frame rate of a video, and split at its cuts if `stop_at_cuts`.
@@ -81,16 +102,20 @@ impl Series {
             .skip(1)
             .map(|shot| self.frames[shot.start])
             .collect();
-        let mut entries: Vec<(FrameIndex, Option<Affect>)> =
-            self.frames.into_iter().zip(self.values).collect();
-        entries.extend(frames.into_iter().map(|frame| (frame, None)));
+        let mut entries: Vec<(FrameIndex, (Option<Affect>, Option<f64>))> = self
+            .frames
+            .into_iter()
+            .zip(self.values.into_iter().zip(self.times))
+            .collect();
+        entries.extend(frames.into_iter().map(|frame| (frame, (None, None))));
         // The sort is stable, so an entry of the series stays before a gap of the same number.
         entries.sort_by_key(|(frame, _)| *frame);
         entries.dedup_by_key(|(frame, _)| *frame);
-        let (frames, values) = entries.into_iter().unzip();
+        let (frames, (values, times)) = entries.into_iter().unzip();
         let mut series = Self {
             frames,
             values,
+            times,
             shots: Vec::new(),
             frame_rate: self.frame_rate,
         };
@@ -112,6 +137,7 @@ impl Series {
         Ok(Self {
             frames: self.frames.clone(),
             values,
+            times: self.times.clone(),
             shots: self.shots.clone(),
             frame_rate: self.frame_rate,
         })
@@ -130,6 +156,39 @@ impl Series {
     /// The shots as ranges of entries: in order, none empty, together all entries.
     pub fn shots(&self) -> impl Iterator<Item = Range<usize>> {
         self.shots.iter().cloned()
+    }
+
+    /// The ranges from one given entry to another of a shot between which no gap is longer than `seconds`. Entries
+    /// outside of them are in no such gap.
+    pub(super) fn stretches<T>(&self, given: &[Option<T>], seconds: f64) -> Vec<Range<usize>> {
+        let mut stretches: Vec<Range<usize>> = Vec::new();
+        for shot in self.shots() {
+            let mut before: Option<usize> = None;
+            for at in shot.filter(|&at| given[at].is_some()) {
+                match stretches.last_mut() {
+                    // Entries side by side have no gap, however far apart their frames are in time.
+                    Some(stretch)
+                        if before.is_some_and(|before| {
+                            at == before + 1 || self.seconds_between(before, at) <= seconds + SAME_TIME_S
+                        }) =>
+                    {
+                        stretch.end = at + 1;
+                    }
+                    _ => stretches.push(at..at + 1),
+                }
+                before = Some(at);
+            }
+        }
+        stretches
+    }
+
+    /// By the clock if it tells and goes forward, or else by the frame rate.
+    fn seconds_between(&self, before: usize, after: usize) -> f64 {
+        let by_clock = self.times[after].zip(self.times[before]).map(|(a, b)| a - b);
+        by_clock.filter(|&seconds| seconds > 0.0).unwrap_or_else(|| {
+            let frames = self.frames[after].number() - self.frames[before].number();
+            f64::from(frames) / self.frame_rate.unwrap_or(FALLBACK_FRAME_RATE)
+        })
     }
 
     /// Frames a second, if known.

@@ -1,6 +1,6 @@
 //! The settings of post-processing in a pipeline file, and which of them overrides which.
 
-use super::{BlendSettings, Kernel, Postprocess, PostprocessError, Thresholds};
+use super::{BlendSettings, FillGap, Kernel, Postprocess, PostprocessError, Thresholds};
 use crate::labels::PerTask;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ impl Preset {
     }
 }
 
-/// The `[postprocess]` table of a pipeline file. Gaps are always filled.
+/// The `[postprocess]` table of a pipeline file.
 ///
 /// ```toml
 /// presets = ["published_thresholds"]
@@ -48,6 +48,8 @@ pub struct PostprocessSettings {
     pub thresholds: Option<Thresholds>,
     /// If true, nothing is filled or smoothed across a shot cut.
     pub stop_at_cuts: bool,
+    /// The longest gap that is filled from the faces around it.
+    pub fill_gap_s: FillGap,
     /// Names of the presets to use; an earlier one overrides a later one.
     pub presets: Vec<String>,
     /// The presets by name.
@@ -69,6 +71,7 @@ impl PostprocessSettings {
             smoothing: set.smoothing.map(Option::unwrap_or_default),
             thresholds: set.thresholds.unwrap_or_default(),
             stop_at_cuts: self.stop_at_cuts,
+            fill_gap_s: self.fill_gap_s,
         })
     }
 
@@ -197,6 +200,9 @@ mod tests {
             "thresholds = [0.5]",
             "thresholds = [0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 1.1]",
             "fill = \"linear\"",
+            "fill_gap_s = -0.5",
+            "fill_gap_s = nan",
+            "fill_gap_s = \"none\"",
         ] {
             assert!(toml::from_str::<PostprocessSettings>(wrong).is_err(), "{wrong}");
         }

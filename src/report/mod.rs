@@ -17,7 +17,7 @@
 mod error;
 mod folder;
 mod highlights;
-mod numbers;
+pub mod numbers;
 mod overview;
 mod page_data;
 mod score_page;

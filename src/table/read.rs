@@ -22,14 +22,14 @@ use crate::frame::FrameIndex;
 use crate::labels::{ACTION_UNITS, ActionUnit, Affect, EXPRESSIONS, Expression, FinalAffect, ValenceArousal};
 use crate::path_error::PathError;
 
-/// Which columns are read. Fields of the others are empty in the rows: no time, no person, no face, no values.
+/// Which columns are read. Fields of the others are empty in the rows: no time, no values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnSelection {
     /// All columns.
     All,
-    /// All but times and final values.
+    /// All but final values.
     Raw,
-    /// Frame, subject and the final values.
+    /// All but times and raw values.
     Final,
 }
 
@@ -37,17 +37,19 @@ impl ColumnSelection {
     fn contains(self, column: &str) -> bool {
         let is_raw = column.ends_with("_raw");
         match (self, column) {
-            (ColumnSelection::All, _) | (_, "frame" | "subject") => true,
-            (_, "video" | "time_s") => false,
-            (ColumnSelection::Raw, _) => is_raw || is_of_face(column),
-            (ColumnSelection::Final, _) => !is_raw && !is_of_face(column),
+            (ColumnSelection::All, _) => true,
+            (_, "video") => false,
+            (_, "time_s") => self == ColumnSelection::Raw,
+            (ColumnSelection::Raw, _) => is_raw || is_of_sighting(column),
+            (ColumnSelection::Final, _) => !is_raw,
         }
     }
 }
 
-/// Whether a column tells who is in a row, and where.
-fn is_of_face(column: &str) -> bool {
-    matches!(column, "person" | "detected" | "det_score" | "landmarks") || column.starts_with("box_")
+/// Whether a column tells which frame a row is of, who is in it, and where.
+fn is_of_sighting(column: &str) -> bool {
+    const COLUMNS: [&str; 6] = ["frame", "person", "subject", "detected", "det_score", "landmarks"];
+    COLUMNS.contains(&column) || column.starts_with("box_")
 }
 
 /// Reads only the footer of a table, and the seconds of work by stage.
@@ -141,15 +143,13 @@ fn append_rows(batch: &RecordBatch, columns: ColumnSelection, rows: &mut Vec<Row
     let frame: &UInt32Array = column(batch, "frame")?;
     let subject: &BooleanArray = column(batch, "subject")?;
     let time_s: Option<&Float64Array> = match columns {
-        ColumnSelection::All => Some(column(batch, "time_s")?),
-        ColumnSelection::Raw | ColumnSelection::Final => None,
+        ColumnSelection::All | ColumnSelection::Raw => Some(column(batch, "time_s")?),
+        ColumnSelection::Final => None,
     };
-    let (faces, raw) = match columns {
-        ColumnSelection::All | ColumnSelection::Raw => (
-            Some(FaceColumns::of(batch)?),
-            Some(AffectColumns::of(batch, "_raw")?),
-        ),
-        ColumnSelection::Final => (None, None),
+    let faces = FaceColumns::of(batch)?;
+    let raw = match columns {
+        ColumnSelection::All | ColumnSelection::Raw => Some(AffectColumns::of(batch, "_raw")?),
+        ColumnSelection::Final => None,
     };
     let finals = match columns {
         ColumnSelection::All | ColumnSelection::Final => Some(FinalColumns::of(batch)?),
@@ -161,11 +161,9 @@ fn append_rows(batch: &RecordBatch, columns: ColumnSelection, rows: &mut Vec<Row
         rows.push(Row {
             frame,
             time_s: time_s.and_then(|time_s| time_s.is_valid(at).then(|| time_s.value(at))),
-            person: faces.as_ref().and_then(|faces| faces.person_at(at)),
+            person: faces.person_at(at),
             subject: subject.value(at),
-            sighting: faces
-                .as_ref()
-                .map_or(super::Sighting::Missing, |faces| faces.at(at)),
+            sighting: faces.at(at),
             raw: raw.as_ref().map(|raw| raw.at(at)).unwrap_or_default(),
             postprocessed: finals.as_ref().map(|finals| finals.at(at)).unwrap_or_default(),
         });

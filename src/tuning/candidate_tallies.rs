@@ -2,9 +2,11 @@
 
 use super::LabelledVideo;
 use super::thresholds::{GridSteps, HALF, ThresholdCounts};
+use crate::affwild2::{Answers, Origin};
+use crate::frame::FrameIndex;
 use crate::labels::{Expression, PerTask};
 use crate::metrics::{ExpressionTally, TaskTallies, ValenceArousalTally};
-use crate::postprocess::{self, Kernel, PostprocessError};
+use crate::postprocess::{self, Curve, Kernel, PostprocessError};
 
 /// One candidate for every setting.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,7 +50,7 @@ impl CandidateTallies {
         }
     }
 
-    /// Smooths the video with every candidate and counts its labelled frames.
+    /// Smooths the video with every candidate and counts its labelled frames, each with the answer of a submission.
     ///
     /// # Errors
     /// A candidate in seconds on a series without a frame rate.
@@ -57,31 +59,30 @@ impl CandidateTallies {
         video: &LabelledVideo,
         candidates: &PerTask<Vec<Kernel>>,
     ) -> Result<(), PostprocessError> {
-        let series = &video.series;
+        let LabelledVideo { series, gap, .. } = video;
+        let frames = series.frames();
         for (tally, &kernel) in self.valence_arousal.iter_mut().zip(&candidates.valence_arousal) {
-            let curve = postprocess::valence_arousal(series, kernel)?;
+            let answers = answers(frames, postprocess::valence_arousal(series, kernel, *gap)?);
             for (entry, label) in &video.labels {
                 if let Some(point) = label.valence_arousal {
-                    tally.add(point, curve.as_ref().map(|curve| curve[*entry]));
+                    tally.add(point, known(answers.interpolated(frames[*entry])));
                 }
             }
         }
         for (tally, &kernel) in self.expression.iter_mut().zip(&candidates.expression) {
-            let curve = postprocess::expression(series, kernel)?;
+            let answers = answers(frames, postprocess::expression(series, kernel, *gap)?);
             for (entry, label) in &video.labels {
                 if let Some(class) = label.expression {
-                    let decided = curve
-                        .as_ref()
-                        .map(|curve| Expression::most_probable(&curve[*entry]));
-                    tally.add(class, decided);
+                    let probabilities = known(answers.nearest(frames[*entry], Default::default()));
+                    tally.add(class, probabilities.as_ref().map(Expression::most_probable));
                 }
             }
         }
         for (counts, &kernel) in self.action_units.iter_mut().zip(&candidates.action_units) {
-            let curve = postprocess::action_units(series, kernel)?;
+            let answers = answers(frames, postprocess::action_units(series, kernel, *gap)?);
             for (entry, label) in &video.labels {
                 if let Some(units) = label.action_units {
-                    counts.add(units, curve.as_ref().map(|curve| curve[*entry]));
+                    counts.add(units, known(answers.nearest(frames[*entry], Default::default())));
                 }
             }
         }
@@ -109,6 +110,20 @@ impl CandidateTallies {
             action_units: self.action_units[choice.smoothing.action_units].tally(&choice.thresholds),
         }
     }
+}
+
+/// The answers that a submission makes of a curve. In a gap that is not filled they are those of other frames.
+fn answers<T: Copy>(frames: &[FrameIndex], curve: Option<Curve<T>>) -> Answers<T> {
+    let mut answers = Answers::default();
+    for (frame, value) in frames.iter().zip(curve.into_iter().flatten()) {
+        answers.push(*frame, value);
+    }
+    answers
+}
+
+/// `None` for the answer of a video without any prediction.
+fn known<T>((value, origin): (T, Origin)) -> Option<T> {
+    (origin != Origin::Neutral).then_some(value)
 }
 
 /// The best of everything on a set of videos.

@@ -15,7 +15,7 @@ pub use thresholds::{STEPS, ThresholdCounts, threshold_at, thresholds_at};
 use crate::frame::FrameIndex;
 use crate::labels::{ActionUnit, PerTask};
 use crate::metrics::{Annotation, TaskTallies};
-use crate::postprocess::{Kernel, PostprocessError, Series, Window};
+use crate::postprocess::{FillGap, Kernel, PostprocessError, Series, Window};
 use candidate_tallies::{CandidateChoice, CandidateTallies};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -49,13 +49,15 @@ pub enum TuningError {
 pub struct LabelledVideo {
     video: String,
     series: Series,
+    /// The longest gap that is filled by post-processing.
+    gap: FillGap,
     labels: Vec<(usize, Annotation)>,
 }
 
 impl LabelledVideo {
     /// `video` is the name of the file: two people in one video share it, and are never in different
     /// folds. Labelled frames that the series lacks become gaps; a frame labelled twice counts twice.
-    pub fn new(video: String, series: Series, labels: Vec<(FrameIndex, Annotation)>) -> Self {
+    pub fn new(video: String, series: Series, gap: FillGap, labels: Vec<(FrameIndex, Annotation)>) -> Self {
         let series = series.with_gaps_at(labels.iter().map(|(frame, _)| *frame));
         let labels = labels
             .into_iter()
@@ -65,6 +67,7 @@ impl LabelledVideo {
         Self {
             video,
             series,
+            gap,
             labels,
         }
     }

@@ -3,7 +3,7 @@
 use abaw::frame::FrameIndex;
 use abaw::labels::{ACTION_UNITS, Affect, EXPRESSIONS, Expression, PerTask, ValenceArousal};
 use abaw::metrics::{Annotation, Tally};
-use abaw::postprocess::{Kernel, Postprocess, PostprocessSettings, Series, Window};
+use abaw::postprocess::{FillGap, Kernel, Postprocess, PostprocessSettings, Series, Window};
 use abaw::tuning::{
     Calibration, LabelledVideo, STEPS, ThresholdCounts, TuningError, TuningSettings, threshold_at,
     thresholds_at, tune,
@@ -202,7 +202,9 @@ fn labelled(videos: &[Simulated]) -> Vec<LabelledVideo> {
     videos
         .iter()
         .enumerate()
-        .map(|(at, video)| LabelledVideo::new(name(at), video.series.clone(), video.labels.clone()))
+        .map(|(at, video)| {
+            LabelledVideo::new(name(at), video.series.clone(), FillGap::All, video.labels.clone())
+        })
         .collect()
 }
 
@@ -335,7 +337,12 @@ fn nothing_is_kept_where_nothing_is_to_gain() {
                     action_units: Some(units.map(|unit| if unit { 0.95 } else { 0.05 })),
                 }));
             }
-            LabelledVideo::new(format!("{video}"), Series::new(frames, values).unwrap(), labels)
+            LabelledVideo::new(
+                format!("{video}"),
+                Series::new(frames, values).unwrap(),
+                FillGap::All,
+                labels,
+            )
         })
         .collect();
     let found = tune(&videos, &TuningSettings::default(), "").unwrap();
@@ -390,6 +397,7 @@ fn two_people_in_one_video_are_one_video_and_the_order_of_videos_does_not_matter
             LabelledVideo::new(
                 format!("{}", at / 2),
                 person.series.clone(),
+                FillGap::All,
                 person.labels.clone(),
             )
         })

@@ -11,6 +11,7 @@ mod interruption;
 mod limits;
 mod memory;
 mod names;
+mod nobody;
 mod people;
 mod roles;
 mod shards;

@@ -102,7 +102,7 @@ fn postprocess(run: &Path, pipeline: Option<&Path>) -> Output {
 /// A pipeline file in `folder` that blends; `(run, [valence_arousal, expression, action_units])`, the run
 /// itself without a name.
 fn recipe(folder: &Path, members: &[(&str, [f64; 3])]) -> PathBuf {
-    let mut settings = String::new();
+    let mut settings = "[postprocess]\nfill_gap_s = \"all\"\n".to_owned();
     for (run, [va, expression, units]) in members {
         settings += "[[postprocess.blend.member]]\n";
         if !run.is_empty() {

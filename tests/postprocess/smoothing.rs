@@ -3,7 +3,9 @@
 use abaw::blend::blend_affects;
 use abaw::frame::FrameIndex;
 use abaw::labels::{Affect, Expression, PerTask, ValenceArousal};
-use abaw::postprocess::{Kernel, Postprocess, PostprocessError, Series, Thresholds, Window, fill_gaps};
+use abaw::postprocess::{
+    FillGap, Kernel, Postprocess, PostprocessError, Series, Thresholds, Window, fill_gaps,
+};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -129,6 +131,14 @@ fn smoothing_valence_arousal(kernel: Kernel) -> Postprocess {
             valence_arousal: kernel,
             ..PerTask::default()
         },
+        ..filling()
+    }
+}
+
+/// Every gap filled, nothing smoothed.
+fn filling() -> Postprocess {
+    Postprocess {
+        fill_gap_s: FillGap::All,
         ..Postprocess::default()
     }
 }
@@ -311,6 +321,31 @@ fn a_series_must_be_in_order() {
     ));
 }
 
+/// By the clock where there is one: a recorded screen shows a picture for as long as it does not change.
+#[test]
+fn a_gap_is_as_long_as_the_clock_tells() {
+    let values = vec![Some(affect([0.2, 0.0])), None, Some(affect([0.4, 0.0]))];
+    let valence = |series: Series| {
+        let finals = Postprocess::default().apply(&series).unwrap();
+        finals[1].affect.valence_arousal.map(|point| point.valence)
+    };
+    let series = || {
+        Series::new(numbered(1..=3), values.clone())
+            .unwrap()
+            .with_frame_rate(25.0)
+    };
+    let timed = |times: [f64; 3]| series().with_times(times.map(Some).to_vec()).unwrap();
+    assert_eq!(valence(series()), Some(0.3));
+    assert_eq!(valence(timed([0.0, 0.4, 1.0])), Some(0.3));
+    assert_eq!(valence(timed([0.0, 0.4, 1.1])), None);
+    assert_eq!(
+        valence(timed([5.0, 6.0, 1.0])),
+        Some(0.3),
+        "a clock that goes back"
+    );
+    assert_eq!(valence(series().with_cuts(&numbered([3]))), None);
+}
+
 #[test]
 fn a_task_stays_none_only_without_any_prediction() {
     let happy = Affect {
@@ -318,7 +353,7 @@ fn a_task_stays_none_only_without_any_prediction() {
         ..Affect::default()
     };
     let series = Series::new(numbered([1, 2, 5]), vec![None, Some(happy), None]).unwrap();
-    for last in Postprocess::default().apply(&series).unwrap() {
+    for last in filling().apply(&series).unwrap() {
         assert_eq!(last.affect, happy);
         assert_eq!(last.expression, Some(Expression::Happiness));
         assert_eq!(last.action_units, None);
@@ -338,7 +373,7 @@ fn a_prediction_that_is_not_a_number_is_a_gap() {
         Some(affect([0.4, 0.2])),
     ];
     let series = Series::new(numbered(1..=3), values).unwrap();
-    let found = points(&series, &Postprocess::default());
+    let found = points(&series, &filling());
     assert_near(&found, &[[0.2, 0.2], [0.3, 0.2], [0.4, 0.2]], 1e-6, "gap");
 }
 
@@ -365,10 +400,7 @@ fn label_frames_that_a_series_lacks_become_gaps() {
     .with_gaps_at(numbered([9, 3, 4, 7, 1, 3]));
     assert_eq!(series.frames(), numbered([1, 2, 3, 4, 7, 8, 9]));
     assert_eq!(series.shots().collect::<Vec<_>>(), [0..5, 5..7]);
-    let found: Vec<f64> = points(&series, &Postprocess::default())
-        .iter()
-        .map(|row| row[0])
-        .collect();
+    let found: Vec<f64> = points(&series, &filling()).iter().map(|row| row[0]).collect();
     let expected = [0.1, 0.1, 0.2, 0.3, 0.3, 0.5, 0.5];
     assert!(
         found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6),
@@ -423,7 +455,7 @@ fn each_frame_of_many_videos_has_smoothed_probabilities() {
                 radius: Window::Frames(6),
             },
         },
-        ..Postprocess::default()
+        ..filling()
     };
     for _ in 0..10 {
         let values = (0..3334)

@@ -123,13 +123,14 @@ abaw.bands = (video, colour) => {
     });
   }
 
-  // Where the track has numbers and no face was seen.
+  // Where the track has numbers though no face was seen.
   function gaps(u, view, track) {
     const { ctx } = u;
     const { top, height } = u.bbox;
     const left = Math.round(u.bbox.left);
+    const known = (at) => track.valence(at) !== null || track.expression(at) !== null || track.unit(at, 0) !== null;
     const hidden = (from, to) => {
-      for (let at = from; at <= to; at++) if (track.has(at) && !track.seen(at)) return true;
+      for (let at = from; at <= to; at++) if (track.has(at) && !track.seen(at) && known(at)) return true;
       return null;
     };
     ctx.save();
