@@ -83,8 +83,8 @@ fn affect_of_subject(table: &Path) -> Option<String> {
     if seen < of_subject.len() {
         words.push(format!(
             "seen in {} of {} frames",
-            grouped(seen),
-            grouped(of_subject.len())
+            count(seen as u64),
+            count(of_subject.len() as u64)
         ));
     }
     if let Some(most) = Expression::ALL.iter().max_by_key(|expression| frames(expression))
