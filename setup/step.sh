@@ -12,8 +12,8 @@ fail() {
   exit 1
 }
 
-# Where large downloads live, once for all checkouts on this machine.
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/abaw
+# Where large downloads live, once for all checkouts on this machine; ABAW_CACHE names a folder that several users share.
+cache=${ABAW_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/abaw}
 
 # pip_into LOCK DIR [PIP OPTION...]: installs exactly the packages of setup/LOCK, their hashes checked. DIR appears
 # when all is there, so an interrupted download is never taken for a finished one.

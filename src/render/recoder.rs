@@ -49,6 +49,8 @@ impl Recoder {
         let mut encoder = codec::Context::new_with_codec(codec).encoder().audio()?;
         encoder.set_rate(rate as i32);
         encoder.set_channel_layout(layout);
+        // From FFmpeg 7 on the layout alone holds the number.
+        #[cfg(not(ffmpeg_7))]
         encoder.set_channels(layout.channels());
         encoder.set_format(Sample::F32(Type::Planar));
         encoder.set_bit_rate(BITS_A_CHANNEL * layout.channels() as usize);
