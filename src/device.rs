@@ -5,10 +5,9 @@
 //! [`Probe::run`] must come before any other use of libtorch.
 
 use std::error::Error as _;
-use std::ffi::{CStr, OsStr, c_void};
+use std::ffi::c_void;
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
@@ -16,9 +15,12 @@ use tch::{Cuda, Device, Kind, Tensor};
 use thiserror::Error;
 
 use crate::cuda::{self, CudaError};
+use crate::loaded_library;
 
 /// The library with libtorch's CUDA operators.
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
+/// What NVIDIA's driver shows of itself while it runs.
+const DRIVER: &str = "/proc/driver/nvidia/version";
 
 /// The device that a user asks for: `auto`, `cpu`, `cuda`, `cuda:N` or `cuda:all`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,6 +66,9 @@ pub enum DeviceError {
 /// Why CUDA cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CudaProblem {
+    /// A CPU-only install, which is a normal one.
+    #[error("libtorch is installed without its CUDA libraries")]
+    CpuOnly,
     /// With the dynamic linker's reason.
     #[error("libtorch's CUDA library does not load ({0})")]
     NoLibrary(String),
@@ -113,9 +118,12 @@ pub enum CudaProblem {
 }
 
 impl CudaProblem {
-    fn remedy(&self) -> &'static str {
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
         match self {
-            CudaProblem::NoLibrary(_) => "install the CUDA set of libtorch",
+            CudaProblem::CpuOnly | CudaProblem::NoLibrary(_) => {
+                "install the CUDA set of libtorch (from pip: torch with all that it requires; in a checkout: make libtorch CUDA=1)"
+            }
             CudaProblem::NoDriver => "install the driver, or use a machine with a GPU",
             CudaProblem::OldDriver => "update the driver",
             CudaProblem::NoDevice => "check nvidia-smi and CUDA_VISIBLE_DEVICES",
@@ -131,6 +139,11 @@ impl CudaProblem {
             }
             CudaProblem::Broken { .. } => "choose another device",
         }
+    }
+
+    /// Whether a machine with this problem has no GPU to use, as far as can be seen: nothing is out of order.
+    pub fn is_normal(&self) -> bool {
+        matches!(self, CudaProblem::CpuOnly | CudaProblem::NoDriver) && !Path::new(DRIVER).exists()
     }
 
     /// Returns the problem that a message of libtorch or of the CUDA runtime on device `number` reports.
@@ -207,6 +220,17 @@ impl DeviceChoice {
             }
             Self::Auto => Ok(match use_cuda(0) {
                 Ok(()) => (Device::Cuda(0), "cuda:0".to_owned()),
+                Err(CudaProblem::CpuOnly) if CudaProblem::CpuOnly.is_normal() => {
+                    (Device::Cpu, "cpu".to_owned())
+                }
+                Err(CudaProblem::CpuOnly) => (
+                    Device::Cpu,
+                    format!(
+                        "cpu (this machine has an NVIDIA driver, but {}: {})",
+                        CudaProblem::CpuOnly,
+                        CudaProblem::CpuOnly.remedy()
+                    ),
+                ),
                 Err(problem) => (Device::Cpu, format!("cpu ({problem})")),
             }),
             Self::AllCuda => Err(DeviceError::OneOnly),
@@ -290,6 +314,16 @@ fn of_count(code: i32, driver: Option<i32>) -> CudaProblem {
     }
 }
 
+/// Returns the problem behind the dynamic linker's words. The CPU set is the CUDA set without NVIDIA's libraries, so that
+/// libtorch's own CUDA library may be there and what it links is not.
+fn of_linker(reason: String) -> CudaProblem {
+    if reason.contains("cannot open shared object file: No such file") {
+        CudaProblem::CpuOnly
+    } else {
+        CudaProblem::NoLibrary(reason)
+    }
+}
+
 /// Loads libtorch's CUDA library until the program ends. Loading it again does nothing.
 fn load_cuda_library() -> Result<(), CudaProblem> {
     let path = libtorch_folder().map(|folder| folder.join(CUDA_LIBRARY));
@@ -300,7 +334,7 @@ fn load_cuda_library() -> Result<(), CudaProblem> {
         let reason = error
             .source()
             .map_or_else(|| error.to_string(), |reason| reason.to_string());
-        CudaProblem::NoLibrary(reason)
+        of_linker(reason)
     })?;
     // libtorch keeps pointers into it.
     std::mem::forget(library);
@@ -360,21 +394,7 @@ fn libtorch_folder() -> Option<PathBuf> {
     let program = Library::this();
     // SAFETY: only the symbol's address is used.
     let symbol = unsafe { program.get::<*const c_void>(ABI_VERSION) }.ok()?;
-    let mut found = libc::Dl_info {
-        dli_fname: std::ptr::null(),
-        dli_fbase: std::ptr::null_mut(),
-        dli_sname: std::ptr::null(),
-        dli_saddr: std::ptr::null_mut(),
-    };
-    // SAFETY: `found` outlives the call, which fills it.
-    let known = unsafe { libc::dladdr(symbol.into_raw(), &mut found) } != 0;
-    if !known || found.dli_fname.is_null() {
-        return None;
-    }
-    // SAFETY: dladdr gave a C string that lives as long as the library is loaded.
-    let file = unsafe { CStr::from_ptr(found.dli_fname) };
-    let file = PathBuf::from(OsStr::from_bytes(file.to_bytes()));
-    file.parent().map(PathBuf::from)
+    loaded_library::folder(symbol.into_raw().addr())
 }
 
 /// What this machine offers, for `abaw doctor`.
@@ -382,6 +402,8 @@ fn libtorch_folder() -> Option<PathBuf> {
 pub struct Probe {
     /// The libtorch in use; `None` if it does not report its version. Compare with [`LibtorchVersion::NEEDED`].
     pub libtorch: Option<LibtorchVersion>,
+    /// The folder that it was loaded from.
+    pub libtorch_folder: Option<PathBuf>,
     /// Number of CUDA devices, or why there are none.
     pub cuda: Result<usize, DeviceError>,
     /// CPU cores that this process may use.
@@ -395,6 +417,7 @@ impl Probe {
     pub fn run() -> Self {
         Self {
             libtorch: LibtorchVersion::linked(),
+            libtorch_folder: libtorch_folder(),
             cuda: LibtorchVersion::check().and_then(|()| Ok(count_cuda_devices()?)),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             cpu_bf16: cpu_bf16(),
@@ -437,6 +460,23 @@ mod tests {
     fn libtorch_reports_its_version_and_its_folder() {
         assert_eq!(LibtorchVersion::linked(), Some(LibtorchVersion::NEEDED));
         assert!(libtorch_folder().unwrap().join("libtorch_cpu.so").exists());
+    }
+
+    #[test]
+    fn a_library_that_is_not_there_is_a_cpu_only_install_and_one_that_does_not_fit_is_not() {
+        let absent = "libcusparse.so.12: cannot open shared object file: No such file or directory";
+        assert_eq!(of_linker(absent.to_owned()), CudaProblem::CpuOnly);
+        let unfit = "/x/libtorch_cuda.so: undefined symbol: ncclCommWindowRegister";
+        assert_eq!(
+            of_linker(unfit.to_owned()),
+            CudaProblem::NoLibrary(unfit.to_owned())
+        );
+        // The sentence names what to install, and no library.
+        let line = DeviceError::from(CudaProblem::CpuOnly).to_string();
+        assert!(
+            line.contains("make libtorch CUDA=1") && !line.contains(".so"),
+            "{line}"
+        );
     }
 
     #[test]
@@ -527,10 +567,12 @@ mod tests {
                     "{line}"
                 );
                 assert_eq!(auto, Device::Cpu);
-                assert!(
-                    note.starts_with("cpu (") && line.starts_with(&note[5..note.len() - 1]),
-                    "{note}"
-                );
+                let reason = note.strip_prefix("cpu (").and_then(|rest| rest.strip_suffix(')'));
+                match reason {
+                    // A CPU-only install is nothing to explain.
+                    None => assert_eq!(note, "cpu"),
+                    Some(reason) => assert!(line.contains(reason.split(": ").next().unwrap()), "{note}"),
+                }
                 assert_eq!(all.unwrap_err().to_string(), line);
                 assert!(Probe::run().cuda.is_err());
             }

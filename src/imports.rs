@@ -16,6 +16,7 @@ const ORDER: &[&[&str]] = &[
         "batch",
         "allocator",
         "cuda",
+        "loaded_library",
     ],
     &["publish", "device", "blend", "stop"],
     &["video", "face"],

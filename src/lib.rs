@@ -30,6 +30,7 @@ pub mod hash;
 #[cfg(test)]
 mod imports;
 pub mod labels;
+pub mod loaded_library;
 pub mod metrics;
 pub mod model;
 pub mod path_error;

@@ -1,14 +1,16 @@
 //! `abaw doctor`: what this machine has and lacks, and how fast its device runs the networks.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use abaw::config::Pipeline;
-use abaw::device::{self, DeviceChoice, LibtorchVersion, Probe};
+use abaw::device::{self, DeviceChoice, DeviceError, LibtorchVersion, Probe};
 use abaw::engine::{self, Networks};
 use abaw::frame::Picture;
 use abaw::model::AlignedFace;
+use abaw::render;
 use abaw::run::{self, Plan, RunSettings};
 use abaw::table::WeightsRecord;
 use abaw::video;
@@ -31,42 +33,82 @@ pub struct Arguments {
 
 /// Prints the findings; exit code 2 if annotating cannot work.
 pub fn run(arguments: Arguments) -> CommandResult {
-    print_machine(Probe::run());
+    let mut to_do = print_machine(Probe::run());
     let mut pipeline = Pipeline::default();
-    match run::find_weights(&mut pipeline.model) {
+    let works = match run::find_weights(&mut pipeline.model) {
         Ok(found) => {
             found.records.iter().for_each(print_weights);
-            if let Some(choice) = arguments.device {
-                for device in choice.resolve_all()?.0 {
-                    print_speed(device, pipeline.clone(), found.records.clone())?;
+            match arguments.device {
+                Some(choice) => {
+                    for device in choice.resolve_all()?.0 {
+                        print_speed(device, pipeline.clone(), found.records.clone())?;
+                    }
                 }
+                None => println!("device     {}", DeviceChoice::Auto.resolve()?.1),
             }
-            Ok(ExitCode::from(EXIT_DONE))
+            true
         }
         Err(error) => {
-            println!("weights    {error}");
-            Ok(ExitCode::from(EXIT_USAGE))
+            println!("weights    missing");
+            to_do.push(error.to_string());
+            false
         }
+    };
+    if to_do.is_empty() {
+        to_do.push("nothing".to_owned());
     }
+    for what in to_do {
+        println!("to do      {what}");
+    }
+    Ok(ExitCode::from(if works { EXIT_DONE } else { EXIT_USAGE }))
 }
 
-fn print_machine(probe: Probe) {
+/// Prints what the program runs on. Returns what to do about that which is missing.
+fn print_machine(probe: Probe) -> Vec<String> {
+    let mut to_do = Vec::new();
     let needed = LibtorchVersion::NEEDED;
     let libtorch = match probe.libtorch {
-        Some(version) if version == needed => version.to_string(),
-        Some(version) => format!("{version}, but {needed} is needed"),
-        None => format!("older than 2.9; {needed} is needed"),
+        Some(version) => version.to_string(),
+        None => "older than 2.9".to_owned(),
     };
+    if probe.libtorch != Some(needed) {
+        to_do.push(format!(
+            "install libtorch {needed}, the version that this program was built for"
+        ));
+    }
     let cuda = match probe.cuda {
         Ok(count) => format!("{count} devices"),
-        Err(reason) => format!("no: {reason}"),
+        Err(DeviceError::Cuda { problem }) if problem.is_normal() => format!("not used: {problem}"),
+        Err(DeviceError::Cuda { problem }) => {
+            to_do.push(format!("to use the GPU: {}", problem.remedy()));
+            format!("no: {problem}")
+        }
+        Err(error) => format!("no: {error}"),
     };
     let bf16 = if probe.cpu_bf16 { "with" } else { "without" };
     println!("abaw       {}", env!("CARGO_PKG_VERSION"));
+    print_place(std::env::current_exe().ok());
     println!("libtorch   {libtorch}");
+    print_place(probe.libtorch_folder);
     println!("CUDA       {cuda}");
     println!("libav      {}", video::libav_versions());
+    print_place(video::libav_folder());
+    match render::encoder_name() {
+        Some(encoder) => println!("films      H.264 by {encoder}"),
+        None => {
+            println!("films      no");
+            to_do.push(format!("for `abaw render`: {}", render::RenderError::NoEncoder));
+        }
+    }
     println!("cores      {}, {bf16} bf16 instructions", probe.cores);
+    to_do
+}
+
+/// Prints where the part of the line before came from.
+fn print_place(place: Option<PathBuf>) {
+    if let Some(place) = place {
+        println!("           {}", place.display());
+    }
 }
 
 fn print_weights(record: &WeightsRecord) {

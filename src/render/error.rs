@@ -32,7 +32,9 @@ pub enum RenderError {
         source: io::Error,
     },
     /// This libav has no H.264 encoder.
-    #[error("this libavcodec cannot write H.264 (libx264 is missing); install Debian's libavcodec59")]
+    #[error(
+        "this libavcodec cannot write H.264: it has neither libx264 nor libopenh264; install an FFmpeg with one of them"
+    )]
     NoEncoder,
     /// libav failed to encode or to write.
     #[error("libav failed to write the video: {0}")]

@@ -17,8 +17,12 @@ use crate::video::{ColourMatrix, SoundReader};
 
 /// Ticks a second of the film's timestamps: a multiple of all usual frame rates.
 const TICKS: i32 = 90_000;
-/// x264's constant rate factor: text stays sharp, films stay small.
-const QUALITY: &str = "22";
+/// Encoders of H.264, the best first, with options for text that stays sharp and films that stay small.
+const ENCODERS: [(&str, &[(&str, &str)]); 2] = [
+    ("libx264", &[("preset", "veryfast"), ("crf", "22")]),
+    // In the wheel, whose libav has LGPL and BSD parts only. Without rate control it keeps to one quantiser, 26.
+    ("libopenh264", &[("rc_mode", "off"), ("coder", "cabac")]),
+];
 /// Most seconds between key frames: a player that seeks decodes from the key frame before.
 const KEY_FRAME_SECONDS: f64 = 2.0;
 /// Frames a second if the original has no rate.
@@ -63,11 +67,11 @@ pub struct Film {
 impl Film {
     /// Begins a film in an empty file.
     pub fn begin(file: &File, form: FilmForm, sound: Option<SoundReader>) -> Result<Self, RenderError> {
-        let codec = encoder::find_by_name("libx264").ok_or(RenderError::NoEncoder)?;
+        let (codec, options) = find_encoder().ok_or(RenderError::NoEncoder)?;
         // libav opens files by name, and twice to put the index at the front. This name is that of the open file.
         let name = format!("file:/proc/self/fd/{}", file.as_raw_fd());
         let mut output = format::output_as(&name, "mp4")?;
-        let encoder = open_encoder(codec, form)?;
+        let encoder = open_encoder(codec, options, form)?;
         let mut stream = output.add_stream_with(&encoder)?;
         stream.set_time_base(Rational(1, TICKS));
         stream.set_avg_frame_rate(rate(form));
@@ -201,7 +205,25 @@ fn matrix(form: FilmForm) -> ColourMatrix {
     }
 }
 
-fn open_encoder(codec: ffmpeg::Codec, form: FilmForm) -> Result<encoder::video::Encoder, RenderError> {
+/// The name of the H.264 encoder that films are written with; `None` if this libav has none.
+pub fn encoder_name() -> Option<&'static str> {
+    let known = |name: &&str| encoder::find_by_name(name).is_some();
+    ENCODERS.iter().map(|(name, _)| *name).find(known)
+}
+
+type Options = &'static [(&'static str, &'static str)];
+
+fn find_encoder() -> Option<(ffmpeg::Codec, Options)> {
+    ENCODERS
+        .iter()
+        .find_map(|(name, options)| Some((encoder::find_by_name(name)?, *options)))
+}
+
+fn open_encoder(
+    codec: ffmpeg::Codec,
+    options: Options,
+    form: FilmForm,
+) -> Result<encoder::video::Encoder, RenderError> {
     let mut encoder = codec::Context::new_with_codec(codec).encoder().video()?;
     encoder.set_width(form.width);
     encoder.set_height(form.height);
@@ -221,14 +243,8 @@ fn open_encoder(codec: ffmpeg::Codec, form: FilmForm) -> Result<encoder::video::
     // Setting flags removes the encoder's default, CLOSED_GOP, without which a browser cannot seek to most frames.
     encoder.set_flags(Flags::GLOBAL_HEADER | Flags::CLOSED_GOP);
     let threads = form.threads.max(1).to_string();
-    let options: Dictionary = [
-        ("preset", "veryfast"),
-        ("crf", QUALITY),
-        ("threads", threads.as_str()),
-    ]
-    .into_iter()
-    .collect();
-    Ok(encoder.open_as_with(codec, options)?)
+    let options = options.iter().copied().chain([("threads", threads.as_str())]);
+    Ok(encoder.open_as_with(codec, options.collect())?)
 }
 
 /// RGB in full range to the film's pixels.

@@ -22,6 +22,7 @@ mod recoder;
 mod view;
 
 pub use error::RenderError;
+pub use film::encoder_name;
 pub use view::{Annotated, Rendered, View};
 
 use std::fs::File;

@@ -54,3 +54,8 @@ pub fn libav_versions() -> String {
         text(ffmpeg::util::version()),
     )
 }
+
+/// Returns the folder that libavcodec was loaded from.
+pub fn libav_folder() -> Option<std::path::PathBuf> {
+    crate::loaded_library::folder(ffmpeg::ffi::avcodec_version as *const () as usize)
+}

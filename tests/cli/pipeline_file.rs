@@ -148,7 +148,8 @@ fn auto_falls_back_to_the_cpu_and_says_so() {
     let said = stderr_of(&output);
     assert!(output.status.success(), "{said}");
     assert!(
-        said.lines().any(|line| line.starts_with("device: cpu (")),
+        said.lines()
+            .any(|line| line == "device: cpu" || line.starts_with("device: cpu (")),
         "{said}"
     );
     let (_, footer) = table::read(&run.join("frames/carphone.parquet")).unwrap();
@@ -172,8 +173,27 @@ fn doctor_says_what_the_machine_has_and_lacks() {
         value("libtorch"),
         abaw::device::LibtorchVersion::NEEDED.to_string()
     );
-    assert!(value("CUDA").starts_with("no: "), "{said}");
     assert!(value("libav").contains("libavcodec"), "{said}");
+    // Where the parts lie; each is on the line after its version.
+    for (name, library) in [("libtorch", "libtorch_cpu.so"), ("libav", "libavcodec.so")] {
+        let mut lines = said.lines().skip_while(|line| !line.starts_with(name));
+        let folder = lines.nth(1).unwrap().trim();
+        let mut files = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().file_name());
+        assert!(
+            files.any(|file| file.to_string_lossy().starts_with(library)),
+            "{folder}"
+        );
+    }
+    // A CPU-only install is a normal state: no library is missed, nothing is to do.
+    assert!(value("CUDA").starts_with("not used: "), "{said}");
+    assert!(!said.contains(".so"), "{said}");
+    assert!(value("films").starts_with("H.264 by lib"), "{said}");
+    assert_eq!(
+        (value("device"), value("to do")),
+        ("cpu".to_owned(), "nothing".to_owned())
+    );
     let cores = value("cores").split(',').next().unwrap().parse::<usize>();
     assert!(cores.is_ok_and(|count| count > 0), "{said}");
     assert!(value("detector").contains("(trained, sha256 "), "{said}");
