@@ -1,11 +1,12 @@
 //! The program as a user meets it: whole runs on real videos, wrong input, settings, weights, crops; and
-//! its parsers on damaged bytes.
+//! its parsers on damaged bytes; as a Python package and under Snakemake.
 
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
 mod crops;
 mod fuzz_cases;
+mod installed;
 mod pipeline_file;
 mod sample_run;
 #[path = "../support/mod.rs"]
