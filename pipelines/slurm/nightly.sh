@@ -2,7 +2,7 @@
 # Annotates what has come since the last night; for cron on a login node:
 #   30 22 * * *  PATH=/usr/bin:/bin VIDEOS=/data/videos RUNS=/data/runs /shared/abaw/pipelines/slurm/nightly.sh
 # Prints a line: what the night's run came to, and one more for each run that a former night left unfinished. Exit
-# code: 0 all done or nothing new; 3 some videos failed; 75 still at work; others: the line and RUN/merge.log say why.
+# code: 0 all done or nothing new; 3 some videos failed; 75 still at work; others: the line and RUN/merge.log give the reason.
 set -euo pipefail
 cd "$(dirname "$0")/../.."        # the checkout
 VIDEOS=${VIDEOS:?name the folder of videos}
@@ -47,8 +47,8 @@ for plan in "$RUNS"/*/plan.json; do
 done
 tonight=$RUNS/$(date +%Y-%m-%dT%H%M%S)
 # shellcheck disable=SC2086  # options are words
-said=$("$ABAW" plan "$VIDEOS" --out "$tonight" --shards "$SHARDS" ${since[@]+"${since[@]}"} $PLAN 2>&1) ||
-  { echo "abaw: ${said##*$'\n'}"; exit 2; }
+planned=$("$ABAW" plan "$VIDEOS" --out "$tonight" --shards "$SHARDS" ${since[@]+"${since[@]}"} $PLAN 2>&1) ||
+  { echo "abaw: ${planned##*$'\n'}"; exit 2; }
 
 worst=0 runs=0
 for plan in "$RUNS"/*/plan.json; do
@@ -57,5 +57,5 @@ for plan in "$RUNS"/*/plan.json; do
   runs=$((runs + 1))
   finish "$run" || { code=$?; worst=$((code > worst ? code : worst)); }
 done
-[ "$runs" != 0 ] || echo "abaw: ${said##*$'\n'}"
+[ "$runs" != 0 ] || echo "abaw: ${planned##*$'\n'}"
 exit "$worst"

@@ -127,7 +127,7 @@ impl Subjects {
     }
 }
 
-/// The order in which a video's persons speak for it.
+/// The order in which a video's persons are its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ranking(BTreeMap<PersonId, usize>);
 
@@ -140,7 +140,7 @@ impl Ranking {
         ranked.min().map(|(_, person)| person)
     }
 
-    /// All persons, the first to speak first.
+    /// All persons, the first choice first.
     pub fn persons(&self) -> Vec<PersonId> {
         let mut persons: Vec<_> = self.0.keys().copied().collect();
         persons.sort_by_key(|person| self.0[person]);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn one_person_speaks_for_both_sides() {
+    fn one_person_is_the_subject_of_both_sides() {
         let subjects = watch(&[(20, &[face(A, 900.0, 100.0)])]);
         assert_eq!(subjects.rank(LEFT).subject([A]), Some(A));
         assert_eq!(subjects.rank(RIGHT).subject([A]), Some(A));

@@ -1,25 +1,40 @@
 //! Buffers of bytes on their way to a device, used again and again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tch::{Device, Kind, TchError, Tensor};
-
-/// Buffers that are not in use are kept, at most so many.
-const KEPT: usize = 16;
 
 /// Buffers for devices of one kind. For GPUs they lie in page-locked memory, from which a copy runs beside what the
 /// device still computes.
 #[derive(Debug)]
 pub struct StagingPool {
     device: Device,
-    free: Mutex<Vec<Tensor>>,
+    buffers: Mutex<Buffers>,
+}
+
+/// No more buffers are kept than were in use at once, so that memory does not grow with the number of their sizes.
+#[derive(Debug, Default)]
+struct Buffers {
+    /// The one freed last stands last.
+    free: Vec<Tensor>,
+    in_use: usize,
+    most_in_use: usize,
+}
+
+impl Buffers {
+    /// Drops the buffers that were freed first, whose size may be wanted no more.
+    fn shrink(&mut self) {
+        let kept = self.most_in_use - self.in_use;
+        let surplus = self.free.len().saturating_sub(kept);
+        self.free.drain(..surplus);
+    }
 }
 
 /// One buffer; it goes back to its pool when dropped.
 #[derive(Debug)]
 pub struct Staging {
     pool: Arc<StagingPool>,
-    /// `u8`, one dimension. `None` only while it is dropped.
+    /// `u8`, one dimension. `None` only while it is made and dropped.
     bytes: Option<Tensor>,
     len: usize,
 }
@@ -29,7 +44,7 @@ impl StagingPool {
     pub fn new(device: Device) -> Arc<Self> {
         Arc::new(Self {
             device,
-            free: Mutex::new(Vec::new()),
+            buffers: Mutex::default(),
         })
     }
 
@@ -38,26 +53,31 @@ impl StagingPool {
     /// # Errors
     /// libtorch's, for want of memory.
     pub fn take(self: &Arc<Self>, len: usize) -> Result<Staging, TchError> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = free.iter().position(|bytes| bytes.numel() == len);
-        let known = known.map(|at| free.swap_remove(at));
-        drop(free);
-        let bytes = match known {
-            Some(bytes) => bytes,
-            None => {
-                let bytes = Tensor::f_empty([len as i64], (Kind::Uint8, Device::Cpu))?;
-                match self.device.is_cuda() {
-                    // The public `pin_memory` warns about its own device argument.
-                    true => bytes.f_internal_pin_memory(self.device)?,
-                    false => bytes,
-                }
-            }
-        };
-        Ok(Staging {
+        let mut buffers = self.buffers();
+        let known = buffers.free.iter().rposition(|bytes| bytes.numel() == len);
+        let known = known.map(|at| buffers.free.remove(at));
+        buffers.in_use += 1;
+        buffers.most_in_use = buffers.most_in_use.max(buffers.in_use);
+        buffers.shrink();
+        drop(buffers);
+        let mut staging = Staging {
             pool: Arc::clone(self),
-            bytes: Some(bytes),
+            bytes: known,
             len,
-        })
+        };
+        if staging.bytes.is_none() {
+            let bytes = Tensor::f_empty([len as i64], (Kind::Uint8, Device::Cpu))?;
+            staging.bytes = Some(match self.device.is_cuda() {
+                // The public `pin_memory` warns about its own device argument.
+                true => bytes.f_internal_pin_memory(self.device)?,
+                false => bytes,
+            });
+        }
+        Ok(staging)
+    }
+
+    fn buffers(&self) -> MutexGuard<'_, Buffers> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -134,14 +154,10 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        if let Some(bytes) = self.bytes.take() {
-            let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
-            if free.len() == KEPT {
-                // The oldest is of a size that is wanted no more.
-                drop(free.remove(0));
-            }
-            free.push(bytes);
-        }
+        let mut buffers = self.pool.buffers();
+        buffers.in_use -= 1;
+        buffers.free.extend(self.bytes.take());
+        buffers.shrink();
     }
 }
 
@@ -163,5 +179,19 @@ mod tests {
         other.bytes_mut().fill(0);
         assert_eq!(Vec::<Vec<u8>>::try_from(&tensor).unwrap(), [[1, 2, 3], [4, 5, 6]]);
         assert_ne!(pool.take(6).unwrap().bytes_mut().as_ptr(), address);
+    }
+
+    #[test]
+    fn many_sizes_take_no_more_memory_than_was_in_use_at_once() {
+        let pool = StagingPool::new(Device::Cpu);
+        let two = [pool.take(100).unwrap(), pool.take(100).unwrap()];
+        drop(two);
+        for len in 1..20 {
+            let buffer = pool.take(len).unwrap();
+            assert_eq!((pool.buffers().free.len(), buffer.len), (1, len));
+        }
+        assert_eq!(pool.buffers().free.len(), 2);
+        let sizes: Vec<usize> = pool.buffers().free.iter().map(Tensor::numel).collect();
+        assert_eq!(sizes, [18, 19]);
     }
 }

@@ -1,4 +1,4 @@
-//! The readers of the ABAW formats: what the golden files say, and what must hold for any file.
+//! The readers of the ABAW formats: what the golden files hold, and what must hold for any file.
 
 use std::fs;
 use std::path::Path;
@@ -173,7 +173,7 @@ fn golden_folder_puts_the_tasks_together() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..Default::default() })]
 
-    /// What editors do to a file's text does not change what it says.
+    /// What editors do to a file's text does not change what it means.
     #[test]
     fn marks_line_ends_and_trailing_commas_change_nothing(
         file in any::<Index>(),

@@ -118,11 +118,11 @@ fn every_challenge_gets_its_file() {
     for challenge in Challenge::ALL {
         let list = frame_list(folder.path(), &challenge.submission_header());
         let out = folder.path().join(format!("{challenge}.txt"));
-        let said = run(
+        let output = run(
             &["submit", "--challenge", challenge.name()],
             &[("", RUN.path()), ("--template", &list), ("--out", &out)],
         );
-        assert!(said.contains("100 lines, 2 videos, 52 lines filled"), "{said}");
+        assert!(output.contains("100 lines, 2 videos, 52 lines filled"), "{output}");
         let lines = std::fs::read_to_string(&out).unwrap();
         assert_eq!(lines.lines().count(), 101);
         assert_eq!(
@@ -237,7 +237,7 @@ fn evaluate_prints_json_of_the_promised_shape_and_a_table() {
     assert_eq!(one_task["per_task"]["va"], report["per_task"]["va"]);
     assert_eq!(one_task["per_task"]["expression"], Value::Null);
 
-    let said = run(&["evaluate"], &[("", RUN.path()), ("--labels", &labels())]);
+    let output = run(&["evaluate"], &[("", RUN.path()), ("--labels", &labels())]);
     for words in [
         "CCC valence",
         "F1 Surprise",
@@ -245,7 +245,7 @@ fn evaluate_prints_json_of_the_promised_shape_and_a_table() {
         "(one mask a task)",
         "192 of them filled",
     ] {
-        assert!(said.contains(words), "no `{words}` in\n{said}");
+        assert!(output.contains(words), "no `{words}` in\n{output}");
     }
     let strict = run(
         &["evaluate", "--strict"],
@@ -270,8 +270,8 @@ fn postprocess_is_annotate_with_other_settings_and_does_nothing_twice() {
             &[("", changed.path()), ("--pipeline", &pipeline)],
         )
     };
-    let said = postprocess();
-    assert!(said.contains("2 tables rewritten (48 frames"), "{said}");
+    let output = postprocess();
+    assert!(output.contains("2 tables rewritten (48 frames"), "{output}");
     for (((rows, footer), (same, like)), raw) in
         tables(changed.path()).iter().zip(&tables(smooth.path())).zip(raw)
     {
@@ -286,7 +286,7 @@ fn postprocess_is_annotate_with_other_settings_and_does_nothing_twice() {
     assert!(postprocess().contains("0 tables rewritten"));
     assert_eq!(written(), before);
 
-    // The run goes on with its new settings, and says what differs from others.
+    // The run goes on with its new settings, and names what differs from others.
     let settings: Value =
         serde_json::from_slice(&std::fs::read(changed.path().join("run.json")).unwrap()).unwrap();
     assert_eq!(
@@ -408,13 +408,13 @@ fn a_calibration_is_found_applied_and_overruled_by_a_pipeline_file() {
     std::fs::write(&plan_path, plan.to_string()).unwrap();
 
     let calibration = many.path().join("calibration.toml");
-    let said = run(
+    let output = run(
         &["tune", "--folds", "4"],
         &[("", many.path()), ("--labels", &labels), ("--out", &calibration)],
     );
     assert!(
-        said.contains("tuning set") && said.contains("new videos"),
-        "{said}"
+        output.contains("tuning set") && output.contains("new videos"),
+        "{output}"
     );
     let found: abaw::tuning::Calibration =
         toml::from_str(&std::fs::read_to_string(&calibration).unwrap()).unwrap();
@@ -506,7 +506,7 @@ fn several_networks_are_blended_task_by_task() {
     assert_ne!(first, second);
     for ((both, first), second) in both.iter().zip(&first).zip(&second) {
         assert_eq!(both.valence_arousal, first.valence_arousal);
-        assert_eq!(both.action_units, None, "nobody has a say");
+        assert_eq!(both.action_units, None, "no run counts there");
         let probabilities = [first, second].map(|affect| affect.expression.unwrap());
         for (class, blended) in both.expression.unwrap().iter().enumerate() {
             let mean = (probabilities[0][class] + 3.0 * probabilities[1][class]) / 4.0;

@@ -67,7 +67,7 @@ fn golden_thresholds_are_found() {
     assert!((tally(found) - golden.mean_best_f1).abs() < 1e-12);
     assert!((tally([40; ACTION_UNITS]) - golden.mean_f1_at_0_5).abs() < 1e-12);
 
-    // The thresholds decide as the counts say.
+    // The thresholds decide as the counts do.
     let thresholds = thresholds_at(&found);
     let mut decided = abaw::metrics::ActionUnitTally::default();
     for (label, scores) in golden.labels.iter().zip(&golden.scores) {

@@ -14,8 +14,8 @@ const FACE_BATCH: u64 = 16;
 fn annotate(workspace: &Workspace, threads: &str, inputs: &[&Path], run: &Path) -> Value {
     let options = ["--log-format=json", "--threads", threads];
     let output = expect_exit(0, &mut workspace.annotate_with(&options, inputs, run));
-    let said = stderr_of(&output);
-    serde_json::from_str(said.lines().last().unwrap()).unwrap()
+    let output = stderr_of(&output);
+    serde_json::from_str(output.lines().last().unwrap()).unwrap()
 }
 
 /// The astronaut at two sizes that the detector sees at one, two other faces, and none; 3 to 6 frames.

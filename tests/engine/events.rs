@@ -17,8 +17,8 @@ fn lines_for_machines_are_one_object_each_with_frames_and_rates() {
         .args(["--log-format", "json", "annotate", "--device", "cpu"])
         .args(inputs);
     let output = expect_exit(3, command.arg("--out").arg(workspace.path("run")));
-    let said = stderr_of(&output);
-    let lines: Vec<Value> = said
+    let output = stderr_of(&output);
+    let lines: Vec<Value> = output
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();

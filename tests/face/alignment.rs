@@ -154,7 +154,7 @@ fn arcface_has_one_template() {
     check_matrix("arcface", to_crop.matrix(), [[0.5, 0.0, -5.0], [0.0, 0.5, 0.0]]);
 }
 
-/// A face whose landmarks say nothing is cut out by its box; it never stops a run.
+/// A face whose landmarks mean nothing is cut out by its box; it never stops a run.
 #[test]
 fn landmarks_without_a_similarity_fall_back_to_the_box() {
     let picture = read_picture(&golden("face/images/upscaled.png"));

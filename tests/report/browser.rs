@@ -31,7 +31,7 @@ impl Job {
     }
 }
 
-/// Opens one page after the other; what was seen of each. A page that says anything on the console, asks for anything
+/// Opens one page after the other; what was seen of each. A page that writes anything to the console, asks for anything
 /// but files, or is wider than the window is a failure.
 pub fn look(jobs: Vec<Job>) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What the overview says of a run's weights.
+//! What the overview shows of a run's weights.
 
 use std::fs;
 

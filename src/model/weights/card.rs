@@ -84,7 +84,7 @@ impl Card {
         let expected = class_order(architecture);
         if metadata.get("class_order") != expected.as_ref() {
             return Err(format!(
-                "class_order is not {} as the output layers say",
+                "class_order is not {} as the output layers give",
                 expected.unwrap_or_default()
             ));
         }

@@ -111,7 +111,7 @@ abaw.bands = (video, colour) => {
   function presence(u, view, person, track, top, height) {
     const { ctx } = u;
     const left = Math.round(u.bbox.left);
-    const shown = (at) => person === track || (track === video.tracks[0] && person.speaks(at));
+    const shown = (at) => person === track || (track === video.tracks[0] && person.isSubject(at));
     const seen = (from, to) => {
       let found = null;
       for (let at = from; at <= to; at++) if (person.seen(at)) found = found === "--ink" || shown(at) ? "--ink" : "--faint";

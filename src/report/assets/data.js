@@ -7,7 +7,7 @@ const abaw = (() => {
   const PROBABILITY_STEPS = 250;
   const COORDINATE_STEPS = 10000;
   const SEEN = 1;
-  const SPEAKS = 2;
+  const IS_SUBJECT = 2;
 
   function bytes(base64) {
     const text = atob(base64);
@@ -62,7 +62,7 @@ const abaw = (() => {
     }
     has(at) { return at >= this.from && at < this.from + this.count; }
     seen(at) { return this.has(at) && Boolean(this.flags[at - this.from] & SEEN); }
-    speaks(at) { return this.has(at) && Boolean(this.flags[at - this.from] & SPEAKS); }
+    isSubject(at) { return this.has(at) && Boolean(this.flags[at - this.from] & IS_SUBJECT); }
     valence(at) { return this.has(at) ? coordinate(this.valences[at - this.from]) : null; }
     arousal(at) { return this.has(at) ? coordinate(this.arousals[at - this.from]) : null; }
     score(at) { return this.has(at) ? probability(this.scores[at - this.from]) : null; }

@@ -180,7 +180,7 @@ abaw.show = (video) => {
     hovered = at;
     read();
   }
-  // Goes to a frame; `from` says who asks, so that the overlay is not moved by itself.
+  // Goes to a frame; `from` is who asks, so that the overlay is not moved by itself.
   function goTo(at, from) {
     chosen = Math.min(Math.max(at, 0), last);
     const { min, max } = view;
