@@ -122,7 +122,10 @@ fn every_challenge_gets_its_file() {
             &["submit", "--challenge", challenge.name()],
             &[("", RUN.path()), ("--template", &list), ("--out", &out)],
         );
-        assert!(output.contains("100 lines, 2 videos, 52 lines filled"), "{output}");
+        assert!(
+            output.contains("100 lines, 2 videos, 52 lines filled"),
+            "{output}"
+        );
         let lines = std::fs::read_to_string(&out).unwrap();
         assert_eq!(lines.lines().count(), 101);
         assert_eq!(
