@@ -299,18 +299,19 @@ impl tracing::field::Visit for Message {
     }
 }
 
-/// Writes lines above the progress bars.
+/// Writes lines above the progress bars. Whoever annotates goes on where stderr cannot be written (a full disk, a closed
+/// terminal), so errors are dropped: reporting one would write to stderr again.
 #[derive(Clone)]
 struct AboveBars(MultiProgress);
 
 impl Write for AboveBars {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write_all(bytes))?;
+        let _ = self.0.suspend(|| io::stderr().write_all(bytes));
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 

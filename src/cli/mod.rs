@@ -1,5 +1,9 @@
 //! The command line: one file for each subcommand, from arguments to library calls to messages.
 
+// First, for its macro.
+#[macro_use]
+mod stdout;
+
 mod annotate;
 mod calibration;
 mod console;
@@ -71,19 +75,10 @@ enum Command {
     Doctor(doctor::Arguments),
 }
 
-/// Lets a command end quietly if the reader of its output ends, as in `abaw weights show FILE | head`. For commands
-/// that only print: others go on working.
-fn end_with_the_reader() {
-    // SAFETY: restores the default disposition of a signal; no handler is involved.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-}
-
 /// Parses the command line, runs the subcommand, and returns the exit code.
 pub fn run() -> ExitCode {
+    stdout::end_with_the_reader();
     let arguments = Arguments::parse();
-    if let Command::Weights(_) | Command::Evaluate(_) | Command::Doctor(_) = arguments.command {
-        end_with_the_reader();
-    }
     let console = Console::new(arguments.log_format);
     let result = match arguments.command {
         Command::Annotate(arguments) => annotate::run(arguments, &console),

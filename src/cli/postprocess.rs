@@ -80,7 +80,7 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
             );
         }
     }
-    print!("{}", toml::to_string(&plan.postprocess()?)?);
+    println!("{}", toml::to_string(&plan.postprocess()?)?.trim_end());
     Ok(ExitCode::from(match done {
         _ if done.stopped => EXIT_STOPPED as u8,
         _ if done.tables.failed > 0 => EXIT_SOME_FAILED,

@@ -62,7 +62,7 @@ pub fn run(arguments: Arguments) -> CommandResult {
             let calibration = calibration.map(|(text, _)| text);
             import(&checkpoint, out, store, force, calibration)?
         }
-        Action::Show { file, json: false } => print!("{}", Summary::of(&file)?),
+        Action::Show { file, json: false } => println!("{}", Summary::of(&file)?.to_string().trim_end()),
         Action::Show { file, json: true } => {
             let json = serde_json::to_string_pretty(&Summary::of(&file)?)?;
             println!("{}", escape_control_in_json(&json));
@@ -89,7 +89,7 @@ fn import(
         imported.weights.card.calibration = calibration;
     }
     imported.weights.save(&out, store)?;
-    print!("{}", imported.report);
+    println!("{}", imported.report.to_string().trim_end());
     println!(
         "wrote      {}: {}",
         out.display(),

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod closed_output;
 mod crops;
 mod fuzz_cases;
 mod installed;
