@@ -56,7 +56,7 @@ impl AnnotatedVideo {
             path,
             size: (side("width"), side("height")),
             rate,
-            times: FrameTimes::new(times_s.into_iter(), rate),
+            times: FrameTimes::new(times_s.into_iter(), rate, fact("start_s")),
             people: BTreeMap::new(),
             subject: vec![None; frames.len()],
             has_action_units: rows.iter().any(|row| row.postprocessed.action_units.is_some()),

@@ -15,8 +15,8 @@ pub struct PersonLabels {
     pub valence_arousal: Option<Vec<Option<ValenceArousal>>>,
     /// The expression, where labelled.
     pub expression: Option<Vec<Option<Expression>>>,
-    /// Whether each action unit is present.
-    pub action_units: Option<Vec<[bool; ACTION_UNITS]>>,
+    /// Whether each action unit is present, where labelled.
+    pub action_units: Option<Vec<[Option<bool>; ACTION_UNITS]>>,
 }
 
 /// The labels of a video. The person is `None` if the annotator named none.
@@ -24,26 +24,17 @@ pub struct PersonLabels {
 pub struct Corrections {
     /// Labels by person.
     pub people: BTreeMap<Option<PersonId>, PersonLabels>,
+    /// Sentences about what was left out or understood in one of several ways.
+    pub notes: Vec<String>,
 }
 
-/// Makes corrections from a file's annotations, given the video of the run that they are about.
-type Correct = dyn Fn(&AnnotatedVideo) -> Result<Corrections, String>;
-
-/// The annotations of one video in a file that a tool saved.
-pub struct VideoAnnotations {
-    /// The video's id in the run; `None` if the file does not name it.
-    pub video: Option<String>,
-    pub(super) corrections: Box<Correct>,
-}
-
-impl VideoAnnotations {
-    /// Returns the corrections of the video, given its table.
-    ///
-    /// # Errors
-    /// An unknown label, or a frame that the video does not have: in words.
-    pub fn corrections(&self, video: &AnnotatedVideo) -> Result<Corrections, String> {
-        (self.corrections)(video)
-    }
+/// The person whose labels a file is to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// In each frame the subject of the video.
+    Subject,
+    /// One person.
+    Person(PersonId),
 }
 
 impl PersonLabels {
@@ -59,9 +50,9 @@ impl PersonLabels {
     pub fn set_action_unit(&mut self, frames: RangeInclusive<usize>, unit: ActionUnit, count: usize) {
         let values = self
             .action_units
-            .get_or_insert_with(|| vec![[false; ACTION_UNITS]; count]);
+            .get_or_insert_with(|| vec![[Some(false); ACTION_UNITS]; count]);
         for values in within(values, frames).into_iter().flatten() {
-            values[unit.index()] = true;
+            values[unit.index()] = Some(true);
         }
     }
 }
@@ -73,44 +64,57 @@ fn within<T>(values: &mut [T], frames: RangeInclusive<usize>) -> Option<&mut [T]
 }
 
 impl Corrections {
-    /// Returns one label for each frame number from 1 to that of the last frame: the label of the frame's subject. Frames
-    /// without a subject, and those that the table lacks, are not annotated.
-    pub fn labels(&self, video: &AnnotatedVideo) -> Vec<FrameLabel> {
+    /// Returns one label for each frame number from 1 to that of the last frame: that of a person, or of the frame's subject.
+    /// Frames without the person, and those that the table lacks, are not annotated. Frame 0, which crops may have, is left
+    /// out.
+    pub fn labels(&self, video: &AnnotatedVideo, whose: Whose) -> Vec<FrameLabel> {
         let last = video.frames.last().map_or(0, |frame| frame.number() as usize);
         let mut labels = vec![FrameLabel::default(); last];
-        let unnamed = self.people.get(&None);
+        // What an annotator added without naming a person is about the subject.
+        let unnamed = self.people.get(&None).filter(|_| whose == Whose::Subject);
         for (at, (frame, subject)) in video.frames.iter().zip(&video.subject).enumerate() {
-            let Some(subject) = subject else { continue };
-            let values: Vec<&PersonLabels> = self
-                .people
-                .get(&Some(*subject))
-                .into_iter()
-                .chain(unnamed)
-                .collect();
-            let label = &mut labels[frame.number() as usize - 1];
-            // Labels without a person were added by the annotator, and override those of the person.
-            for values in values.iter().rev() {
+            let person = match whose {
+                Whose::Subject => *subject,
+                Whose::Person(person) => Some(person),
+            };
+            let line = (frame.number() as usize).checked_sub(1);
+            let Some((person, label)) = person.zip(line.and_then(|line| labels.get_mut(line))) else {
+                continue;
+            };
+            let of_person = self.people.get(&Some(person));
+            // Labels without a person override those of the person.
+            for values in unnamed.into_iter().chain(of_person) {
                 let point = values.valence_arousal.as_ref().and_then(|points| points[at]);
                 label.valence_arousal = label.valence_arousal.or(point);
                 let expression = values.expression.as_ref().and_then(|expressions| expressions[at]);
                 label.expression = label.expression.or(expression);
-                if let Some(units) = &values.action_units {
-                    for (unit, present) in label.action_units.iter_mut().zip(units[at]) {
-                        *unit = Some(unit.unwrap_or(false) || present);
-                    }
+                for (unit, given) in label.action_units.iter_mut().zip(values.units_at(at)) {
+                    *unit = match (*unit, given) {
+                        (Some(one), Some(other)) => Some(one || other),
+                        (one, other) => one.or(other),
+                    };
                 }
             }
         }
         labels
     }
 
-    /// Counts labelled persons who are not the subject in any frame: a label file cannot hold their labels.
+    /// The labelled persons.
+    pub fn persons(&self) -> impl Iterator<Item = PersonId> {
+        self.people.keys().copied().flatten()
+    }
+
+    /// Counts labelled persons who are not the subject in any frame.
     pub fn left_out(&self, video: &AnnotatedVideo) -> usize {
         let is_subject = |person: &PersonId| video.subject.contains(&Some(*person));
-        self.people
-            .keys()
-            .flatten()
-            .filter(|person| !is_subject(person))
-            .count()
+        self.persons().filter(|person| !is_subject(person)).count()
+    }
+}
+
+impl PersonLabels {
+    fn units_at(&self, at: usize) -> [Option<bool>; ACTION_UNITS] {
+        self.action_units
+            .as_ref()
+            .map_or([None; ACTION_UNITS], |units| units[at])
     }
 }

@@ -171,7 +171,7 @@ pub fn corrections(lines: &[Line], video: &AnnotatedVideo) -> Result<Corrections
         if let Some(units) = line.action_units {
             labels
                 .action_units
-                .get_or_insert_with(|| vec![[false; ACTION_UNITS]; count])[at] = units;
+                .get_or_insert_with(|| vec![[Some(false); ACTION_UNITS]; count])[at] = units.map(Some);
         }
     }
     Ok(corrections)

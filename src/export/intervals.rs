@@ -90,23 +90,33 @@ fn merge_into_neighbour<L: Copy + PartialEq>(intervals: &mut Vec<Interval<L>>, a
     }
 }
 
-/// The times of frames, to convert the times of a tool to frames and back.
+/// The times of frames as a player shows them, to convert the times of a tool to frames and back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrameTimes {
-    /// Seconds from the first frame, ascending: the start of each frame, then the end of the last.
+    /// Seconds from the start of the file, ascending: the start of each frame, then the end of the last.
     starts_s: Vec<f64>,
 }
 
 impl FrameTimes {
     /// Makes them from presentation times. Frames without one, or with one that is not later than that before, follow at the
-    /// frame rate.
-    pub fn new(times_s: impl Iterator<Item = Option<f64>>, rate: f64) -> Self {
-        let mut starts_s: Vec<f64> = Vec::new();
-        let mut first = None;
+    /// frame rate. `file_start_s`: the start of the file on the same clock, earlier than the first frame where the video
+    /// begins after the sound; `None`: the first frame.
+    pub fn new(times_s: impl Iterator<Item = Option<f64>>, rate: f64, file_start_s: Option<f64>) -> Self {
+        let times_s: Vec<Option<f64>> = times_s.collect();
+        let known = times_s
+            .iter()
+            .enumerate()
+            .find_map(|(at, time_s)| Some((at, (*time_s)?)));
+        let delay_s = match (known, file_start_s) {
+            (Some((at, time_s)), Some(file_start_s)) => (time_s - file_start_s - at as f64 / rate).max(0.0),
+            _ => 0.0,
+        };
+        let mut starts_s: Vec<f64> = Vec::with_capacity(times_s.len() + 1);
+        let mut zero = None;
         for time_s in times_s {
-            let next = starts_s.last().map_or(0.0, |last| last + 1.0 / rate);
+            let next = starts_s.last().map_or(delay_s, |last| last + 1.0 / rate);
             let start_s = match time_s {
-                Some(time_s) => time_s - *first.get_or_insert(time_s - next),
+                Some(time_s) => time_s - *zero.get_or_insert(time_s - next),
                 None => next,
             };
             let ascends = starts_s.last().is_none_or(|&last| start_s > last);
@@ -121,7 +131,7 @@ impl FrameTimes {
         self.starts_s.len() - 1
     }
 
-    /// Seconds from the first frame to this one, or to the end.
+    /// Seconds from the start of the file to this frame, or to the end.
     pub fn start_s(&self, at: usize) -> f64 {
         self.starts_s[at.min(self.count())]
     }
@@ -217,7 +227,7 @@ mod tests {
         ) {
             let mut clock = start_s;
             let times: Vec<f64> = steps.iter().map(|&step| { clock += f64::from(step) / 1000.0; clock }).collect();
-            let times = FrameTimes::new(times.into_iter().map(Some), 25.0);
+            let times = FrameTimes::new(times.into_iter().map(Some), 25.0, None);
             let (one, other) = (positions.0 % times.count(), positions.1 % times.count());
             let frames = one.min(other)..=one.max(other);
             let (begin, end) = times.milliseconds(&frames);
@@ -228,7 +238,7 @@ mod tests {
         fn ends_moved_by_less_than_half_a_frame_mean_the_same_frames(
             count in 2usize..50, first in 0usize..50, moved in (-0.49f64..0.49, -0.49f64..0.49),
         ) {
-            let times = FrameTimes::new((0..count).map(|_| None), 30.0);
+            let times = FrameTimes::new((0..count).map(|_| None), 30.0, None);
             let first = first % count;
             let begin_s = times.start_s(first) + moved.0 / 30.0;
             let end_s = times.start_s(count) + moved.1 / 30.0;
@@ -237,8 +247,22 @@ mod tests {
     }
 
     #[test]
+    fn a_video_that_begins_after_its_sound_keeps_the_delay() {
+        let times = [Some(2.0), Some(2.04), Some(2.08)];
+        let delayed = FrameTimes::new(times.into_iter(), 25.0, Some(1.5));
+        assert_eq!(delayed.milliseconds(&(0..=1)), (500, 580));
+        assert_eq!(delayed.frames(0.5, 0.58), Some(0..=1));
+        let late = FrameTimes::new([None, Some(2.04)].into_iter(), 25.0, Some(1.5));
+        assert_eq!(late.milliseconds(&(0..=1)), (500, 580));
+        assert_eq!(
+            FrameTimes::new(times.into_iter(), 25.0, Some(3.0)).start_s(0),
+            0.0
+        );
+    }
+
+    #[test]
     fn frames_without_times_follow_at_the_rate_and_clocks_that_stand_still_go_on() {
-        let times = FrameTimes::new([Some(10.0), None, Some(10.2), Some(10.2)].into_iter(), 10.0);
+        let times = FrameTimes::new([Some(10.0), None, Some(10.2), Some(10.2)].into_iter(), 10.0, None);
         let starts: Vec<f64> = (0..=4)
             .map(|at| (times.start_s(at) * 10.0).round() / 10.0)
             .collect();

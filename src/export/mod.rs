@@ -9,6 +9,7 @@
 //! Each format has one file here that writes it and reads it.
 
 mod annotated;
+mod annotators;
 mod corrections;
 mod cvat;
 mod elan;
@@ -19,11 +20,13 @@ mod keyframes;
 mod label_studio;
 mod openface;
 mod py_feat;
+mod url;
 mod vocabulary;
 mod xml;
 
 pub use annotated::AnnotatedVideo;
-pub use corrections::{Corrections, PersonLabels, VideoAnnotations};
+pub use annotators::{AnnotatorChoice, VideoAnnotations};
+pub use corrections::{Corrections, PersonLabels, Whose};
 pub use error::ExportError;
 pub use intervals::{FrameTimes, Interval, IntervalRules, intervals};
 
@@ -114,6 +117,7 @@ pub fn read(path: &Path, format: Format) -> Result<Vec<VideoAnnotations>, Export
 /// The file system's; a folder without such a file.
 pub fn files(path: &Path, format: Format) -> Result<Vec<(PathBuf, String)>, ExportError> {
     let extension = format.extension();
+    path.metadata().map_err(ExportError::file(path))?;
     if !path.is_dir() {
         let stem = path
             .file_stem()

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::annotated::AnnotatedVideo;
-use super::corrections::VideoAnnotations;
+use super::annotators::VideoAnnotations;
 use super::error::ExportError;
 use super::face_csv::{self, Line, numbered};
 use super::py_feat::all;
@@ -125,10 +125,9 @@ pub fn read(path: &Path) -> Result<Vec<VideoAnnotations>, ExportError> {
             action_units: all(units),
         })
     })?;
-    Ok(vec![VideoAnnotations {
-        video: None,
-        corrections: Box::new(move |video| face_csv::corrections(&lines, video)),
-    }])
+    Ok(vec![VideoAnnotations::of_one(None, move |video| {
+        face_csv::corrections(&lines, video)
+    })])
 }
 
 fn expression(text: &str) -> Result<Option<Expression>, String> {

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::annotated::AnnotatedVideo;
-use super::corrections::VideoAnnotations;
+use super::annotators::VideoAnnotations;
 use super::error::ExportError;
 use super::face_csv::{self, Line, Record, numbered};
 use super::vocabulary::person_in;
@@ -72,7 +72,7 @@ pub fn write(video: &AnnotatedVideo, folder: &Path) -> Result<(), ExportError> {
         let seconds = video.times.start_s(at);
         let mut cells = vec![
             ("input", input.clone().into_owned()),
-            ("frame", (video.frames[at].number() - 1).to_string()),
+            ("frame", (i64::from(video.frames[at].number()) - 1).to_string()),
             (
                 "approx_time",
                 format!("{:02}:{:02}", seconds as u64 / 60, seconds as u64 % 60),
@@ -123,17 +123,16 @@ pub fn read(path: &Path) -> Result<Vec<VideoAnnotations>, ExportError> {
             units[unit.index()] = unit_of(record, unit)?;
         }
         Ok(Line {
-            frame: frame as u32 + 1,
+            frame: (frame + 1.0) as u32,
             person: person(record)?,
             valence_arousal: record.point(VALENCE, AROUSAL)?,
             expression: record.most_probable(&emotions)?,
             action_units: all(units),
         })
     })?;
-    Ok(vec![VideoAnnotations {
-        video: None,
-        corrections: Box::new(move |video| face_csv::corrections(&lines, video)),
-    }])
+    Ok(vec![VideoAnnotations::of_one(None, move |video| {
+        face_csv::corrections(&lines, video)
+    })])
 }
 
 /// 0 and 1 are an annotator's decision. Otherwise the decision column is used, or, without one, a threshold of 0.5.

@@ -21,6 +21,8 @@ pub enum SubjectRule {
     /// The person on this side, where two are seen together. Aff-Wild2 names the annotations of two
     /// people in one video `<video>_left` and `<video>_right`.
     OnSide(Side),
+    /// This person, in the frames in which they are.
+    Person(PersonId),
 }
 
 impl SubjectRule {
@@ -33,6 +35,17 @@ impl SubjectRule {
         } else {
             SubjectRule::LargestFace
         }
+    }
+
+    /// The rule that the name of labels asks for: also `<video>_person3`, for the labels of person 3 of a video.
+    pub fn from_label_name(name: &str) -> Self {
+        let number = name
+            .rsplit_once("_person")
+            .and_then(|(_, number)| number.parse().ok());
+        number.map_or_else(
+            || Self::from_video_name(name),
+            |number| SubjectRule::Person(PersonId(number)),
+        )
     }
 }
 
@@ -113,15 +126,20 @@ impl Subjects {
             .map(|presence| presence.frames)
             .max()
             .unwrap_or(0);
-        let distance = |presence: &Presence| match (rule, presence.side()) {
+        let distance = |person: PersonId, presence: &Presence| match (rule, presence.side()) {
             (SubjectRule::LargestFace, _) => 0,
+            (SubjectRule::Person(wanted), _) => usize::from(person != wanted),
             (SubjectRule::OnSide(_), _) if presence.is_fleeting(longest) => 3,
             (SubjectRule::OnSide(wanted), Some(side)) if side == wanted => 0,
             (SubjectRule::OnSide(_), None) => 1,
             (SubjectRule::OnSide(_), Some(_)) => 2,
         };
         let mut order: Vec<_> = self.presences.iter().collect();
-        order.sort_by(|(_, a), (_, b)| distance(a).cmp(&distance(b)).then(b.area.total_cmp(&a.area)));
+        order.sort_by(|(p, a), (q, b)| {
+            distance(**p, a)
+                .cmp(&distance(**q, b))
+                .then(b.area.total_cmp(&a.area))
+        });
         let places = order.into_iter().enumerate();
         Ranking(places.map(|(place, (person, _))| (*person, place)).collect())
     }

@@ -28,6 +28,9 @@ pub struct StreamFacts {
     pub fps: Option<f64>,
     /// Seconds from the first frame to the end.
     pub duration_s: Option<f64>,
+    /// Where the file starts on its own clock, seconds: the earliest time of all its streams, which players show as 0.
+    #[serde(default)]
+    pub start_s: Option<f64>,
     /// Number of frames according to the container, which may be wrong.
     pub container_frames: Option<u64>,
     /// Name of the pixel format in libav, for example `yuv420p`.
@@ -57,6 +60,7 @@ impl StreamFacts {
                 .map(f64::from)
                 .find(|&rate| rate > 0.0),
             duration_s: duration_s(input, stream),
+            start_s: start_s(input),
             container_frames: u64::try_from(stream.frames()).ok().filter(|&frames| frames > 0),
             pixel_format: format_name(format),
             colour: Colour::choose(
@@ -97,4 +101,11 @@ fn duration_s(input: &Input, stream: &Stream) -> Option<f64> {
     let of_stream = (stream.duration() > 0).then(|| stream.duration() as f64 * f64::from(stream.time_base()));
     let of_file = (input.duration() > 0).then(|| input.duration() as f64 / f64::from(ffi::AV_TIME_BASE));
     of_stream.or(of_file)
+}
+
+/// Returns the start of the file on its own clock.
+fn start_s(input: &Input) -> Option<f64> {
+    // SAFETY: the pointer is that of the open input; one plain field is read.
+    let start = unsafe { (*input.as_ptr()).start_time };
+    (start != ffi::AV_NOPTS_VALUE).then(|| start as f64 / f64::from(ffi::AV_TIME_BASE))
 }

@@ -178,7 +178,11 @@ fn intervals_follow_the_rules_and_uneven_frames() {
     let read = read_with("elan", &[&folder.path().join("batch1/small.eaf")]);
     let (rows, footer) = RUN.table("batch1/small");
     let rate = footer.stream["fps"].as_f64().unwrap();
-    let times = FrameTimes::new(rows.iter().map(|row| row.time_s), rate);
+    let times = FrameTimes::new(
+        rows.iter().map(|row| row.time_s),
+        rate,
+        footer.stream["start_s"].as_f64(),
+    );
     let rules = IntervalRules {
         min_length: 3,
         max_gap: (0.08 * rate).round() as usize,

@@ -7,6 +7,7 @@ mod annotated_run;
 mod bad_input;
 mod browser;
 mod export;
+mod imports;
 mod labels;
 mod made_up;
 mod pages;

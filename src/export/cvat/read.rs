@@ -6,9 +6,10 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::write::NO_EXPRESSION;
+use super::write::{LABEL, NO_EXPRESSION};
 use crate::export::annotated::AnnotatedVideo;
-use crate::export::corrections::{Corrections, PersonLabels, VideoAnnotations};
+use crate::export::annotators::VideoAnnotations;
+use crate::export::corrections::{Corrections, PersonLabels};
 use crate::export::error::ExportError;
 use crate::export::vocabulary::{action_unit_in, expression_in};
 use crate::face::PersonId;
@@ -20,6 +21,9 @@ struct Annotations {
     meta: Meta,
     #[serde(rename = "track", default)]
     tracks: Vec<Track>,
+    /// Those of CVAT's other format, for images.
+    #[serde(rename = "image", default)]
+    images: Vec<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize, Default)]
@@ -35,6 +39,10 @@ struct Task {
 
 #[derive(Deserialize)]
 struct Track {
+    #[serde(rename = "@id", default)]
+    id: String,
+    #[serde(rename = "@label", default)]
+    label: String,
     #[serde(rename = "box", default)]
     boxes: Vec<BoxElement>,
 }
@@ -69,51 +77,141 @@ pub fn read(path: &Path) -> Result<Vec<VideoAnnotations>, ExportError> {
     let annotations: Annotations = quick_xml::de::from_reader(io::BufReader::new(file))
         .map_err(|error| format!("not CVAT's XML for video 1.1: {error}"))
         .map_err(ExportError::foreign(path))?;
-    Ok(vec![VideoAnnotations {
-        video: annotations.meta.task.map(|task| task.name),
-        corrections: Box::new(move |video| corrections(&annotations.tracks, video)),
-    }])
+    if annotations.tracks.is_empty() && !annotations.images.is_empty() {
+        let reason =
+            "this is CVAT for images, which has no persons over time; export the task as CVAT for video 1.1";
+        return Err(ExportError::foreign(path)(reason));
+    }
+    let video = annotations.meta.task.map(|task| task.name);
+    Ok(vec![VideoAnnotations::of_one(video, move |video| {
+        corrections(&annotations.tracks, video)
+    })])
+}
+
+/// A track of a face, its boxes in the order of frames.
+struct FaceTrack<'a> {
+    id: &'a str,
+    /// As its attribute says, which is the label's default in a track that an annotator began.
+    person: Option<PersonId>,
+    boxes: Vec<FaceBox<'a>>,
+}
+
+/// A box with its frame, at most the number of frames, and its attributes by name.
+struct FaceBox<'a> {
+    frame: usize,
+    outside: bool,
+    keyframe: bool,
+    values: BTreeMap<&'a str, &'a str>,
 }
 
 fn corrections(tracks: &[Track], video: &AnnotatedVideo) -> Result<Corrections, String> {
     let count = video.frames.len();
     let mut corrections = Corrections::default();
-    for track in tracks {
-        let mut person = None;
-        let mut boxes: Vec<(&BoxElement, BTreeMap<&str, &str>)> = Vec::with_capacity(track.boxes.len());
-        for one in &track.boxes {
-            if one.frame >= count {
-                return Err(format!(
-                    "a box in frame {} (0-based), but the video has {count} frames",
-                    one.frame
-                ));
-            }
-            let values: BTreeMap<&str, &str> = one
-                .attributes
-                .iter()
-                .map(|attribute| (attribute.name.as_str(), attribute.value.trim()))
-                .collect();
-            person = person.or(values
-                .get("person")
-                .and_then(|number| number.parse().ok())
-                .map(PersonId));
-            boxes.push((one, values));
-        }
-        boxes.sort_by_key(|(one, _)| one.frame);
-        let labels = corrections.people.entry(person).or_default();
-        for (nth, (one, values)) in boxes.iter().enumerate() {
-            if one.outside != 0 {
-                continue;
-            }
-            // A box is valid until the next one.
-            let next = boxes.get(nth + 1).map_or(one.frame, |(next, _)| {
-                next.frame - usize::from(next.frame > one.frame)
+    let others = tracks.iter().filter(|track| !is_face(track)).count();
+    if others > 0 {
+        corrections.notes.push(format!(
+            "{others} tracks of other labels than `{LABEL}` are left out"
+        ));
+    }
+    let faces = tracks.iter().filter(|track| is_face(track));
+    let faces: Vec<FaceTrack> = faces
+        .map(|track| face_track(track, count))
+        .collect::<Result<_, _>>()?;
+    let known = faces
+        .iter()
+        .filter_map(|face| face.person)
+        .chain(video.people.keys().copied());
+    let mut next = known
+        .map(|person| person.0)
+        .max()
+        .map_or(0, |last| last.saturating_add(1));
+    let mut seen: BTreeMap<PersonId, Vec<bool>> = BTreeMap::new();
+    for face in &faces {
+        let frames = face.frames(count);
+        let taken = |person: &PersonId| {
+            let overlaps = |seen: &Vec<bool>| seen.iter().zip(&frames).any(|(&one, &other)| one && other);
+            seen.get(person).is_some_and(overlaps)
+        };
+        let person = face.person.filter(|person| !taken(person)).unwrap_or_else(|| {
+            let new = PersonId(next);
+            next = next.saturating_add(1);
+            corrections.notes.push(match face.person {
+                Some(PersonId(taken)) => format!(
+                    "track {} is taken for a new person, {next_name}: its attribute `person` is {taken}, who is elsewhere at \
+                     the same time",
+                    face.id,
+                    next_name = new.0
+                ),
+                None => format!("track {} is a new person, {}", face.id, new.0),
             });
-            set_labels(labels, one.frame..=next, values, count)?;
+            new
+        });
+        let seen = seen.entry(person).or_insert_with(|| vec![false; count]);
+        seen.iter_mut()
+            .zip(&frames)
+            .for_each(|(seen, here)| *seen |= here);
+        let labels = corrections.people.entry(Some(person)).or_default();
+        for (nth, one) in face.boxes.iter().enumerate().filter(|(_, one)| !one.outside) {
+            set_labels(labels, one.frame..=face.last_frame(nth), &one.values, count)?;
         }
-        set_points(labels, &boxes, count)?;
+        set_points(labels, &face.boxes, count)?;
     }
     Ok(corrections)
+}
+
+/// Files without labels of tracks are taken, too.
+fn is_face(track: &Track) -> bool {
+    track.label.is_empty() || track.label.eq_ignore_ascii_case(LABEL)
+}
+
+fn face_track(track: &Track, count: usize) -> Result<FaceTrack<'_>, String> {
+    let mut boxes = Vec::with_capacity(track.boxes.len());
+    for one in &track.boxes {
+        let outside = one.outside != 0;
+        if one.frame >= count && !outside {
+            return Err(format!(
+                "a box in frame {} (0-based), but the video has {count} frames",
+                one.frame
+            ));
+        }
+        let attributes = one.attributes.iter();
+        boxes.push(FaceBox {
+            // A track may end after the last frame.
+            frame: one.frame.min(count),
+            outside,
+            keyframe: one.keyframe != 0,
+            values: attributes
+                .map(|attribute| (attribute.name.as_str(), attribute.value.trim()))
+                .collect(),
+        });
+    }
+    boxes.sort_by_key(|one| one.frame);
+    let person = boxes
+        .iter()
+        .find_map(|one| one.values.get("person")?.parse().ok());
+    Ok(FaceTrack {
+        id: &track.id,
+        person: person.map(PersonId),
+        boxes,
+    })
+}
+
+impl FaceTrack<'_> {
+    /// The last frame that a box is valid for: that before the next box.
+    fn last_frame(&self, nth: usize) -> usize {
+        let frame = self.boxes[nth].frame;
+        let next = self.boxes.get(nth + 1);
+        next.map_or(frame, |next| next.frame - usize::from(next.frame > frame))
+    }
+
+    /// Whether the track is in each frame.
+    fn frames(&self, count: usize) -> Vec<bool> {
+        let mut frames = vec![false; count];
+        for (nth, one) in self.boxes.iter().enumerate().filter(|(_, one)| !one.outside) {
+            frames[one.frame..=self.last_frame(nth)].fill(true);
+        }
+        frames
+    }
 }
 
 fn set_labels(
@@ -140,7 +238,7 @@ fn set_labels(
         };
         labels
             .action_units
-            .get_or_insert_with(|| vec![[false; ACTION_UNITS]; count]);
+            .get_or_insert_with(|| vec![[Some(false); ACTION_UNITS]; count]);
         match value {
             "true" => labels.set_action_unit(frames.clone(), unit, count),
             "false" => {}
@@ -156,20 +254,16 @@ fn set_labels(
 }
 
 /// Interpolates valence and arousal linearly between key frames, but not across frames where the track is outside.
-fn set_points(
-    labels: &mut PersonLabels,
-    boxes: &[(&BoxElement, BTreeMap<&str, &str>)],
-    count: usize,
-) -> Result<(), String> {
+fn set_points(labels: &mut PersonLabels, boxes: &[FaceBox], count: usize) -> Result<(), String> {
     let mut points = vec![None; count];
     let mut before: Option<(usize, ValenceArousal)> = None;
-    for (one, values) in boxes {
-        if one.keyframe == 0 && one.outside == 0 {
+    for one in boxes {
+        if !one.keyframe && !one.outside {
             continue;
         }
         let point = match one.outside {
-            0 => point(values, one.frame)?,
-            _ => None,
+            false => point(&one.values, one.frame)?,
+            true => None,
         };
         match (before, point) {
             (Some((first, from)), Some(to)) => {
@@ -189,7 +283,7 @@ fn set_points(
         }
         before = point.map(|point| (one.frame, point));
     }
-    if let (Some((first, from)), Some((last, _))) = (before, boxes.last()) {
+    if let (Some((first, from)), Some(last)) = (before, boxes.last()) {
         points[first..=last.frame].fill(Some(from));
     }
     if points.iter().any(Option::is_some) {

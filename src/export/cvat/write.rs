@@ -18,7 +18,7 @@ use crate::publish::publish;
 /// The expression of frames without one.
 pub const NO_EXPRESSION: &str = "unknown";
 /// The label of all tracks.
-const LABEL: &str = "face";
+pub const LABEL: &str = "face";
 /// Largest error of a box between key frames, in pixels.
 const BOX_TOLERANCE: f32 = 1.0;
 /// Largest error of valence and arousal between key frames.
@@ -81,7 +81,8 @@ fn write_meta<W: Write>(xml: &mut Writer<W>, video: &AnnotatedVideo) -> io::Resu
 fn write_label<W: Write>(xml: &mut Writer<W>) -> io::Result<()> {
     text(xml, "name", &[], LABEL)?;
     element(xml, "attributes", &[], |xml| {
-        attribute_type(xml, "person", false, "number", "0", "0\n65535\n1")?;
+        // The default is that of a track that an annotator begins: nobody of the table.
+        attribute_type(xml, "person", false, "number", "-1", "-1\n32767\n1")?;
         let names = Expression::ALL.map(Expression::name).join("\n");
         let expressions = format!("{NO_EXPRESSION}\n{names}");
         attribute_type(xml, "expression", true, "select", NO_EXPRESSION, &expressions)?;

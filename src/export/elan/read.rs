@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use super::write::{EXPRESSION_TIER, SERIES};
 use crate::export::annotated::AnnotatedVideo;
-use crate::export::corrections::{Corrections, PersonLabels, VideoAnnotations};
+use crate::export::annotators::VideoAnnotations;
+use crate::export::corrections::{Corrections, PersonLabels};
 use crate::export::error::ExportError;
 use crate::export::vocabulary::{action_unit_in, expression_in, person_in, person_name};
 use crate::face::PersonId;
@@ -73,10 +74,9 @@ pub fn read(path: &Path) -> Result<Vec<VideoAnnotations>, ExportError> {
         true => read_series(&series).map_err(|error| ExportError::foreign(&series)(error))?,
         false => BTreeMap::new(),
     };
-    Ok(vec![VideoAnnotations {
-        video: None,
-        corrections: Box::new(move |video| corrections(&document, &points, video)),
-    }])
+    Ok(vec![VideoAnnotations::of_one(None, move |video| {
+        corrections(&document, &points, video)
+    })])
 }
 
 /// Times and points of each person.
@@ -137,7 +137,7 @@ fn corrections(document: &Document, series: &Series, video: &AnnotatedVideo) -> 
             Some(_) => drop(
                 labels
                     .action_units
-                    .get_or_insert_with(|| vec![[false; ACTION_UNITS]; count]),
+                    .get_or_insert_with(|| vec![[Some(false); ACTION_UNITS]; count]),
             ),
             None => drop(labels.expression.get_or_insert_with(|| vec![None; count])),
         }
@@ -156,6 +156,8 @@ fn corrections(document: &Document, series: &Series, video: &AnnotatedVideo) -> 
             };
             match unit {
                 Some(unit) => labels.set_action_unit(frames, unit, count),
+                // An interval without a value is no label.
+                None if annotation.text.trim().is_empty() => {}
                 None => labels.set_expression(frames, expression(&annotation.text, &tier.id, begin)?, count),
             }
         }
