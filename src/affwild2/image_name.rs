@@ -16,9 +16,9 @@ pub struct ImageName<'a> {
 
 impl<'a> ImageName<'a> {
     /// What [`ImageName::parse`] takes, for messages.
-    pub(super) const EXPECTED: &'static str = "an image like `video/00001.jpg` (frames count from 1)";
+    pub(super) const EXPECTED: &'static str = "an image like `video/00001.jpg` (the number of the frame)";
 
-    /// Reads `<video>/<frame number>.<extension>`; `None` for anything else, frame 0, and videos
+    /// Reads `<video>/<frame number>.<extension>`; `None` for anything else, and videos
     /// that would lead out of a folder (absolute, `.` or `..`).
     pub fn parse(image: &'a str) -> Option<Self> {
         let (video, file) = image.rsplit_once('/')?;
@@ -118,6 +118,7 @@ mod tests {
             parsed("10-60-1280x720_left/00001.jpg"),
             Some(("10-60-1280x720_left", 1))
         );
+        assert_eq!(parsed("341/00000.jpg"), Some(("341", 0)));
         assert_eq!(parsed("batch1/a b/123456.png"), Some(("batch1/a b", 123_456)));
         for other in [
             "",
@@ -127,7 +128,6 @@ mod tests {
             "341/.jpg",
             "341/a.jpg",
             "341/+1.jpg",
-            "341/0.jpg",
             "/1.jpg",
             "a//1.jpg",
             "../1.jpg",

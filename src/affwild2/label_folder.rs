@@ -11,17 +11,39 @@ use super::label_file::read_video_labels;
 use super::lines::read_file;
 use super::{Challenge, FrameLabel};
 
+/// What the folder of a task may be called, as the first word of its name in lower case.
+const TASK_NAMES: [(Challenge, &[&str]); 3] = [
+    (Challenge::Va, &["va", "valence", "valencearousal"]),
+    (
+        Challenge::Expr,
+        &["expr", "exp", "expression", "expressions", "emotion", "emotions"],
+    ),
+    (
+        Challenge::Au,
+        &["au", "aus", "action", "actionunit", "actionunits"],
+    ),
+];
+
 /// Folders of a task's sets; they are no part of a video's name.
 const SETS: [&str; 3] = ["Train_Set", "Validation_Set", "Test_Set"];
 
-/// Reads the label files of `root`: of its folders `VA_*`, `EXPR_*`, `AU_*`, or its own if it has
-/// none of these. Returns the videos in order of name, and the labels of each from the first frame on.
+/// The labels below a folder.
+pub(super) struct FolderLabels {
+    /// The videos in order of name, and the labels of each from the first frame on.
+    pub videos: Vec<(String, Vec<FrameLabel>)>,
+    /// Folders that hold `.txt` files but are not named like a task, so that they were not read.
+    pub left_out: Vec<PathBuf>,
+}
+
+/// Reads the label files of `root`: of its folders `VA_*`, `EXPR_*`, `AU_*` (or `Expression_*`, ...), or its own if it has
+/// none of these.
 ///
 /// # Errors
 /// What cannot be read; a folder without label files; a video labelled twice for one task.
-pub(super) fn read_label_folder(root: &Path) -> Result<Vec<(String, Vec<FrameLabel>)>, Error> {
+pub(super) fn read_label_folder(root: &Path) -> Result<FolderLabels, Error> {
     let mut videos: HashMap<String, Video> = HashMap::new();
-    for (folder, challenges) in task_folders(root)? {
+    let TaskFolders { tasks, others } = task_folders(root)?;
+    for (folder, challenges) in tasks {
         for path in text_files(&folder)? {
             let name = video_name(&folder, &path)?;
             let (challenge, frames) = read_video_labels(&path, &read_file(&path)?, &challenges)?;
@@ -41,7 +63,11 @@ pub(super) fn read_label_folder(root: &Path) -> Result<Vec<(String, Vec<FrameLab
         .map(|(name, video)| (name, video.frames))
         .collect();
     videos.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Ok(videos)
+    let has_text = |folder: &PathBuf| text_files(folder).is_ok_and(|files| !files.is_empty());
+    Ok(FolderLabels {
+        videos,
+        left_out: others.into_iter().filter(has_text).collect(),
+    })
 }
 
 /// The labels of a video so far, and the files they are from.
@@ -77,39 +103,56 @@ impl Video {
     }
 }
 
-/// The folders to read below `root`, and what their files may hold.
-fn task_folders(root: &Path) -> Result<Vec<(PathBuf, Vec<Challenge>)>, Error> {
-    let mut folders = Vec::new();
-    for entry in fs::read_dir(root).map_err(Error::reading(root))? {
-        let path = entry.map_err(Error::reading(root))?.path();
-        if let Some(challenge) = task_of_folder(&path).filter(|_| path.is_dir()) {
-            folders.push((path, vec![challenge]));
-        }
-    }
-    folders.sort();
-    if folders.is_empty() {
-        let challenges =
-            task_of_folder(root).map_or(Challenge::LABELLED_BY_VIDEO.to_vec(), |task| vec![task]);
-        folders.push((root.to_owned(), challenges));
-    }
-    Ok(folders)
+/// The folders below a root.
+struct TaskFolders {
+    /// Those to read, and what their files may hold.
+    tasks: Vec<(PathBuf, Vec<Challenge>)>,
+    /// Those beside them.
+    others: Vec<PathBuf>,
 }
 
-/// The task in the folder's name: `VA_Estimation_Challenge`, `EXPR_Set`, ...
+fn task_folders(root: &Path) -> Result<TaskFolders, Error> {
+    let (mut tasks, mut others) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(root).map_err(Error::reading(root))? {
+        let path = entry.map_err(Error::reading(root))?.path();
+        match task_of_folder(&path) {
+            _ if !path.is_dir() || is_of_an_archive(&path) => {}
+            Some(challenge) => tasks.push((path, vec![challenge])),
+            None => others.push(path),
+        }
+    }
+    tasks.sort();
+    others.sort();
+    if tasks.is_empty() {
+        let challenges =
+            task_of_folder(root).map_or(Challenge::LABELLED_BY_VIDEO.to_vec(), |task| vec![task]);
+        tasks.push((root.to_owned(), challenges));
+        others.clear();
+    }
+    Ok(TaskFolders { tasks, others })
+}
+
+/// The task in the folder's name: `VA_Estimation_Challenge`, `EXPR_Set`, `Expression_Set`, ...
 fn task_of_folder(path: &Path) -> Option<Challenge> {
-    let name = path.file_name()?.to_str()?;
-    let task = name.split_once('_').map_or(name, |(task, _)| task);
-    Challenge::LABELLED_BY_VIDEO
+    let name = path.file_name()?.to_str()?.to_lowercase();
+    let word = name
+        .split(|character: char| !character.is_alphanumeric())
+        .next()?;
+    TASK_NAMES
         .into_iter()
-        .find(|challenge| challenge.name().eq_ignore_ascii_case(task))
+        .find(|(_, names)| names.contains(&word))
+        .map(|(challenge, _)| challenge)
+}
+
+/// Hidden files, and what macOS leaves in archives.
+fn is_of_an_archive(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with('.') || name == "__MACOSX"
 }
 
 /// The `.txt` files at any depth, in order of their names, without what macOS leaves in archives.
 fn text_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let is_wanted = |entry: &walkdir::DirEntry| {
-        let name = entry.file_name().to_string_lossy();
-        entry.depth() == 0 || !(name.starts_with('.') || name == "__MACOSX")
-    };
+    let is_wanted = |entry: &walkdir::DirEntry| entry.depth() == 0 || !is_of_an_archive(entry.path());
     let mut files = Vec::new();
     for entry in WalkDir::new(folder)
         .follow_links(true)
@@ -181,7 +224,7 @@ mod tests {
             ("__MACOSX/VA_Estimation_Challenge/x.txt", "\0"),
             ("readme.txt", "anything"),
         ]);
-        let videos = read_label_folder(root.path()).unwrap();
+        let videos = read_label_folder(root.path()).unwrap().videos;
         assert_eq!(
             videos.iter().map(|(name, _)| name).collect::<Vec<_>>(),
             ["a", "b"]
@@ -207,7 +250,7 @@ mod tests {
             ("VA_Set/Validation_Set/w.TXT", VA),
         ]);
         let names = |path: &str| {
-            let videos = read_label_folder(&root.path().join(path)).unwrap();
+            let videos = read_label_folder(&root.path().join(path)).unwrap().videos;
             videos.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
         };
         assert_eq!(names(""), ["batch1/v", "w"]);
@@ -216,8 +259,29 @@ mod tests {
     }
 
     #[test]
+    fn folders_of_other_names_are_read_or_named() {
+        let expressions = format!("{}\n4\n", Challenge::Expr.columns());
+        let units = format!("{}\n0,0,0,0,0,0,0,0,0,0,0,1\n", Challenge::Au.columns());
+        let root = tree(&[
+            ("VA/v.txt", VA),
+            ("Expression_Set/v.txt", &expressions),
+            ("AU/v.txt", &units),
+            ("arousal again/v.txt", VA),
+            ("pictures/v.jpg", ""),
+        ]);
+        let found = read_label_folder(root.path()).unwrap();
+        assert_eq!(found.left_out, [root.path().join("arousal again")]);
+        let [(name, frames)] = &found.videos[..] else {
+            panic!("one video")
+        };
+        assert_eq!(name, "v");
+        assert!(frames[0].valence_arousal.is_some() && frames[0].expression.is_some());
+        assert!(frames[0].all_action_units().is_some());
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused() {
-        let error = |files: &[(&str, &str)]| read_label_folder(tree(files).path()).unwrap_err().to_string();
+        let error = |files: &[(&str, &str)]| read_label_folder(tree(files).path()).err().unwrap().to_string();
         let wrong_task = error(&[("EXPR_Set/v.txt", VA)]);
         assert!(
             wrong_task.contains("EXPR_Set/v.txt:1: found `valence,arousal`, expected the header `Neutral,")

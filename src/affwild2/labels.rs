@@ -1,12 +1,12 @@
 //! Labels of any number of videos, from a file or a folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::FrameLabel;
 use super::error::Error;
 use super::image_name::VideoNames;
 use super::label_file::{LabelFile, LabelRow};
-use super::label_folder::read_label_folder;
+use super::label_folder::{FolderLabels, read_label_folder};
 use super::lines::read_file;
 use crate::frame::FrameIndex;
 
@@ -31,6 +31,9 @@ use crate::frame::FrameIndex;
 pub struct Labels {
     videos: VideoNames,
     rows: Vec<LabelRow>,
+    /// Line i of a video's file is frame i: the labels do not name their frames.
+    are_by_line: bool,
+    left_out: Vec<PathBuf>,
 }
 
 impl Labels {
@@ -47,7 +50,13 @@ impl Labels {
     /// without label files; a video labelled twice for one task.
     pub fn read(path: &Path) -> Result<Self, Error> {
         match path.is_dir() {
-            true => Ok(Self::of_videos(read_label_folder(path)?)),
+            true => {
+                let FolderLabels { videos, left_out } = read_label_folder(path)?;
+                Ok(Self {
+                    left_out,
+                    ..Self::of_videos(videos)
+                })
+            }
             false => Self::from_bytes(path, &read_file(path)?),
         }
     }
@@ -59,14 +68,21 @@ impl Labels {
     /// The first line that is not of its format, with file and line.
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
         match LabelFile::parse(path, bytes)? {
-            LabelFile::List { videos, rows } => Ok(Self { videos, rows }),
+            LabelFile::List { videos, rows } => Ok(Self {
+                videos,
+                rows,
+                ..Self::default()
+            }),
             LabelFile::Video { name, frames } => Ok(Self::of_videos([(name, frames)])),
         }
     }
 
     /// Labels of videos whose frames are labelled from the first on.
     fn of_videos(videos: impl IntoIterator<Item = (String, Vec<FrameLabel>)>) -> Self {
-        let mut labels = Self::default();
+        let mut labels = Self {
+            are_by_line: true,
+            ..Self::default()
+        };
         for (name, frames) in videos {
             let video = labels.videos.intern(&name);
             let indices = std::iter::successors(Some(FrameIndex::FIRST), |frame| Some(frame.next()));
@@ -76,6 +92,36 @@ impl Labels {
             labels.rows.extend(rows);
         }
         labels
+    }
+
+    /// Whether line i of a video's file is frame i, so that the labels do not name their frames.
+    pub fn are_by_line(&self) -> bool {
+        self.are_by_line
+    }
+
+    /// Folders beside those that were read that hold `.txt` files but are not named like a task.
+    pub fn left_out(&self) -> &[PathBuf] {
+        &self.left_out
+    }
+
+    /// The labels with other frames: for each video `frames` gets its name and its rows, and returns the frames that
+    /// each of them is about; a row without a frame is left out.
+    pub fn with_frames<E>(
+        self,
+        mut frames: impl FnMut(&str, &[&LabelRow]) -> Result<Vec<Option<FrameIndex>>, E>,
+    ) -> Result<Self, E> {
+        let mut rows = Vec::with_capacity(self.rows.len());
+        for (video, of_video) in self.by_video() {
+            let moved = frames(video, &of_video)?;
+            let moved = of_video.into_iter().zip(moved);
+            rows.extend(moved.filter_map(|(row, frame)| {
+                Some(LabelRow {
+                    frame: frame?,
+                    ..*row
+                })
+            }));
+        }
+        Ok(Self { rows, ..self })
     }
 
     /// The rows in the order of the file.

@@ -41,6 +41,9 @@ pub struct SubmissionSummary {
     pub missing: Vec<String>,
     /// Listed videos that the run has, but without any prediction: no face was found.
     pub faceless: Vec<String>,
+    /// Videos with a frame 0, which has no line: line 1 of the one-file-a-video form is frame 1, and a list names its
+    /// frames.
+    pub frame_0_left_out: usize,
 }
 
 impl Display for SubmissionSummary {
@@ -56,6 +59,9 @@ impl Display for SubmissionSummary {
         ];
         for (what, videos) in names.into_iter().filter(|(_, videos)| !videos.is_empty()) {
             write!(f, "; {} {what}: {}", videos.len(), some_of(videos))?;
+        }
+        if self.frame_0_left_out > 0 {
+            write!(f, "; frame 0 of {} videos has no line", self.frame_0_left_out)?;
         }
         Ok(())
     }
@@ -171,6 +177,8 @@ where
         let video = video.unwrap_or_default();
         let last = video.last().map_or(0, FrameIndex::number);
         let frames = wanted.unwrap_or_else(|| frames_to(last).collect());
+        let is_written = frames.iter().any(|frame| frame.number() == 0);
+        summary.frame_0_left_out += usize::from(video.has_frame_0() && !is_written);
         let (of_video, origins): (Vec<_>, Vec<_>) = frames
             .into_iter()
             .map(|frame| Answer::of(challenge, &video, frame))

@@ -27,6 +27,7 @@ pub struct VideoPredictions {
     pub(super) action_units: Answers<[bool; ACTION_UNITS]>,
     /// Frames whose values were filled, ascending.
     filled: Vec<FrameIndex>,
+    first: Option<FrameIndex>,
     last: Option<FrameIndex>,
 }
 
@@ -48,6 +49,7 @@ impl VideoPredictions {
             if let Some(previous) = predictions.last.filter(|last| *last >= frame) {
                 return Err(Error::FrameOrder { previous, frame });
             }
+            predictions.first.get_or_insert(frame);
             predictions.last = Some(frame);
             let coordinates = valence_arousal
                 .iter()
@@ -87,6 +89,11 @@ impl VideoPredictions {
     /// Whether the run itself has filled the values of a frame.
     pub(super) fn is_filled(&self, frame: FrameIndex) -> bool {
         self.filled.binary_search(&frame).is_ok()
+    }
+
+    /// Whether the run has a frame 0, as folders of crops may.
+    pub(super) fn has_frame_0(&self) -> bool {
+        self.first.is_some_and(|first| first.number() == 0)
     }
 
     /// The last frame of the run, predicted or not.

@@ -95,9 +95,12 @@ fn print(evaluation: &Evaluation, strict: bool) {
         true => ("strict", &report.strict, &intervals.strict),
     };
     println!(
-        "P {}, 95 % {} ({name})",
-        number(Some(headline.p)),
-        range(interval.p)
+        "P {}{} ({name})",
+        number(headline.p),
+        interval
+            .p
+            .map(|interval| format!(", 95 % {}", range(Some(interval))))
+            .unwrap_or_default()
     );
     let sum = |count: fn(&finalise::ScoredVideo) -> u64| evaluation.videos.iter().map(count).sum::<u64>();
     println!(
@@ -107,7 +110,10 @@ fn print(evaluation: &Evaluation, strict: bool) {
         sum(|video| video.filled),
         sum(|video| video.neutral)
     );
-    println!("95 % intervals: {DRAWS} draws of {} videos\n", by_input.len());
+    match by_input.len() {
+        0 | 1 => println!("no 95 % intervals: they need at least two videos\n"),
+        videos => println!("95 % intervals: {DRAWS} draws of {videos} videos\n"),
+    }
     print_scores(
         &report.per_task,
         &intervals.per_task,
@@ -143,7 +149,7 @@ fn print_scores(per_task: &Scores, around: &Intervals, strict: &Scores, around_s
         |around| around.expression,
     );
     line("AU, mean F1 of 12", |scores| scores.au, |around| around.au);
-    line("P", |scores| Some(scores.p), |around| around.p);
+    line("P", |scores| scores.p, |around| around.p);
     let frames = |scores: &Scores| {
         let frames = scores.frames;
         format!("{} / {} / {}", frames.va, frames.expression, frames.au)
@@ -183,7 +189,7 @@ fn f1_line(class: &str, per_task: Option<f64>, strict: Option<f64>) {
 fn print_leave_one_out(evaluation: &Evaluation, strict: bool) {
     let mask = |tally: &Tally| if strict { tally.strict } else { tally.per_task };
     let tallies: Vec<TaskTallies> = evaluation.videos.iter().map(|video| mask(&video.tally)).collect();
-    let costs = leave_one_out(&tallies, |scores| scores.p);
+    let costs = leave_one_out(&tallies, |scores| scores.p.unwrap_or(0.0));
     let named: Vec<_> = costs
         .into_iter()
         .filter(|cost| cost.cost > 0.0)
@@ -213,6 +219,7 @@ fn print_leave_one_out(evaluation: &Evaluation, strict: bool) {
 
 fn beside(score: Option<f64>, interval: Option<Interval>) -> String {
     match score {
+        Some(_) if interval.is_none() => number(score),
         Some(_) => format!("{} [{}]", number(score), range(interval)),
         None => "-".to_owned(),
     }
@@ -224,5 +231,5 @@ fn number(score: Option<f64>) -> String {
 
 fn range(interval: Option<Interval>) -> String {
     let text = |interval: Interval| format!("{:.4} to {:.4}", interval.low, interval.high);
-    interval.map_or_else(|| "unknown".to_owned(), text)
+    interval.map_or_else(|| "-".to_owned(), text)
 }

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use abaw::affwild2::Labels;
 use abaw::report::{self, Written};
 use clap::Args;
 
 use super::console::Console;
+use super::label_arguments::{positive, read_labels};
 use super::{CommandResult, EXIT_DONE, EXIT_SOME_FAILED};
 
 /// Write a run as web pages that open from disk: an overview, and a timeline for each video.
@@ -26,12 +26,18 @@ pub struct Arguments {
     /// label files, as for `abaw evaluate`.
     #[arg(long, value_name = "PATH")]
     labels: Option<PathBuf>,
+    /// Match labels with frames by time: the labels are so many a second.
+    #[arg(long, value_name = "N", value_parser = positive, requires = "labels")]
+    labels_fps: Option<f64>,
 }
 
 /// Writes the report.
 pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
     let run = report::open(&arguments.run)?;
-    let labels = arguments.labels.as_deref().map(Labels::read).transpose()?;
+    let labels = arguments.labels.as_deref();
+    let labels = labels
+        .map(|path| read_labels(&run, path, arguments.labels_fps))
+        .transpose()?;
     let mut progress = console.progress(run.plan().inputs.len() as u64);
     let written = report::write(&run, labels.as_ref(), &arguments.out, &mut |event| {
         progress.see(event)

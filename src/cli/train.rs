@@ -162,10 +162,10 @@ impl Progress {
             p = scores.p,
             accuracy = record.accuracy,
             images_per_second = record.images_per_second,
-            "epoch {}: loss {}; validation P {:.3} (VA {}, F1 EXPR {}, F1 AU {}), accuracy {}; {:.1} images a second",
+            "epoch {}: loss {}; validation P {} (VA {}, F1 EXPR {}, F1 AU {}), accuracy {}; {:.1} images a second",
             record.epoch,
             losses.join(", "),
-            scores.p,
+            number(scores.p),
             number(scores.va),
             number(scores.expression),
             number(scores.au),
@@ -184,12 +184,12 @@ fn print_result(out: &Path, test: Option<&Scores>) {
     );
     let Some(test) = test else { return };
     println!(
-        "test set: CCC valence {}, arousal {}; expressions {}; action units {}; P {:.3}",
+        "test set: CCC valence {}, arousal {}; expressions {}; action units {}; P {}",
         number(test.ccc_valence),
         number(test.ccc_arousal),
         number(test.expression),
         number(test.au),
-        test.p
+        number(test.p)
     );
     if let Some(f1) = test.f1_expression {
         let each = Expression::ALL.map(|class| format!("{} {:.3}", class.name(), f1[class.index()]));

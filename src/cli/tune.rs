@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use abaw::finalise;
 use abaw::publish::publish;
-use abaw::tuning::{Calibration, Gain, TuningSettings, tune};
+use abaw::tuning::{Calibration, Gain, LabelledVideo, TuningSettings, count_labelled, tune};
 use clap::Args;
 
 use super::label_arguments::LabelArguments;
@@ -24,9 +24,9 @@ pub struct Arguments {
     /// The calibration file to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Groups of videos for the cross-validation, at least 3.
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    folds: usize,
+    /// Groups of videos for the cross-validation, at least 3; by default 5, or as many as there are labelled videos.
+    #[arg(long, value_name = "N")]
+    folds: Option<usize>,
 }
 
 /// Tunes.
@@ -42,7 +42,7 @@ pub fn run(arguments: Arguments) -> CommandResult {
         );
     }
     let settings = TuningSettings {
-        folds: arguments.folds,
+        folds: arguments.folds.unwrap_or_else(|| folds_for(&videos)),
         ..TuningSettings::default()
     };
     let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
@@ -57,6 +57,18 @@ pub fn run(arguments: Arguments) -> CommandResult {
         arguments.out.display()
     );
     Ok(ExitCode::from(EXIT_DONE))
+}
+
+/// The usual number of folds, or, where there are fewer labelled videos, one for each.
+fn folds_for(videos: &[LabelledVideo]) -> usize {
+    let usual = TuningSettings::default().folds;
+    let labelled = count_labelled(videos);
+    if (3..usual).contains(&labelled) {
+        tracing::info!(
+            "{labelled} labelled videos: {labelled} folds, one for each video, in place of {usual}"
+        );
+    }
+    labelled.clamp(3, usual)
 }
 
 fn print(found: &Calibration) {

@@ -1,12 +1,14 @@
 //! Finished runs: final columns from raw ones, runs blended, the subject of a video, scores beside labels.
 
 mod evaluation;
+mod label_rate;
 mod postprocess_run;
 mod postprocessor;
 mod run_blend;
 mod subject;
 
 pub use evaluation::{Evaluation, ScoredVideo, evaluate, labelled_videos};
+pub use label_rate::{LabelNotes, LabelRateError, match_labels};
 pub use postprocess_run::{PostprocessRunError, PostprocessSummary, postprocess_run, postprocess_table};
 pub use postprocessor::{Postprocessor, PostprocessorError};
 pub use run_blend::{BlendError, Blended, record_contents};

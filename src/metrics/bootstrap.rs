@@ -32,7 +32,7 @@ impl From<Interval> for [f64; 2] {
 
 /// The interval of any statistic of a set of videos. `statistic` gets the indices of one draw (as many
 /// as there are videos, some twice, some not at all); draws where it is undefined are left out. `None`
-/// if none is left. The same seed gives the same interval.
+/// if none is left, and for one video, of which every draw is the same: that tells nothing about other videos. The same seed gives the same interval.
 pub fn interval(
     videos: usize,
     draws: usize,
@@ -87,7 +87,7 @@ pub fn intervals(videos: &[Tally], draws: usize, seed: u64) -> ReportIntervals {
             va: of(|scores| scores.va),
             expression: of(|scores| scores.expression),
             au: of(|scores| scores.au),
-            p: of(|scores| Some(scores.p)),
+            p: of(|scores| scores.p),
         }
     };
     ReportIntervals {
@@ -98,6 +98,7 @@ pub fn intervals(videos: &[Tally], draws: usize, seed: u64) -> ReportIntervals {
 
 fn draw(videos: usize, draws: usize, seed: u64) -> impl Iterator<Item = Vec<usize>> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let draws = if videos < 2 { 0 } else { draws };
     (0..draws).map(move |_| (0..videos).map(|_| random.random_range(0..videos)).collect())
 }
 
@@ -140,8 +141,10 @@ mod tests {
     }
 
     #[test]
-    fn no_video_has_no_interval() {
+    fn no_video_and_one_video_have_no_interval() {
         assert_eq!(interval(0, 10, 1, |_| None), None);
+        assert_eq!(interval(1, 10, 1, |_| Some(0.7)), None);
+        assert!(interval(2, 10, 1, |_| Some(0.7)).is_some());
         assert_eq!(intervals(&[], 10, 1).per_task.va, None);
     }
 }

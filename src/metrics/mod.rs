@@ -18,7 +18,7 @@
 //! let scores = tally.report().per_task;
 //! // F1 of fear is 2/3, of the other seven 0; P is the mean over all eight.
 //! assert_eq!(scores.expression, Some(2.0 / 3.0 / 8.0));
-//! assert_eq!(scores.p, 2.0 / 3.0 / 8.0);
+//! assert_eq!(scores.p, Some(2.0 / 3.0 / 8.0));
 //! ```
 
 mod bootstrap;
@@ -102,7 +102,10 @@ impl TaskTallies {
             expression_sklearn: expression.and_then(|_| self.expression.macro_of_occurring()),
             f1_au: au.map(|_| self.action_units.f1()),
             au,
-            p: [va, expression, au].into_iter().flatten().sum(),
+            p: [va, expression, au]
+                .into_iter()
+                .flatten()
+                .reduce(|sum, score| sum + score),
             frames: Frames {
                 va: self.valence_arousal.frames(),
                 expression: self.expression.frames(),
@@ -191,8 +194,8 @@ pub struct Scores {
     pub f1_au: Option<[f64; ACTION_UNITS]>,
     /// Their mean over all 12.
     pub au: Option<f64>,
-    /// P: the sum of `va`, `expression` and `au`; a task that is `None` counts as 0.
-    pub p: f64,
+    /// P: the sum of `va`, `expression` and `au`; a task that is `None` counts as 0, unless all three are.
+    pub p: Option<f64>,
     /// Labelled frames a task.
     pub frames: Frames,
     /// Labelled frames a task that lack a prediction; no part of the JSON.

@@ -21,7 +21,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use thresholds::HALF;
 use validation::{Comparison, Findings, SCORES, Sample, cross_validate, merged_tallies};
 
@@ -32,7 +32,7 @@ pub enum TuningError {
     #[error("tuning needs at least 3 folds, not {0}")]
     TooFewFolds(usize),
     /// Fewer labelled videos than folds.
-    #[error("{videos} labelled videos do not fill {folds} folds")]
+    #[error("{videos} labelled videos do not fill {folds} folds, of which there must be at least 3")]
     TooFewVideos {
         /// Labelled videos.
         videos: usize,
@@ -71,6 +71,12 @@ impl LabelledVideo {
             labels,
         }
     }
+}
+
+/// How many videos have labels; two people of one video count once.
+pub fn count_labelled(videos: &[LabelledVideo]) -> usize {
+    let labelled = videos.iter().filter(|video| !video.labels.is_empty());
+    labelled.map(|video| &video.video).collect::<BTreeSet<_>>().len()
 }
 
 /// How to tune.
@@ -191,7 +197,7 @@ fn calibration(
         seed: settings.seed,
         thresholds: (kept.thresholds != HALF).then(|| thresholds_at(&kept.thresholds)),
         smoothing: smoothing.map(|((_, kept), kernels)| (kept > 0).then(|| kernels[kept])),
-        total: total.gain(|tallies| Some(tallies.scores().p), settings.draws, settings.seed),
+        total: total.gain(|tallies| tallies.scores().p, settings.draws, settings.seed),
         smoothing_trials: SCORES.zip(smoothing).map(|(score, ((best, kept), kernels))| {
             score(&raw).map(|_| SmoothingTrial {
                 best: kernels[best],

@@ -223,7 +223,7 @@ fn p(videos: &[Simulated], step: &Postprocess) -> f64 {
             tally.add(label, &prediction);
         }
     }
-    tally.report().per_task.p
+    tally.report().per_task.p.unwrap()
 }
 
 fn calibrated(calibration: &Calibration) -> Postprocess {
