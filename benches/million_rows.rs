@@ -75,6 +75,7 @@ fn write_run(folder: &Path) {
         path: format!("/videos/v{video}.mp4").into(),
         kind: InputKind::Video,
         bytes: 1,
+        modified: None,
     });
     let settings = RunSettings {
         pipeline: Pipeline::default(),
@@ -104,6 +105,7 @@ fn write_run(folder: &Path) {
             stream: json!({"fps": 30.0}),
             cuts: Vec::new(),
             input_bytes: 1,
+            input_modified: None,
             counts,
         };
         let id = id(video);

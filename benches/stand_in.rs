@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use abaw::config::Pipeline;
 use abaw::engine::{self, AnnotateOptions, Outcome, PassTimes, Publication, StandIn, Threads, Worker};
-use abaw::run::{self, Event, InputKind, NetworkTimes, Plan, RunFolder, RunSettings};
+use abaw::run::{self, Event, InputKind, NetworkTimes, Plan, RunFolder, RunSettings, Search};
 use abaw::stop::Stop;
 use serde::Serialize;
 use tch::Device;
@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         device_kind: "cpu".to_owned(),
         limit_frames: None,
     };
-    let inputs = run::collect(&[clips], InputKind::Video)?;
+    let inputs = Search::of(InputKind::Video).collect(&[clips])?.inputs;
     let plan = Plan::new(inputs, 1, settings, found.records)?;
     let mut networks = engine::load(&plan, &[Device::Cpu])?.networks.remove(0);
     networks.stand_in = Some(StandIn::new(TIMES));

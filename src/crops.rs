@@ -131,14 +131,18 @@ pub fn decode_crop(bytes: &[u8]) -> Result<Picture, String> {
         .ok_or_else(|| "the image has no pixels".to_owned())
 }
 
-/// Returns whether a name is that of an image that may be a crop: `.jpg`, `.jpeg`, `.png`.
+/// Returns whether a name is that of an image that may be a crop: `.jpg`, `.jpeg`, `.png`, `.webp`, `.bmp`, `.tif`,
+/// `.tiff`.
 pub fn is_image_name(path: &Path) -> bool {
     let extension = path
         .extension()
         .and_then(OsStr::to_str)
         .unwrap_or("")
         .to_ascii_lowercase();
-    matches!(extension.as_str(), "jpg" | "jpeg" | "png")
+    matches!(
+        extension.as_str(),
+        "jpg" | "jpeg" | "png" | "webp" | "bmp" | "tif" | "tiff"
+    )
 }
 
 fn frame_number(path: &Path) -> Option<FrameIndex> {
@@ -168,8 +172,8 @@ mod tests {
         let folder = folder_of(&["00010.jpg", "00002.png", "3.jpg", "cover.jpg", "00000.jpg"]);
         let crops = CropFolder::open(folder.path()).unwrap();
         let frames: Vec<u32> = crops.images().map(|(frame, _)| frame.number()).collect();
-        assert_eq!(frames, [2, 3, 10]);
-        assert_eq!(crops.unnumbered(), 2);
+        assert_eq!(frames, [0, 2, 3, 10]);
+        assert_eq!(crops.unnumbered(), 1);
     }
 
     #[test]

@@ -1,40 +1,42 @@
 //! A frame: its number and its pixels.
 
 use std::fmt;
-use std::num::NonZeroU32;
 
 /// Frame rate assumed where neither times nor a rate are known, frames a second.
 pub const FALLBACK_FRAME_RATE: f64 = 25.0;
 
 /// The number of a frame in its video: 1-based, in decode order. With aligned crops, the number
-/// in the file's name.
+/// in the file's name, which may begin at 0.
 ///
 /// ```
 /// use abaw::frame::FrameIndex;
 ///
 /// assert_eq!(FrameIndex::FIRST.next().number(), 2);
-/// assert_eq!(FrameIndex::new(0), None);
+/// assert_eq!(FrameIndex::new(u32::MAX), None);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FrameIndex(NonZeroU32);
+pub struct FrameIndex(u32);
 
 impl FrameIndex {
     /// The first frame of a video.
-    pub const FIRST: FrameIndex = FrameIndex(NonZeroU32::MIN);
+    pub const FIRST: FrameIndex = FrameIndex(1);
 
-    /// The frame of a 1-based number; `None` for 0.
+    /// The largest number: tables hold it in 32 bits with a sign. Two years of video at 30 frames a second.
+    const LAST: u32 = i32::MAX.unsigned_abs();
+
+    /// The frame of a number; `None` for one that no table can hold.
     pub fn new(number: u32) -> Option<Self> {
-        NonZeroU32::new(number).map(Self)
+        (number <= Self::LAST).then_some(Self(number))
     }
 
-    /// The 1-based number.
+    /// The number.
     pub fn number(self) -> u32 {
-        self.0.get()
+        self.0
     }
 
-    /// The frame after this one. Saturates at `u32::MAX`, four years of video at 30 frames a second.
+    /// The frame after this one; the last stays.
     pub fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
+        Self((self.0 + 1).min(Self::LAST))
     }
 }
 

@@ -42,7 +42,7 @@ impl Default for DetectorSettings {
 impl DetectorSettings {
     /// Whether the detector runs on a frame. `is_cut`: a shot begins with it.
     pub fn runs_on(&self, frame: FrameIndex, is_cut: bool) -> bool {
-        is_cut || (frame.number() - 1).is_multiple_of(self.every.get())
+        is_cut || frame.number().saturating_sub(1).is_multiple_of(self.every.get())
     }
 
     /// Refuses values out of their ranges.

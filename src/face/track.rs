@@ -258,11 +258,12 @@ impl Tracker {
         }
     }
 
-    /// The next number that no living track has; there is one, as `MAX_TRACKS` is less than 65,536.
+    /// The next number that no living track has; there is one, as `MAX_TRACKS` is less than 32,768.
     fn free_person(&mut self) -> PersonId {
         loop {
             let person = self.next_person;
-            self.next_person = PersonId(person.0.wrapping_add(1));
+            // Tables hold numbers up to 32,767.
+            self.next_person = PersonId((person.0 + 1) % (1 << 15));
             if self.tracks.iter().all(|track| track.person != person) {
                 return person;
             }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BooleanArray, DictionaryArray, FixedSizeListArray, Float32Array, Float64Array, Int8Array,
-    Int32Array, StringArray, UInt16Array, UInt32Array,
+    Int16Array, Int32Array, StringArray,
 };
 use arrow::datatypes::{DataType, Field, Int8Type, Int32Type, Schema};
 
 use super::{Row, Sighting};
-use crate::face::Landmarks;
+use crate::face::{Landmarks, PersonId};
 use crate::labels::{ActionUnit, Affect, Expression};
 
 /// Coordinates in the landmarks column: x and y of five points.
@@ -40,7 +40,7 @@ pub(super) fn columns(video: &str, rows: &[Row]) -> Vec<(Field, ArrayRef)> {
     columns.video(video);
     columns.required(
         "frame",
-        UInt32Array::from_iter_values(rows.iter().map(|row| row.frame.number())),
+        Int32Array::from_iter_values(rows.iter().map(|row| row.frame.number().cast_signed())),
     );
     columns.nullable(
         "time_s",
@@ -48,7 +48,7 @@ pub(super) fn columns(video: &str, rows: &[Row]) -> Vec<(Field, ArrayRef)> {
     );
     columns.nullable(
         "person",
-        UInt16Array::from_iter(rows.iter().map(|row| row.person.map(|id| id.0))),
+        Int16Array::from_iter(rows.iter().map(|row| row.person.map(signed))),
     );
     columns.required(
         "subject",
@@ -80,6 +80,12 @@ pub(super) fn columns(video: &str, rows: &[Row]) -> Vec<(Field, ArrayRef)> {
     columns.expression_probabilities("_raw", |row| row.raw);
     columns.action_unit_probabilities("_raw", |row| row.raw);
     columns.built
+}
+
+/// The number of a person as tables hold it: with a sign, since differences of unsigned columns wrap in pandas and DuckDB.
+/// Trackers count within its range.
+fn signed(person: PersonId) -> i16 {
+    i16::try_from(person.0).unwrap_or(i16::MAX)
 }
 
 struct ColumnBuilder<'rows> {

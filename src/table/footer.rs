@@ -1,5 +1,6 @@
 //! How a table was made, as JSON in the Parquet footer.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -34,8 +35,11 @@ pub struct Footer {
     pub stream: serde_json::Value,
     /// First frames of shots, 1-based, but for the video's first.
     pub cuts: Vec<u32>,
-    /// Size of the input file in bytes.
+    /// Size of the input file in bytes; for crops the number of images.
     pub input_bytes: u64,
+    /// When the input file was last changed; `None` for crops, and in tables of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_modified: Option<Timestamp>,
     /// Sizes of the table.
     pub counts: Counts,
 }

@@ -88,9 +88,9 @@ mod tests {
 
     prop_compose! {
         fn row()(
-            number in 1u32..,
+            number in 0u32..=i32::MAX.unsigned_abs(),
             time_s in proptest::option::of(-1e4f64..1e6),
-            person in proptest::option::of(0u16..),
+            person in proptest::option::of(0u16..=i16::MAX.unsigned_abs()),
             subject in any::<bool>(),
             sighting in a_sighting(),
             raw in affect(),
@@ -122,6 +122,7 @@ mod tests {
             stream: serde_json::json!({"fps": 25.0}),
             cuts: vec![12],
             input_bytes: 7,
+            input_modified: None,
             counts: Counts {
                 frames: 1,
                 frames_with_face: 1,

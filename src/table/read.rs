@@ -5,11 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow::array::{
-    Array, AsArray, BooleanArray, FixedSizeListArray, Float32Array, Float64Array, RecordBatch, UInt16Array,
-    UInt32Array,
+    Array, ArrayRef, AsArray, BooleanArray, FixedSizeListArray, Float32Array, Float64Array, Int32Array,
+    RecordBatch,
 };
-use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::datatypes::{DataType, Int32Type};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::ParquetMetaData;
@@ -140,7 +140,7 @@ fn not_a_table(path: &Path, reason: impl Into<Box<dyn std::error::Error + Send +
 }
 
 fn append_rows(batch: &RecordBatch, columns: ColumnSelection, rows: &mut Vec<Row>) -> Result<(), String> {
-    let frame: &UInt32Array = column(batch, "frame")?;
+    let frame = whole_numbers(batch, "frame")?;
     let subject: &BooleanArray = column(batch, "subject")?;
     let time_s: Option<&Float64Array> = match columns {
         ColumnSelection::All | ColumnSelection::Raw => Some(column(batch, "time_s")?),
@@ -156,8 +156,10 @@ fn append_rows(batch: &RecordBatch, columns: ColumnSelection, rows: &mut Vec<Row
         ColumnSelection::Raw => None,
     };
     for at in 0..batch.num_rows() {
-        let frame =
-            FrameIndex::new(frame.value(at)).ok_or_else(|| "frame 0; frames count from 1".to_owned())?;
+        let number = u32::try_from(frame.value(at)).ok();
+        let frame = number
+            .and_then(FrameIndex::new)
+            .ok_or_else(|| format!("frame {}; frames count from 0", frame.value(at)))?;
         rows.push(Row {
             frame,
             time_s: time_s.and_then(|time_s| time_s.is_valid(at).then(|| time_s.value(at))),
@@ -179,6 +181,23 @@ fn column<'batch, A: Array + 'static>(batch: &'batch RecordBatch, name: &str) ->
         .as_any()
         .downcast_ref()
         .ok_or_else(|| format!("column `{name}` has the type {}", array.data_type()))
+}
+
+/// A column of whole numbers of any width: tables of older versions have unsigned ones.
+fn whole_numbers(batch: &RecordBatch, name: &str) -> Result<Int32Array, String> {
+    let array: &ArrayRef = batch
+        .column_by_name(name)
+        .ok_or_else(|| format!("no column `{name}`"))?;
+    if !array.data_type().is_integer() {
+        return Err(format!("column `{name}` has the type {}", array.data_type()));
+    }
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    let numbers = cast_with_options(array, &DataType::Int32, &options);
+    let numbers = numbers.map_err(|error| format!("column `{name}`: {error}"))?;
+    Ok(numbers.as_primitive::<Int32Type>().clone())
 }
 
 fn float(array: &Float32Array, at: usize) -> Option<f32> {
@@ -238,7 +257,7 @@ impl<'batch> FinalColumns<'batch> {
 }
 
 struct FaceColumns<'batch> {
-    person: &'batch UInt16Array,
+    person: Int32Array,
     detected: &'batch BooleanArray,
     score: &'batch Float32Array,
     bounding_box: [&'batch Float32Array; 4],
@@ -261,7 +280,7 @@ impl<'batch> FaceColumns<'batch> {
             ));
         }
         Ok(Self {
-            person: column(batch, "person")?,
+            person: whole_numbers(batch, "person")?,
             detected: column(batch, "detected")?,
             score: column(batch, "det_score")?,
             bounding_box: [
@@ -276,7 +295,8 @@ impl<'batch> FaceColumns<'batch> {
     }
 
     fn person_at(&self, at: usize) -> Option<PersonId> {
-        self.person.is_valid(at).then(|| PersonId(self.person.value(at)))
+        let number = self.person.is_valid(at).then(|| self.person.value(at))?;
+        u16::try_from(number).ok().map(PersonId)
     }
 
     fn at(&self, at: usize) -> super::Sighting {

@@ -18,6 +18,8 @@ pub struct Dataset {
     images: Images,
     /// Names of labelled images that do not exist.
     missing: Vec<String>,
+    /// Labelled images that `strict` leaves out.
+    not_whole: usize,
 }
 
 /// A labelled image.
@@ -72,13 +74,18 @@ impl Dataset {
             samples: Vec::new(),
             images,
             missing: Vec::new(),
+            not_whole: 0,
         };
         for row in labels.rows() {
             let whole = row.label.valence_arousal.is_some()
                 && row.label.expression.is_some()
                 && row.label.all_action_units().is_some();
             let label = only(&row.label, tasks);
-            if label == FrameLabel::default() || (strict && !whole) {
+            if label == FrameLabel::default() {
+                continue;
+            }
+            if strict && !whole {
+                dataset.not_whole += 1;
                 continue;
             }
             let sample = Sample {
@@ -103,6 +110,13 @@ impl Dataset {
                 Task::Expr => ("expressions", counts.expression.iter().sum()),
                 Task::Au => ("action units", counts.action_units),
             };
+            if labelled == 0 && self.not_whole > 0 {
+                return Err(TrainingError::StrictLeavesNothing {
+                    labels: self.labels.clone(),
+                    left_out: self.not_whole,
+                    task: name,
+                });
+            }
             if labelled == 0 {
                 return Err(TrainingError::NothingLabelled {
                     labels: self.labels.clone(),

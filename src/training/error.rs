@@ -41,6 +41,20 @@ pub enum TrainingError {
         /// Labelled images that do not exist.
         missing: usize,
     },
+    /// `strict` leaves no image for one of the tasks.
+    #[error(
+        "{}: `strict = true` keeps only images that are labelled for all three tasks, and leaves none for {task}: it leaves \
+         out all {left_out} labelled images; set strict = false, or give labels of all three tasks",
+        labels.display()
+    )]
+    StrictLeavesNothing {
+        /// The label file or folder.
+        labels: PathBuf,
+        /// Labelled images that are left out.
+        left_out: usize,
+        /// The task, in words.
+        task: &'static str,
+    },
     /// Too many training images are missing or unreadable.
     #[error(
         "{bad} of {images} images are missing or unreadable, more than the recipe's most_unreadable allows: \

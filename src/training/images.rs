@@ -16,6 +16,27 @@ const CROPS: &str = "cropped_aligned/";
 /// A larger file is damaged or no crop.
 const MOST_BYTES: u64 = 64 << 20;
 
+/// Bytes of a block of a `.tar` file.
+const TAR_BLOCK: u64 = 512;
+
+/// The first bytes of compressed files, and what compresses so.
+const COMPRESSIONS: [(&[u8], &str); 4] = [
+    (&[0x1f, 0x8b], "gzip"),
+    (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"),
+    (&[0xfd, b'7', b'z', b'X', b'Z'], "xz"),
+    (b"BZh", "bzip2"),
+];
+
+/// The program that compressed a file, by its first bytes.
+fn compression(file: &File) -> io::Result<Option<&'static str>> {
+    let mut start = [0; 5];
+    let read = file.read_at(&mut start, 0)?;
+    let found = COMPRESSIONS
+        .into_iter()
+        .find(|(magic, _)| start[..read].starts_with(magic));
+    Ok(found.map(|(_, program)| program))
+}
+
 /// The images of a data set by video and frame.
 #[derive(Debug)]
 pub struct Images {
@@ -43,7 +64,7 @@ impl Images {
     pub fn open<'a>(path: &Path, videos: impl Iterator<Item = &'a str>) -> Result<Self, CropError> {
         match path.is_dir() {
             true => Self::in_folders(path, videos),
-            false => Ok(Self::in_archive(path, videos.collect()).map_err(PathError::at(path))?),
+            false => Self::in_archive(path, videos.collect()),
         }
     }
 
@@ -64,28 +85,44 @@ impl Images {
         Ok(Self { archive: None, files })
     }
 
-    fn in_archive(path: &Path, videos: HashSet<&str>) -> io::Result<Self> {
+    fn in_archive(path: &Path, videos: HashSet<&str>) -> Result<Self, CropError> {
+        let file = File::open(path).map_err(PathError::at(path))?;
+        let length = file.metadata().map_err(PathError::at(path))?.len();
+        let unusable = |reason: String| CropError::Unreadable {
+            path: path.to_owned(),
+            reason,
+        };
+        if let Some(program) = compression(&file).map_err(PathError::at(path))? {
+            let reason =
+                format!("compressed by {program}; unpack it to a plain .tar, which is read in place");
+            return Err(unusable(reason));
+        }
+        let damaged = |_| unusable("not a .tar file, or damaged".to_owned());
         let mut files: HashMap<String, HashMap<FrameIndex, ImageFile>> = HashMap::new();
-        let mut archive = tar::Archive::new(BufReader::new(File::open(path)?));
-        for entry in archive.entries_with_seek()? {
-            let entry = entry?;
-            let name = entry.path()?;
+        let mut archive = tar::Archive::new(BufReader::new(File::open(path).map_err(PathError::at(path))?));
+        let mut end = 0;
+        for entry in archive.entries_with_seek().map_err(damaged)? {
+            let entry = entry.map_err(damaged)?;
+            let (offset, size) = (entry.raw_file_position(), entry.size());
+            end = offset.saturating_add(size).next_multiple_of(TAR_BLOCK);
+            let name = entry.path().map_err(damaged)?;
             let Some(name) = name.to_str() else { continue };
             let name = name.strip_prefix("./").unwrap_or(name);
             let Some(image) = ImageName::parse(name.strip_prefix(CROPS).unwrap_or(name)) else {
                 continue;
             };
             if videos.contains(image.video) && entry.header().entry_type().is_file() {
-                let file = ImageFile::Member {
-                    offset: entry.raw_file_position(),
-                    length: entry.size(),
-                };
+                let file = ImageFile::Member { offset, length: size };
                 let video = files.entry(image.video.to_owned()).or_default();
                 video.insert(image.frame, file);
             }
         }
+        // Every writer ends an archive by blocks of zeros.
+        if end + TAR_BLOCK > length {
+            return Err(unusable("cut off before its end; copy it again".to_owned()));
+        }
         Ok(Self {
-            archive: Some(File::open(path)?),
+            archive: Some(file),
             files,
         })
     }

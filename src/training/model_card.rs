@@ -70,7 +70,7 @@ pub fn text(recipe: &Recipe, train: &Counts, records: &[EpochRecord], test: Opti
 fn table(records: &[EpochRecord], test: Option<&Evaluation>) -> String {
     let best = records
         .iter()
-        .max_by(|a, b| a.validation.p.total_cmp(&b.validation.p));
+        .max_by(|a, b| p_of(&a.validation).total_cmp(&p_of(&b.validation)));
     let sets = [
         best.map(|record| ("validation", &record.validation, record.accuracy)),
         test.map(|test| ("test", &test.scores, test.accuracy)),
@@ -103,8 +103,13 @@ fn table(records: &[EpochRecord], test: Option<&Evaluation>) -> String {
             s.f1_au.map(|f1| f1[unit.index()])
         });
     }
-    row("P".to_owned(), &|s, _| Some(s.p));
+    row("P".to_owned(), &|s, _| s.p);
     table
+}
+
+/// P, below any other where nothing is labelled.
+fn p_of(scores: &Scores) -> f64 {
+    scores.p.unwrap_or(f64::NEG_INFINITY)
 }
 
 fn task_name(task: Task) -> &'static str {

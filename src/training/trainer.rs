@@ -316,7 +316,7 @@ impl<'a> Run<'a> {
         };
         self.position.epoch += 1;
         self.position.step = 0;
-        let score = record.validation.p;
+        let score = record.validation.p.unwrap_or(0.0);
         let weights = Weights::new(tensors, self.card(&record))?;
         if self.position.best.is_none_or(|best| score > best) {
             self.position.best = Some(score);

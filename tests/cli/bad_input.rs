@@ -122,13 +122,17 @@ fn an_output_that_cannot_be_written_is_a_usage_error() {
 }
 
 #[test]
-fn two_inputs_with_one_id_are_refused_before_any_work() {
+fn inputs_of_one_name_are_refused_before_any_work() {
     let bad = Bad::new();
-    std::fs::copy(sample("carphone.mp4"), bad.path("carphone.avi")).unwrap();
+    std::fs::create_dir(bad.path("elsewhere")).unwrap();
+    std::fs::copy(sample("carphone.mp4"), bad.path("elsewhere/carphone.mp4")).unwrap();
     let run = bad.path("run");
-    let output = annotate(&[&sample("carphone.mp4"), &bad.path("carphone.avi")], &run);
+    let output = annotate(
+        &[&sample("carphone.mp4"), &bad.path("elsewhere/carphone.mp4")],
+        &run,
+    );
     assert_eq!(output.status.code(), Some(2));
-    assert!(errors(&output)[0].contains("carphone.avi"));
+    assert!(errors(&output)[0].contains("elsewhere/carphone.mp4"));
     assert!(!run.exists());
 }
 

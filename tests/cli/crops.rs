@@ -20,7 +20,7 @@ use image::{GrayImage, RgbImage};
 use serde_json::Value;
 use tch::Device;
 
-use crate::support::{abaw, errors, golden, read_json, stderr_of};
+use crate::support::{abaw, errors, golden, read_json, stderr_of, stdout_of};
 
 /// A face, 112x112, a little to the right for each number.
 fn face(number: u32) -> RgbImage {
@@ -214,6 +214,86 @@ fn unreadable_images_are_recorded_and_filled() {
             .collect();
         assert_eq!(names, [true; 3], "{damage}");
     }
+}
+
+#[test]
+fn crops_of_all_formats_are_read_and_frame_0_is_kept() {
+    let set = Set::new();
+    for (number, extension) in ["png", "bmp", "webp", "tif", "tiff"].into_iter().enumerate() {
+        face(7)
+            .save(set.image("v", &format!("{number:05}.{extension}")))
+            .unwrap();
+    }
+    face(7).save(set.image("bitmaps", "00001.bmp")).unwrap();
+    fs::write(set.image("v", "notes.txt"), "no crop").unwrap();
+    fs::write(set.image("v", "00009.gif"), "no crop").unwrap();
+    let output = set.annotate(&[]);
+    assert!(output.status.success(), "{}", stderr_of(&output));
+    assert!(
+        stderr_of(&output).contains("1 .gif, 1 .txt"),
+        "{}",
+        stderr_of(&output)
+    );
+    let (rows, _) = set.table("v");
+    let frames: Vec<u32> = rows.iter().map(|row| row.frame.number()).collect();
+    assert_eq!(frames, [0, 1, 2, 3, 4]);
+    assert!(
+        rows.iter()
+            .all(|row| row.raw == rows[0].raw && row.sighting.is_face())
+    );
+    assert_eq!(set.table("bitmaps").0[0].raw, rows[0].raw);
+
+    // What each form of submission does with frame 0.
+    let template = set.folder.path().join("list.txt");
+    fs::write(
+        &template,
+        "image,valence,arousal\nv/00000.jpg,0,0\nv/00004.jpg,0,0\n",
+    )
+    .unwrap();
+    let submit = |options: &[&str]| {
+        let mut submit = abaw();
+        submit
+            .arg("submit")
+            .arg(set.run())
+            .args(["--challenge", "va", "--template"])
+            .arg(&template);
+        let output = submit
+            .arg("--out")
+            .arg(set.folder.path().join("out"))
+            .args(options)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", stderr_of(&output));
+        stdout_of(&output)
+    };
+    assert!(submit(&[]).contains("2 lines, 1 videos, 0 lines filled"));
+    fs::remove_file(set.folder.path().join("out")).unwrap();
+    fs::write(&template, "v\n").unwrap();
+    assert!(
+        submit(&["--per-video"])
+            .contains("4 lines, 1 videos, 0 lines filled from other frames; frame 0 of 1 videos has no line")
+    );
+
+    let labels = set.folder.path().join("labels");
+    fs::create_dir_all(labels.join("VA_Set")).unwrap();
+    fs::write(
+        labels.join("VA_Set/v.txt"),
+        "valence,arousal\n0,0\n0.5,0.5\n0,0.1\n0.2,0\n",
+    )
+    .unwrap();
+    let mut evaluate = abaw();
+    let output = evaluate
+        .arg("evaluate")
+        .arg(set.run())
+        .arg("--labels")
+        .arg(&labels)
+        .output()
+        .unwrap();
+    assert!(
+        stderr_of(&output).contains("line 1 of their label files is taken for frame 1"),
+        "{}",
+        stderr_of(&output)
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod closed_output;
 mod crops;
 mod fuzz_cases;
 mod installed;
+mod labels;
 mod pipeline_file;
 mod sample_run;
 #[path = "../support/mod.rs"]

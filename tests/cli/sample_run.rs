@@ -244,7 +244,7 @@ fn design_columns() -> Vec<(String, (&'static str, &'static str))> {
             "video",
             ("dictionary<values=string, indices=int32, ordered=0>", "VARCHAR"),
         ),
-        ("frame", ("uint32", "UINTEGER")),
+        ("frame", ("int32", "INTEGER")),
         ("time_s", ("double", "DOUBLE")),
         ("subject", ("bool", "BOOLEAN")),
         ("detected", ("bool", "BOOLEAN")),
@@ -256,7 +256,7 @@ fn design_columns() -> Vec<(String, (&'static str, &'static str))> {
     ]
     .map(|(name, types)| (name.to_owned(), types))
     .into();
-    columns.push(("person".to_owned(), ("uint16", "USMALLINT")));
+    columns.push(("person".to_owned(), ("int16", "SMALLINT")));
     for name in ["det_score", "box_x1", "box_y1", "box_x2", "box_y2"] {
         columns.push((name.to_owned(), FLOAT));
     }

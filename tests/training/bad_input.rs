@@ -96,6 +96,83 @@ fn an_empty_class_is_a_warning_and_an_unlabelled_task_an_error() {
 }
 
 #[test]
+fn archives_that_cannot_be_read_in_place_are_named() {
+    let set = SmallDataSet::new();
+    let tar = |arguments: &[&str]| {
+        let made = Command::new("tar")
+            .current_dir(set.path(""))
+            .args(arguments)
+            .status()
+            .unwrap();
+        assert!(made.success());
+    };
+    tar(&["-cf", "whole.tar", "-C", "crops", "v"]);
+    tar(&["-czf", "packed.tar.gz", "-C", "crops", "v"]);
+    std::fs::copy(set.path("packed.tar.gz"), set.path("named_wrongly.tar")).unwrap();
+    let whole = std::fs::read(set.path("whole.tar")).unwrap();
+    for (name, length) in [
+        ("in_a_member.tar", whole.len() / 2 + 100),
+        ("between_blocks.tar", whole.len() / 2 / 512 * 512),
+    ] {
+        std::fs::write(set.path(name), &whole[..length]).unwrap();
+    }
+    std::fs::write(set.path("text.tar"), "\u{1}not an archive ".repeat(200)).unwrap();
+    for (name, reason) in [
+        (
+            "packed.tar.gz",
+            "packed.tar.gz: compressed by gzip; unpack it to a plain .tar",
+        ),
+        ("named_wrongly.tar", "compressed by gzip"),
+        ("in_a_member.tar", "cut off before its end; copy it again"),
+        ("between_blocks.tar", "cut off before its end; copy it again"),
+        ("text.tar", "text.tar: not a .tar file, or damaged"),
+    ] {
+        set.recipe(&[
+            "epochs = 1",
+            &format!("train = {{ labels = \"labels.txt\", images = \"{name}\" }}"),
+        ]);
+        let output = set.train("run", &[]);
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        let error = stderr_of(&output);
+        assert!(error.contains(reason), "{name}: {error}");
+        assert!(
+            error
+                .chars()
+                .all(|character| !character.is_control() || character == '\n'),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn strict_that_leaves_nothing_is_the_reason_given() {
+    let set = SmallDataSet::new();
+    set.recipe(&["epochs = 1", "tasks = [\"va\"]"]);
+    edit(&set.path("recipe.toml"), |text| {
+        text.replace("[data]", "[data]\nstrict = true")
+    });
+    edit(&set.path("labels.txt"), |text| {
+        let lines = text
+            .lines()
+            .map(|line| match line.split(',').collect::<Vec<_>>()[..] {
+                ["image", ..] => line.to_owned(),
+                [image, valence, arousal, ..] => {
+                    format!("{image},{valence},{arousal},-1{}", ",-1".repeat(12))
+                }
+                _ => unreachable!(),
+            });
+        lines.collect::<Vec<_>>().join("\n")
+    });
+    let output = set.train("run", &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = stderr_of(&output);
+    assert!(
+        error.contains("it leaves out all 24 labelled images; set strict = false"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_learning_rate_that_explodes_is_named_with_its_images() {
     let set = SmallDataSet::new();
     set.recipe(&[
