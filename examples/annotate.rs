@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use abaw::config::Pipeline;
 use abaw::device::DeviceChoice;
 use abaw::engine::{self, AnnotateOptions, Publication, Threads};
-use abaw::run::{self, Event, InputKind, Plan, RunFolder, RunSettings};
+use abaw::run::{self, Event, InputKind, Plan, RunFolder, RunSettings, Search};
 use abaw::stop::Stop;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         limit_frames: None,
     };
     let plan = Plan::new(
-        run::collect(&videos, InputKind::Video)?,
+        Search::of(InputKind::Video).collect(&videos)?.inputs,
         1,
         settings,
         found.records,

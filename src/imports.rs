@@ -17,6 +17,7 @@ const ORDER: &[&[&str]] = &[
         "allocator",
         "cuda",
         "loaded_library",
+        "time_limit",
     ],
     &["publish", "device", "blend", "stop"],
     &["video", "face"],

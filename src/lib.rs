@@ -41,6 +41,7 @@ pub mod report;
 pub mod run;
 pub mod stop;
 pub mod table;
+pub mod time_limit;
 pub mod training;
 pub mod tuning;
 pub mod video;

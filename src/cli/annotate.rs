@@ -51,9 +51,13 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
 }
 
 fn run_whole(arguments: &Arguments, console: &Console, stop: &Stop) -> CommandResult {
-    let inputs = plan::collect(&arguments.work)?;
-    let devices = plan::resolve(arguments.work.device)?;
-    let (run, plan) = plan::make(&arguments.work, inputs, 1, &devices)?;
+    let work_arguments = &arguments.work;
+    let pipeline = plan::pipeline(work_arguments)?;
+    let run = plan::out(work_arguments)?;
+    let asked = plan::collect(work_arguments, &run, &pipeline)?;
+    let devices = plan::resolve(work_arguments.device)?;
+    let inputs = plan::with_earlier(work_arguments, &run, asked)?;
+    let plan = plan::make(work_arguments, pipeline, inputs, 1, &devices)?;
     if arguments.dry_run {
         return Ok(show(&run, &plan));
     }
@@ -98,6 +102,7 @@ fn run_shard(
         println!("shard {shard}: nothing to do, the plan has fewer inputs than shards");
         return Ok(ExitCode::from(EXIT_DONE));
     }
+    plan::prepare(&run)?;
     let (outcome, pace) = work(&run, &plan, &inputs, arguments, console, stop)?;
     let (Outcome::Complete(tally) | Outcome::Stopped(tally)) = outcome;
     println!(

@@ -3,12 +3,14 @@
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use abaw::config::Pipeline;
+use abaw::config::{ConfigError, Pipeline};
 use abaw::device::{DeviceChoice, DeviceError};
+use abaw::error_chain::sentence;
 use abaw::finalise;
 use abaw::model::{InferenceForm, Precision};
-use abaw::run::{self, Input, InputKind, Plan, RunFolder, RunSettings};
+use abaw::run::{self, Input, InputKind, Plan, PlanError, PlannedInput, RunFolder, RunSettings, Search};
 use clap::Args;
 
 use super::{CommandResult, EXIT_DONE, calibration};
@@ -61,6 +63,9 @@ pub struct WorkArguments {
     /// Refuse damaged videos instead of annotating what can be decoded.
     #[arg(long)]
     pub strict_video: bool,
+    /// Take the inputs out of the run in the folder that are not given again. Without it, a run only grows.
+    #[arg(long)]
+    pub replace_inputs: bool,
     /// Start again if the settings or weights of the run in the folder differ.
     #[arg(long)]
     pub force: bool,
@@ -75,10 +80,12 @@ pub fn run(arguments: Arguments) -> CommandResult {
         .iter()
         .map(|run| Plan::read(&RunFolder::new(run).plan()));
     let earlier: Vec<Plan> = earlier.collect::<Result<_, _>>()?;
-    let inputs = collect(work)?;
-    let all = inputs.len();
-    let inputs = run::new_since(inputs, &earlier);
-    if inputs.is_empty() {
+    let pipeline = pipeline(work)?;
+    let out = out(work)?;
+    let asked = collect(work, &out, &pipeline)?;
+    let all = asked.len();
+    let asked = run::new_since(asked, &earlier);
+    if asked.is_empty() {
         println!("nothing new: earlier runs have all {all} inputs; no plan was made");
         return Ok(ExitCode::from(EXIT_DONE));
     }
@@ -88,7 +95,9 @@ pub fn run(arguments: Arguments) -> CommandResult {
         DeviceChoice::AllCuda => vec![tch::Device::Cuda(0)],
         choice => resolve(choice)?,
     };
-    let (run, plan) = make(work, inputs, arguments.shards, &devices)?;
+    let inputs = with_earlier(work, &out, asked)?;
+    let plan = make(work, pipeline, inputs, arguments.shards, &devices)?;
+    let run = out;
     prepare(&run)?;
     plan.freeze(&run, work.force)?;
     println!(
@@ -108,35 +117,93 @@ pub fn resolve(choice: DeviceChoice) -> Result<Vec<tch::Device>, DeviceError> {
     Ok(devices)
 }
 
-/// Returns the work list that the command line asks for.
-pub fn collect(work: &WorkArguments) -> Result<Vec<Input>, Box<dyn Error>> {
+/// Returns the folder of the run that the command line names.
+pub fn out(work: &WorkArguments) -> Result<RunFolder, &'static str> {
+    let out = work.out.as_ref();
+    out.map(RunFolder::new)
+        .ok_or("no --out RUN: name the folder that the run shall fill")
+}
+
+/// Returns the settings that the pipeline file gives.
+pub fn pipeline(work: &WorkArguments) -> Result<Pipeline, ConfigError> {
+    work.pipeline
+        .as_deref()
+        .map_or_else(|| Ok(Pipeline::default()), Pipeline::read)
+}
+
+/// Returns the inputs that the command line asks for.
+pub fn collect(
+    work: &WorkArguments,
+    out: &RunFolder,
+    pipeline: &Pipeline,
+) -> Result<Vec<Input>, Box<dyn Error>> {
     if work.inputs.is_empty() {
         return Err("no INPUT: name video files, or folders of videos".into());
     }
-    let kind = if work.crops {
-        InputKind::Crops
-    } else {
-        InputKind::Video
+    let earlier = earlier(out)?;
+    let search = Search {
+        kind: if work.crops {
+            InputKind::Crops
+        } else {
+            InputKind::Video
+        },
+        earlier: &earlier,
+        stall: Duration::from_secs(pipeline.video.stall_seconds.get().into()),
     };
-    Ok(run::collect(&work.inputs, kind)?)
+    let found = search.collect(&work.inputs)?;
+    for warning in &found.warnings {
+        tracing::warn!("{warning}");
+    }
+    if !found.left_out.is_empty() {
+        let kinds = found
+            .left_out
+            .iter()
+            .map(|(kind, count)| format!("{count} {kind}"));
+        tracing::info!(
+            "left out, as they are no inputs: {}",
+            kinds.collect::<Vec<_>>().join(", ")
+        );
+    }
+    Ok(found.inputs)
+}
+
+/// Returns the inputs of the run: those that are asked for, and those that it has already.
+pub fn with_earlier(
+    work: &WorkArguments,
+    out: &RunFolder,
+    asked: Vec<Input>,
+) -> Result<Vec<Input>, PlanError> {
+    if work.replace_inputs {
+        return Ok(asked);
+    }
+    let (inputs, not_asked_for) = run::with_earlier(asked, &earlier(out)?);
+    if let Some(first) = not_asked_for.first() {
+        tracing::info!(
+            "{} inputs of the run are not asked for any more and stay in it (first: {first}); --replace-inputs takes \
+             them out",
+            not_asked_for.len()
+        );
+    }
+    Ok(inputs)
+}
+
+/// The inputs of the run that is in the folder, if there is one.
+fn earlier(out: &RunFolder) -> Result<Vec<PlannedInput>, PlanError> {
+    match out.plan().exists() {
+        true => Plan::read(&out.plan()).map(|plan| plan.inputs),
+        false => Ok(Vec::new()),
+    }
 }
 
 /// Makes the plan of a run from the command line, without writing it. `devices` are of one kind.
 pub fn make(
     work: &WorkArguments,
+    mut pipeline: Pipeline,
     inputs: Vec<Input>,
     shards: u32,
     devices: &[tch::Device],
-) -> Result<(RunFolder, Plan), Box<dyn Error>> {
+) -> Result<Plan, Box<dyn Error>> {
     let device = *devices.first().ok_or("no device")?;
-    let out = work
-        .out
-        .as_ref()
-        .ok_or("no --out RUN: name the folder that the run shall fill")?;
-    let mut pipeline = match &work.pipeline {
-        Some(path) => Pipeline::read(path)?,
-        None => Pipeline::default(),
-    };
     if let Some(weights) = &work.weights {
         pipeline.model.weights = Some(weights.clone());
         pipeline.model.member.clear();
@@ -164,14 +231,11 @@ pub fn make(
         device_kind: abaw::device::kind(device).to_owned(),
         limit_frames: work.limit_frames,
     };
-    Ok((
-        RunFolder::new(out),
-        Plan::new(inputs, shards, settings, found.records)?,
-    ))
+    Ok(Plan::new(inputs, shards, settings, found.records)?)
 }
 
-/// Creates the run's folder.
+/// Creates the run's folder, and checks that there is room in it.
 pub fn prepare(run: &RunFolder) -> Result<(), String> {
     run.prepare()
-        .map_err(|error| format!("cannot write to {}: {error}", run.root().display()))
+        .map_err(|error| format!("cannot write to {}: {}", run.root().display(), sentence(&error)))
 }

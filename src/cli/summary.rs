@@ -8,7 +8,7 @@ use abaw::report::numbers::count;
 use abaw::run::{DEMO, RunFolder, RunSummary, Status, missing_tasks_warning};
 use abaw::table::{self, ColumnSelection, Row};
 
-/// Largest run of which all videos are listed; of larger runs only failed videos are.
+/// Largest run of which all videos are listed; of larger runs only failed and damaged videos are.
 const LISTED: usize = 40;
 
 /// Prints the results of a run and where its files are.
@@ -32,11 +32,12 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
             (Some(failure), Status::Failed) => {
                 println!("{id:width$}  failed: {}", escape_control(&failure.error))
             }
-            _ if all => println!(
-                "{id:width$}  {:>8}  {:>9}  {:>7}  {seconds:>8.1}  {}",
+            _ if all || video.is_damaged() => println!(
+                "{id:width$}  {:>8}  {:>9}  {:>7}  {seconds:>8.1}  {}{}",
                 video.frames,
                 video.frames_with_face,
                 video.persons,
+                if video.is_damaged() { "DAMAGED; " } else { "" },
                 affect_of_subject(&run.table(&video.id)).unwrap_or_default()
             ),
             _ => {}
@@ -51,6 +52,12 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
         "{} of {} videos done, {} frames, {} with a face{pace}",
         totals.done, totals.videos, totals.frames, totals.frames_with_face
     );
+    let damaged = summary.videos.iter().filter(|video| video.is_damaged()).count();
+    if damaged > 0 {
+        println!(
+            "{damaged} videos are damaged, but annotated as far as they can be read: see `damage` in the summary"
+        );
+    }
     println!("tables: {}/", run.tables().display());
     println!("summary: {}", run.summary().display());
     for weights in &summary.weights {

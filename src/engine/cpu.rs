@@ -8,8 +8,8 @@ use tch::TchError;
 use super::context::{Context, Producer, Task, Work, caught};
 use super::prepared::{PreparedFaces, PreparedFrames};
 use super::queue::{PermitKind, Step};
+use super::reading::Reading;
 use super::slice::{Slice, slices};
-use super::source::{Source, SourceError};
 use super::video::{DetectedFrame, Face, FrameInWork, VideoOutcome, VideoState};
 use crate::error_chain::sentence;
 use crate::face::resize::Resize;
@@ -35,23 +35,30 @@ pub fn read(context: &Context, producer: &Producer, input: &PlannedInput) {
     if let Ok(Some(event)) = caught(|| context.publication.without_reading(input)) {
         return context.send(event);
     }
-    let scratch = context.options.scratch.clone();
-    let open = || {
-        Source::open(input, &context.pipeline, scratch, context.decode_threads)
-            .map_err(|error| sentence(&error))
-    };
-    let opened = caught(open).flatten();
-    let frame_rate = opened.as_ref().ok().and_then(Source::frame_rate);
-    let video = VideoState::new(input.clone(), Arc::clone(&context.pipeline), frame_rate);
+    let clock = Arc::default();
+    let opened = Reading::open(
+        input,
+        &context.pipeline,
+        context.options.scratch.clone(),
+        context.decode_threads,
+        &clock,
+    );
+    let mut input = input.clone();
+    let frame_rate = opened.as_ref().ok().and_then(|reading| reading.frame_rate);
+    if let Ok(reading) = &opened {
+        // The file may have been replaced since it was planned.
+        (input.bytes, input.modified) = (reading.state.bytes, reading.state.modified);
+    }
+    let video = VideoState::new(input, Arc::clone(&context.pipeline), frame_rate, clock);
     match opened {
         Err(reason) => video.fail(Stage::Decode, reason),
-        Ok(source) => {
+        Ok(reading) => {
             context.send(Event::Started {
-                id: input.id.clone(),
-                expected_frames: source.expected_frames(),
+                id: video.input.id.clone(),
+                expected_frames: reading.expected_frames,
             });
             context.guard(&video, Stage::Decode, || {
-                read_frames(context, producer, &video, source).map_err(|error| sentence(&error))
+                read_frames(context, producer, &video, reading)
             });
         }
     }
@@ -62,8 +69,8 @@ fn read_frames(
     context: &Context,
     producer: &Producer,
     video: &Arc<VideoState>,
-    mut source: Source,
-) -> Result<(), SourceError> {
+    mut reading: Reading,
+) -> Result<(), String> {
     let kind = match video.input.kind {
         InputKind::Video => PermitKind::Frame,
         InputKind::Crops => PermitKind::Crop,
@@ -76,7 +83,7 @@ fn read_frames(
         if video.has_failed() {
             return Ok(());
         }
-        let Some(frame) = source.next(&video.clock)? else {
+        let Some(frame) = reading.next()? else {
             break;
         };
         let key = frame
@@ -101,7 +108,7 @@ fn read_frames(
             }
         }
     }
-    video.source_ended(frames, source.report()?);
+    video.source_ended(frames, reading.report()?);
     Ok(())
 }
 

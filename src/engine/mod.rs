@@ -18,6 +18,7 @@ mod networks;
 mod prepared;
 mod publication;
 mod queue;
+mod reading;
 mod slice;
 mod source;
 mod stand_in;

@@ -39,6 +39,7 @@ impl Publication {
             stream: serde_json::Value::Null,
             cuts: Vec::new(),
             input_bytes: 0,
+            input_modified: None,
             counts: Counts::default(),
         };
         Ok(Self {
@@ -131,6 +132,7 @@ impl Publication {
             stream: finished.source.facts,
             cuts: timing.cuts.iter().map(|frame| frame.number()).collect(),
             input_bytes: video.input.bytes,
+            input_modified: video.input.modified,
             counts,
             inference: self.inference(),
             ..self.footer.clone()

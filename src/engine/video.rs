@@ -20,7 +20,7 @@ use crate::table::Sighting;
 /// The state of one video, shared by the threads that work on it.
 pub struct VideoState {
     pub input: PlannedInput,
-    pub clock: StageClock,
+    pub clock: Arc<StageClock>,
     pipeline: Arc<Pipeline>,
     progress: Mutex<Progress>,
 }
@@ -97,8 +97,13 @@ pub struct FinishedVideo {
 pub type VideoOutcome = Result<FinishedVideo, (Stage, String)>;
 
 impl VideoState {
-    /// A video of which nothing has been seen; `frame_rate` in frames a second.
-    pub fn new(input: PlannedInput, pipeline: Arc<Pipeline>, frame_rate: Option<f64>) -> Arc<Self> {
+    /// A video of which nothing has been seen; `frame_rate` in frames a second, `clock`: shared with its reader.
+    pub fn new(
+        input: PlannedInput,
+        pipeline: Arc<Pipeline>,
+        frame_rate: Option<f64>,
+        clock: Arc<StageClock>,
+    ) -> Arc<Self> {
         let tracking = Tracking {
             tracker: Tracker::new(pipeline.tracker, frame_rate),
             subjects: Subjects::new(),
@@ -106,7 +111,7 @@ impl VideoState {
         };
         Arc::new(Self {
             input,
-            clock: StageClock::default(),
+            clock,
             pipeline,
             progress: Mutex::new(Progress {
                 tracking: Some(tracking),
@@ -314,8 +319,9 @@ pub(super) mod tests {
             path: id.into(),
             kind: InputKind::Video,
             bytes: 1,
+            modified: None,
             shard: 0,
         };
-        VideoState::new(input, Arc::default(), None)
+        VideoState::new(input, Arc::default(), None, Arc::default())
     }
 }

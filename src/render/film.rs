@@ -13,7 +13,7 @@ use ffmpeg::{Dictionary, Error, Packet, Rational, color, encoder, ffi, frame};
 
 use super::audio_track::AudioTrack;
 use super::error::RenderError;
-use crate::video::{ColourMatrix, SoundReader};
+use crate::video::{ColourMatrix, FILM_COMMENT, SoundReader};
 
 /// Ticks a second of the film's timestamps: a multiple of all usual frame rates.
 const TICKS: i32 = 90_000;
@@ -79,6 +79,7 @@ impl Film {
         let sound = sound
             .map(|reader| AudioTrack::begin(reader, &mut output))
             .transpose()?;
+        output.set_metadata([("comment", FILM_COMMENT)].into_iter().collect());
         let options: Dictionary = [("movflags", "+faststart")].into_iter().collect();
         output.write_header_with(options)?;
         Ok(Self {

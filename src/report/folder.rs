@@ -11,10 +11,8 @@ use super::error::ReportError;
 use crate::hash::hexadecimal;
 use crate::path_error::PathError;
 use crate::publish::publish;
-use crate::run::{RunFolder, VideoId};
+use crate::run::{REPORT_MARK, RunFolder, VideoId};
 
-/// Marks a folder as a report; written before the first page.
-const MARK: &str = ".abaw-report";
 /// Most characters of an id in a file name.
 const LONGEST: usize = 80;
 
@@ -43,7 +41,8 @@ impl ReportFolder {
     /// [`ReportError::OtherFiles`], so that no other file is ever replaced; the file system's.
     pub fn prepare(root: &Path) -> Result<Self, ReportError> {
         fs::create_dir_all(root).map_err(PathError::at(root))?;
-        let mark = root.join(MARK);
+        // Written before the first page.
+        let mark = root.join(REPORT_MARK);
         if !mark.exists() {
             if let Some(other) = fs::read_dir(root).map_err(PathError::at(root))?.next() {
                 let name = other.map_err(PathError::at(root))?.file_name();

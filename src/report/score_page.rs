@@ -127,7 +127,7 @@ fn lines(one: &Scores, around: &Intervals, strict: &Scores) -> Vec<[String; 4]> 
         [name.to_owned(), score(own), around, score(strict)]
     };
     vec![
-        line("P", Some(one.p), around.p, Some(strict.p)),
+        line("P", one.p, around.p, strict.p),
         line(
             "CCC valence",
             one.ccc_valence,

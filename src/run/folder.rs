@@ -1,6 +1,6 @@
 //! The layout of a run's folder.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::input::VideoId;
 use super::stage::Stage;
 use crate::hash::hexadecimal;
+use crate::path_error::PathError;
 use crate::publish::{UNFINISHED_PREFIX, publish_json};
 
 /// The folder of a run: the plan, a table or a failure for each input, and the summary.
@@ -76,7 +77,11 @@ impl RunFolder {
 
     /// `RUN/failures/<id>.json`, cut likewise.
     pub fn failure(&self, id: &VideoId) -> PathBuf {
-        self.root.join("failures").join(file_name(id, ".json"))
+        self.failures().join(file_name(id, ".json"))
+    }
+
+    fn failures(&self) -> PathBuf {
+        self.root.join("failures")
     }
 
     /// Records that an input at `path` failed just now, and returns the record. If it cannot be written, its `error`
@@ -119,18 +124,29 @@ impl RunFolder {
         }
     }
 
-    /// Makes the folder and checks that files can be written to it.
+    /// Makes the folder and checks that files can be written to it, before anything is computed: a file of
+    /// [`LEAST_ROOM`] bytes in each of its folders.
     ///
     /// # Errors
-    /// The file system's reason why not.
-    pub fn prepare(&self) -> io::Result<()> {
-        std::fs::create_dir_all(self.tables())?;
-        tempfile::Builder::new()
-            .prefix(UNFINISHED_PREFIX)
-            .tempfile_in(&self.root)?;
+    /// The file system's reason why not, with the folder.
+    pub fn prepare(&self) -> Result<(), PathError> {
+        for folder in [self.root.clone(), self.tables(), self.failures()] {
+            std::fs::create_dir_all(&folder).map_err(PathError::at(&folder))?;
+            let tried = tempfile::Builder::new()
+                .prefix(UNFINISHED_PREFIX)
+                .tempfile_in(&folder);
+            let written = tried.and_then(|mut file| {
+                file.write_all(&vec![1; LEAST_ROOM])?;
+                file.as_file().sync_data()
+            });
+            written.map_err(PathError::at(&folder))?;
+        }
         Ok(())
     }
 }
+
+/// Bytes that must be free in a run's folder before it is begun: the tables of some minutes of video.
+const LEAST_ROOM: usize = 1 << 20;
 
 /// Bytes of a file's or folder's name at most, on nearly every file system.
 const LONGEST_NAME: usize = 255;

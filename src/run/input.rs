@@ -1,17 +1,12 @@
-//! The inputs of a run: video files, folders searched for videos, folders of aligned crops.
+//! An input of a run: a video file or a folder of aligned crops, and its name.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
+use jiff::Timestamp;
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use walkdir::WalkDir;
-
-use crate::crops::is_image_name;
-use crate::video::is_video_name;
 
 /// The name of a video within a run: its path below the input folder, without the extension.
 ///
@@ -27,15 +22,6 @@ use crate::video::is_video_name;
 pub struct VideoId(String);
 
 impl VideoId {
-    /// The id of a path below the input folder. Bytes that are not UTF-8 become U+FFFD.
-    fn of_path(below: &Path) -> Result<Self, InputError> {
-        let mut name = below.to_string_lossy().into_owned();
-        if std::path::MAIN_SEPARATOR != '/' {
-            name = name.replace(std::path::MAIN_SEPARATOR, "/");
-        }
-        Self::try_from(name)
-    }
-
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -90,6 +76,8 @@ pub struct Input {
     pub kind: InputKind,
     /// Size of the file, 0 if there is none; for crops the number of images.
     pub bytes: u64,
+    /// When the file was last changed, where that is known.
+    pub modified: Option<Timestamp>,
 }
 
 /// No list of inputs can be made from the arguments of a run.
@@ -101,17 +89,15 @@ pub enum InputError {
         /// One sentence for each argument that leads to no input.
         reasons: Vec<String>,
     },
-    /// Two inputs would have the same id.
+    /// Several inputs would have the same id.
     #[error(
-        "two inputs would both be called `{id}`: {first:?} and {second:?}; rename one, annotate them in runs of their own, or give the folder above them"
+        "several inputs would have one name: {}; give the folder above them, so that their names begin with its folders, \
+         or annotate them in runs of their own",
+        clashes.join("; ")
     )]
     SameId {
-        /// The id.
-        id: VideoId,
-        /// The path of one input.
-        first: PathBuf,
-        /// The path of the other.
-        second: PathBuf,
+        /// For each id that several inputs would have, the id and their paths.
+        clashes: Vec<String>,
     },
     /// An id is empty or leaves its folder.
     #[error("`{name}` cannot name a video")]
@@ -119,52 +105,6 @@ pub enum InputError {
         /// The id.
         name: String,
     },
-    /// A folder cannot be searched.
-    #[error("{}: {source}", path.display())]
-    Unreadable {
-        /// The folder.
-        path: PathBuf,
-        /// Why not.
-        source: walkdir::Error,
-    },
-}
-
-/// Lists the inputs that the arguments of a run lead to, in order; those of a folder in the order of their names.
-///
-/// A file that does not exist, a folder without videos and an empty folder of crops stay in the list, where each fails
-/// alone, unless the list has no other input.
-///
-/// # Errors
-/// [`InputError::NothingToDo`] if no argument leads to a file; [`InputError::SameId`] if two inputs
-/// would publish to one name.
-pub fn collect(arguments: &[PathBuf], kind: InputKind) -> Result<Vec<Input>, InputError> {
-    let mut inputs = Vec::new();
-    let mut reasons = Vec::new();
-    for argument in arguments {
-        let found = match kind {
-            InputKind::Video => videos(argument)?,
-            InputKind::Crops => crop_folders(argument)?,
-        };
-        if !found.iter().any(Input::is_there) {
-            reasons.push(absence(argument, kind));
-        }
-        inputs.extend(found);
-    }
-    if !inputs.iter().any(Input::is_there) {
-        return Err(InputError::NothingToDo { reasons });
-    }
-    refuse_same_ids(&inputs)?;
-    Ok(inputs)
-}
-
-impl Input {
-    /// False for the entry of an argument that leads to no input.
-    fn is_there(&self) -> bool {
-        match self.kind {
-            InputKind::Video => self.path.exists() && !self.path.is_dir(),
-            InputKind::Crops => self.bytes > 0,
-        }
-    }
 }
 
 /// Why an argument leads to no input, and what would.
@@ -174,104 +114,14 @@ pub fn absence(argument: &Path, kind: InputKind) -> String {
         (true, InputKind::Video) => {
             format!("{path}: no videos in this folder (for folders of face crops add --crops)")
         }
-        (true, InputKind::Crops) => format!("{path}: no folders of numbered .jpg or .png images here"),
+        (true, InputKind::Crops) => {
+            format!("{path}: no folders of images named by frame number, such as 00001.jpg, here")
+        }
         (false, InputKind::Crops) if argument.exists() => {
             format!("{path}: --crops takes folders of images, not files")
         }
         (false, _) => format!("{path}: no such file or folder"),
     }
-}
-
-fn videos(argument: &Path) -> Result<Vec<Input>, InputError> {
-    if !argument.is_dir() {
-        let stem = argument.file_stem().unwrap_or(OsStr::new(""));
-        return Ok(vec![video(argument, Path::new(stem))?]);
-    }
-    let mut found = Vec::new();
-    for entry in walk(argument) {
-        let path = entry?;
-        if is_video_name(&path) && !path.is_dir() {
-            let below = path.strip_prefix(argument).unwrap_or(&path).with_extension("");
-            found.push(video(&path, &below)?);
-        }
-    }
-    if found.is_empty() {
-        let name = argument.file_name().unwrap_or(OsStr::new("folder"));
-        found.push(video(argument, Path::new(name))?);
-    }
-    Ok(found)
-}
-
-fn video(path: &Path, name: &Path) -> Result<Input, InputError> {
-    let bytes = path
-        .metadata()
-        .map(|file| if file.is_file() { file.len() } else { 0 });
-    Ok(Input {
-        id: VideoId::of_path(name)?,
-        path: path.to_owned(),
-        kind: InputKind::Video,
-        bytes: bytes.unwrap_or(0),
-    })
-}
-
-fn crop_folders(argument: &Path) -> Result<Vec<Input>, InputError> {
-    let mut images: BTreeMap<PathBuf, u64> = BTreeMap::new();
-    if argument.is_dir() {
-        for entry in walk(argument) {
-            let path = entry?;
-            if let (Some(folder), true) = (path.parent(), is_image_name(&path)) {
-                *images.entry(folder.to_owned()).or_default() += 1;
-            } else if is_empty_folder(&path) {
-                images.insert(path, 0);
-            }
-        }
-    }
-    if images.is_empty() {
-        images.insert(argument.to_owned(), 0);
-    }
-    let own_name = PathBuf::from(argument.file_name().unwrap_or(OsStr::new("crops")));
-    images
-        .into_iter()
-        .map(|(path, count)| {
-            let below = path
-                .strip_prefix(argument)
-                .map(Path::to_owned)
-                .unwrap_or_default();
-            let name = if below.as_os_str().is_empty() {
-                &own_name
-            } else {
-                &below
-            };
-            Ok(Input {
-                id: VideoId::of_path(name)?,
-                kind: InputKind::Crops,
-                bytes: count,
-                path,
-            })
-        })
-        .collect()
-}
-
-/// True for an empty folder: a video whose crops are missing, which is reported as a failed input.
-fn is_empty_folder(path: &Path) -> bool {
-    path.read_dir().is_ok_and(|mut entries| entries.next().is_none())
-}
-
-/// All files and folders below a folder that are not hidden, in the order of names; links are followed.
-fn walk(folder: &Path) -> impl Iterator<Item = Result<PathBuf, InputError>> {
-    WalkDir::new(folder)
-        .follow_links(true)
-        .sort_by_file_name()
-        .min_depth(1)
-        .into_iter()
-        .filter_entry(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
-        .map(|entry| match entry {
-            Ok(entry) => Ok(entry.into_path()),
-            Err(error) => Err(InputError::Unreadable {
-                path: error.path().unwrap_or(Path::new("?")).to_owned(),
-                source: error,
-            }),
-        })
 }
 
 /// Threads of [`read_each`]: more than cores, since a shared file system answers slowly but serves many requests at once.
@@ -285,86 +135,9 @@ pub(super) fn read_each<T: Sync, A: Send>(items: &[T], read: impl Fn(&T) -> A + 
     }
 }
 
-fn refuse_same_ids(inputs: &[Input]) -> Result<(), InputError> {
-    let mut seen: BTreeMap<&VideoId, &Input> = BTreeMap::new();
-    for input in inputs {
-        if let Some(first) = seen.insert(&input.id, input) {
-            return Err(InputError::SameId {
-                id: input.id.clone(),
-                first: first.path.clone(),
-                second: input.path.clone(),
-            });
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
-
-    fn touch(path: PathBuf) {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, b"x").unwrap();
-    }
-
-    fn ids(inputs: &[Input]) -> Vec<&str> {
-        inputs.iter().map(|input| input.id.as_str()).collect()
-    }
-
-    #[test]
-    fn a_folder_gives_its_videos_by_path_below_it() {
-        let folder = tempfile::tempdir().unwrap();
-        touch(folder.path().join("batch2/a.b.MP4"));
-        touch(folder.path().join("batch1/z.avi"));
-        touch(folder.path().join("batch1/notes.txt"));
-        touch(folder.path().join(".cache/x.mp4"));
-        let inputs = collect(&[folder.path().to_owned()], InputKind::Video).unwrap();
-        assert_eq!(ids(&inputs), ["batch1/z", "batch2/a.b"]);
-    }
-
-    #[test]
-    fn two_inputs_with_one_id_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        touch(folder.path().join("a.mp4"));
-        touch(folder.path().join("a.avi"));
-        let refused = collect(&[folder.path().to_owned()], InputKind::Video);
-        assert!(matches!(refused, Err(InputError::SameId { id, .. }) if id.as_str() == "a"));
-    }
-
-    #[test]
-    fn what_is_missing_fails_alone_beside_what_is_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let there = folder.path().join("there.mp4");
-        let missing = folder.path().join("missing.mp4");
-        touch(there.clone());
-        assert_eq!(
-            ids(&collect(&[missing.clone(), there], InputKind::Video).unwrap()),
-            ["missing", "there"]
-        );
-        assert!(matches!(
-            collect(&[missing], InputKind::Video),
-            Err(InputError::NothingToDo { .. })
-        ));
-    }
-
-    #[test]
-    fn a_folder_of_crops_and_a_folder_of_such_folders() {
-        let folder = tempfile::tempdir().unwrap();
-        touch(folder.path().join("341/00001.jpg"));
-        touch(folder.path().join("341/00007.png"));
-        touch(folder.path().join("left/9/00001.jpg"));
-        touch(folder.path().join("notes/readme.txt"));
-        fs::create_dir(folder.path().join("empty")).unwrap();
-        let all = collect(&[folder.path().to_owned()], InputKind::Crops).unwrap();
-        assert_eq!(ids(&all), ["341", "empty", "left/9"]);
-        assert_eq!(all[0].bytes, 2);
-        assert_eq!(
-            ids(&collect(&[folder.path().join("341")], InputKind::Crops).unwrap()),
-            ["341"]
-        );
-    }
 
     #[test]
     fn ids_stay_inside_the_run_folder() {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::file_state::FileState;
 use super::folder::{Failure, RunFolder};
 use super::input::{VideoId, read_each};
 use super::plan::{Plan, PlanError, PlannedInput, TableState};
@@ -96,21 +97,33 @@ pub enum MergeError {
     Plan(#[from] PlanError),
     /// Some inputs are not done.
     #[error(
-        "{} of {total} inputs have neither a table nor a recorded failure (first: {}); do their shards again \
-         (on Slurm --array={}), then merge again",
-        missing.len(), missing[0], ranges(shards)
+        "{} of {total} inputs have neither a table nor a recorded failure of their file as it is now (first: {}{}); do \
+         their shards again (on Slurm --array={}), then merge again",
+        missing.len(), missing[0], changed_files(changed), ranges(shards)
     )]
     Incomplete {
         /// Number of inputs.
         total: usize,
         /// Inputs without a table or a failure.
         missing: Vec<VideoId>,
+        /// Those of them whose file was replaced after it was annotated.
+        changed: Vec<VideoId>,
         /// The shards of these inputs.
         shards: BTreeSet<u32>,
     },
     /// `run.json` cannot be written.
     #[error(transparent)]
     File(#[from] PathError),
+}
+
+fn changed_files(changed: &[VideoId]) -> String {
+    match changed {
+        [] => String::new(),
+        [first, ..] => format!(
+            "; {} were replaced after they were annotated, first: {first}",
+            changed.len()
+        ),
+    }
 }
 
 /// Numbers as Slurm takes them: `3,7-9`.
@@ -155,13 +168,16 @@ pub fn merge(run: &RunFolder, pace: Option<Pace>) -> Result<RunSummary, MergeErr
         totals: Totals::default(),
         videos: Vec::with_capacity(plan.inputs.len()),
     };
-    let mut missing = Vec::new();
+    let (mut missing, mut changed) = (Vec::new(), Vec::new());
     let mut shards = BTreeSet::new();
     let outcomes = read_each(&plan.inputs, |input| outcome(run, &plan, input));
     for (input, outcome) in plan.inputs.iter().zip(outcomes) {
         match outcome {
-            Some(video) => summary.videos.push(video),
-            None => {
+            Ok(video) => summary.videos.push(video),
+            Err(reason) => {
+                if reason == Missing::Changed {
+                    changed.push(input.id.clone());
+                }
                 missing.push(input.id.clone());
                 shards.insert(input.shard);
             }
@@ -171,6 +187,7 @@ pub fn merge(run: &RunFolder, pace: Option<Pace>) -> Result<RunSummary, MergeErr
         return Err(MergeError::Incomplete {
             total: plan.inputs.len(),
             missing,
+            changed,
             shards,
         });
     }
@@ -186,24 +203,47 @@ pub fn merge(run: &RunFolder, pace: Option<Pace>) -> Result<RunSummary, MergeErr
     Ok(summary)
 }
 
-/// The result of an input; `None` if it has neither a table of this plan nor a recorded failure.
-fn outcome(run: &RunFolder, plan: &Plan, input: &PlannedInput) -> Option<VideoSummary> {
+/// Why an input has no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    /// It has not been annotated.
+    NotDone,
+    /// Its file was replaced after it was annotated.
+    Changed,
+}
+
+/// The result of an input, if it has a table of this plan or a recorded failure.
+fn outcome(run: &RunFolder, plan: &Plan, input: &PlannedInput) -> Result<VideoSummary, Missing> {
     let table = table::read_footer(&run.table(&input.id)).ok();
-    if let Some((footer, seconds)) =
-        table.filter(|(footer, _)| plan.state_of(footer, input) == TableState::Current)
-    {
-        return Some(VideoSummary {
+    let state = table.as_ref().map(|(footer, _)| plan.state_of(footer, input));
+    if let (Some((footer, seconds)), Some(TableState::Current)) = (&table, state) {
+        return Ok(VideoSummary {
             id: input.id.clone(),
             status: Status::Done,
             frames: footer.counts.frames,
             frames_with_face: footer.counts.frames_with_face,
             persons: footer.counts.persons,
             damage: footer.stream["damage"].clone(),
-            seconds,
+            seconds: seconds.clone(),
             failure: None,
         });
     }
-    run.read_failure(&input.id).map(|failure| VideoSummary {
+    let failure = run.read_failure(&input.id).ok_or_else(|| {
+        let has_changed = table.is_some_and(|(footer, _)| plan.has_changed(&footer, input));
+        if has_changed {
+            Missing::Changed
+        } else {
+            Missing::NotDone
+        }
+    })?;
+    let now = FileState::within(plan.stall(), &input.path, input.kind);
+    if now
+        .and_then(|now| now.modified)
+        .is_some_and(|modified| modified > failure.when)
+    {
+        return Err(Missing::Changed);
+    }
+    Ok(VideoSummary {
         id: input.id.clone(),
         status: Status::Failed,
         frames: 0,
@@ -213,6 +253,21 @@ fn outcome(run: &RunFolder, plan: &Plan, input: &PlannedInput) -> Option<VideoSu
         seconds: StageSeconds::new(),
         failure: Some(failure),
     })
+}
+
+impl VideoSummary {
+    /// Whether the decoder found damage, or images could not be read.
+    pub fn is_damaged(&self) -> bool {
+        let is_something = |value: &serde_json::Value| match value {
+            serde_json::Value::Bool(is) => *is,
+            serde_json::Value::Number(number) => number.as_f64() != Some(0.0),
+            serde_json::Value::Array(items) => !items.is_empty(),
+            _ => false,
+        };
+        self.damage
+            .as_object()
+            .is_some_and(|damage| damage.values().any(is_something))
+    }
 }
 
 fn totals(videos: &[VideoSummary], pace: Option<Pace>) -> Totals {

@@ -70,6 +70,7 @@ mod tests {
             path: PathBuf::from("/videos"),
             kind: InputKind::Video,
             bytes: 1,
+            modified: None,
             shard: 0,
         }
     }

@@ -1,10 +1,13 @@
 //! The plan of a run: the inputs and settings, fixed once and the same on every machine.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::file_state::FileState;
 use super::folder::RunFolder;
 use super::input::{Input, InputKind, VideoId};
 use super::path::{self, absolute};
@@ -19,7 +22,7 @@ use crate::table::{self, Footer, WeightsRecord};
 ///
 /// ```
 /// use abaw::config::Pipeline;
-/// use abaw::run::{InputKind, Plan, RunSettings, collect};
+/// use abaw::run::{InputKind, Plan, RunSettings, Search};
 ///
 /// let settings = RunSettings {
 ///     pipeline: Pipeline::default(),
@@ -27,8 +30,8 @@ use crate::table::{self, Footer, WeightsRecord};
 ///     device_kind: "cpu".to_owned(),
 ///     limit_frames: None,
 /// };
-/// let inputs = collect(&["sample_data/astronaut.mp4".into()], InputKind::Video)?;
-/// let plan = Plan::new(inputs, 1, settings, Vec::new())?;
+/// let found = Search::of(InputKind::Video).collect(&["sample_data/astronaut.mp4".into()])?;
+/// let plan = Plan::new(found.inputs, 1, settings, Vec::new())?;
 /// assert_eq!(plan.inputs[0].id.as_str(), "astronaut");
 /// assert_eq!(plan.settings_hash, plan.settings.hash()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -63,6 +66,9 @@ pub struct PlannedInput {
     pub kind: InputKind,
     /// Size of the file; for crops the number of images.
     pub bytes: u64,
+    /// When the file was last changed; `None` for crops, and in plans of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified: Option<Timestamp>,
     /// The shard that annotates it, 0-based.
     pub shard: u32,
 }
@@ -137,6 +143,7 @@ impl Plan {
                 path: absolute(&input.path),
                 kind: input.kind,
                 bytes: input.bytes,
+                modified: input.modified,
                 shard,
             })
             .collect();
@@ -208,8 +215,8 @@ impl Plan {
             .resolve(settings.calibration.as_ref())
     }
 
-    /// The state of an input's table. It is current if it was made with this plan's settings and weights, from a file of
-    /// this size or from one that no longer exists.
+    /// The state of an input's table. It is current if it was made with this plan's settings and weights, from the file as
+    /// it is now (by size and time) or from one that no longer exists.
     pub fn table_state(&self, run: &RunFolder, input: &PlannedInput) -> TableState {
         match table::read_footer(&run.table(&input.id)) {
             Ok((footer, _)) => self.state_of(&footer, input),
@@ -219,14 +226,27 @@ impl Plan {
 
     /// As [`Plan::table_state`], of a table whose footer has been read.
     pub fn state_of(&self, footer: &Footer, input: &PlannedInput) -> TableState {
-        let same_raw = footer.raw_settings_hash == self.raw_settings_hash
-            && footer.weights == self.weights
-            && (footer.input_bytes == input.bytes || !input.path.exists());
-        match same_raw {
+        let same_raw = footer.raw_settings_hash == self.raw_settings_hash && footer.weights == self.weights;
+        match same_raw && !self.has_changed(footer, input) {
             true if footer.settings_hash == self.settings_hash => TableState::Current,
             true => TableState::OtherPostprocess,
             false => TableState::Absent,
         }
+    }
+
+    /// Whether an input is another file than the one of its table.
+    pub(super) fn has_changed(&self, footer: &Footer, input: &PlannedInput) -> bool {
+        let now = FileState::within(self.stall(), &input.path, input.kind);
+        now.is_some_and(|now| {
+            // Tables of older versions hold no time.
+            let other_time = footer.input_modified.is_some() && now.modified != footer.input_modified;
+            now.bytes != footer.input_bytes || other_time
+        })
+    }
+
+    /// The time after which a file system that does not answer is given up.
+    pub fn stall(&self) -> Duration {
+        Duration::from_secs(self.settings.pipeline.video.stall_seconds.get().into())
     }
 
     fn check_agrees(&self, other: &Plan, root: &Path) -> Result<(), PlanError> {
@@ -263,6 +283,42 @@ fn changed_weights((old, new): (&WeightsRecord, &WeightsRecord)) -> String {
     format!("{}: {} -> {}", old.role, name(old), name(new))
 }
 
+/// The inputs of a run that goes on: those of its plan so far in their order, as they are now where they are asked for
+/// again, then the new ones. Also the ids that are not asked for again.
+pub fn with_earlier(asked: Vec<Input>, earlier: &[PlannedInput]) -> (Vec<Input>, Vec<VideoId>) {
+    let mut asked_for: HashMap<VideoId, Input> = asked
+        .iter()
+        .map(|input| (input.id.clone(), input.clone()))
+        .collect();
+    let mut not_asked_for = Vec::new();
+    let mut inputs: Vec<Input> = Vec::with_capacity(earlier.len() + asked.len());
+    for planned in earlier {
+        inputs.push(asked_for.remove(&planned.id).unwrap_or_else(|| {
+            not_asked_for.push(planned.id.clone());
+            planned.as_input()
+        }));
+    }
+    inputs.extend(
+        asked
+            .into_iter()
+            .filter(|input| asked_for.contains_key(&input.id)),
+    );
+    (inputs, not_asked_for)
+}
+
+impl PlannedInput {
+    /// The input without its shard.
+    fn as_input(&self) -> Input {
+        Input {
+            id: self.id.clone(),
+            path: self.path.clone(),
+            kind: self.kind,
+            bytes: self.bytes,
+            modified: self.modified,
+        }
+    }
+}
+
 /// The inputs that no earlier plan lists with the same id and size, whatever their result there.
 pub fn new_since(inputs: Vec<Input>, earlier: &[Plan]) -> Vec<Input> {
     let known: HashSet<(&VideoId, u64)> = earlier
@@ -286,6 +342,7 @@ mod tests {
             path: PathBuf::from(format!("/videos/v{number}.mp4")),
             kind: InputKind::Video,
             bytes,
+            modified: None,
         }
     }
 
@@ -305,6 +362,14 @@ mod tests {
         let now = vec![input(1, 10), input(2, 21), input(3, 30), input(4, 40)];
         let new = new_since(now, &earlier);
         assert_eq!(new, [input(2, 21), input(4, 40)]);
+    }
+
+    #[test]
+    fn a_run_grows_and_forgets_nothing() {
+        let earlier = Plan::new(vec![input(1, 10), input(2, 20)], 1, settings(), Vec::new()).unwrap();
+        let (inputs, not_asked_for) = with_earlier(vec![input(3, 30), input(2, 21)], &earlier.inputs);
+        assert_eq!(inputs, [input(1, 10), input(2, 21), input(3, 30)]);
+        assert_eq!(not_asked_for, [input(1, 10).id]);
     }
 
     #[test]

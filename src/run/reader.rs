@@ -84,10 +84,10 @@ impl RunReader {
         if let Some(input) = named(video) {
             return Some((input, None));
         }
-        let rule = SubjectRule::from_video_name(video);
-        let SubjectRule::OnSide(_) = rule else {
+        let rule = SubjectRule::from_label_name(video);
+        if rule == SubjectRule::LargestFace {
             return None;
-        };
+        }
         Some((named(video.rsplit_once('_')?.0)?, Some(rule)))
     }
 
@@ -186,6 +186,7 @@ mod tests {
             id: VideoId::try_from(id).unwrap(),
             kind: InputKind::Video,
             bytes: 1,
+            modified: None,
         };
         let settings = RunSettings {
             pipeline: Pipeline::default(),
@@ -217,6 +218,7 @@ mod tests {
         assert_eq!(found("deep/y_right"), of("b3/deep/y", true));
         assert_eq!(found("x_left"), of("x_left", false), "an input of that name");
         assert_eq!(found("x_right"), None);
+        assert_eq!(found("v_person2"), of("b1/v", true));
         assert_eq!(found("v_middle"), None);
         assert_eq!(found("eft"), None);
     }

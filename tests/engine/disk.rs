@@ -1,10 +1,11 @@
 //! A disk that is full or cannot be written.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use crate::support::workspace::{Workspace, assert_tidy, files, tables};
-use crate::support::{errors, expect_exit, stderr_of, summary};
+use crate::support::{abaw, errors, expect_exit, stderr_of, summary};
 
 /// A file system in memory; it goes with this.
 struct SmallDisk(PathBuf);
@@ -44,14 +45,35 @@ impl Drop for SmallDisk {
     }
 }
 
-const SIZE: u64 = 1 << 20;
+const SIZE: u64 = 4 << 20;
 
 fn three_videos(workspace: &Workspace) -> [PathBuf; 3] {
     ["a", "b", "c"].map(|name| workspace.clip(format!("{name}.mkv"), 3))
 }
 
+/// Annotates videos on a disk that is filled but for so many bytes once the run has begun.
+fn annotate_while_the_disk_fills(
+    workspace: &Workspace,
+    videos: &[PathBuf],
+    disk: &SmallDisk,
+    run: &Path,
+    free: u64,
+) -> (Output, PathBuf) {
+    let mut annotate = workspace.annotate(videos, run);
+    let child = annotate
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !run.join("plan.json").exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let filler = disk.fill_but(free + (8 << 10), SIZE);
+    (child.wait_with_output().unwrap(), filler)
+}
+
 #[test]
-fn on_a_full_disk_failures_are_recorded_and_the_rest_is_done_when_there_is_room() {
+fn on_a_disk_that_fills_up_failures_are_recorded_and_the_rest_is_done_when_there_is_room() {
     let workspace = Workspace::new();
     let videos = three_videos(&workspace);
     let Some(disk) = SmallDisk::mount(workspace.path("disk"), &format!("size={SIZE}")) else {
@@ -60,10 +82,10 @@ fn on_a_full_disk_failures_are_recorded_and_the_rest_is_done_when_there_is_room(
     let undisturbed = workspace.path("undisturbed");
     expect_exit(0, &mut workspace.annotate(&videos, &undisturbed));
 
-    // Room for the plan, one table of 18 kB, and records.
-    let filler = disk.fill_but(56 << 10, SIZE);
+    // Room for one table of 18 kB, and records.
     let run = disk.0.join("run");
-    let output = expect_exit(3, &mut workspace.annotate(&videos, &run));
+    let (output, filler) = annotate_while_the_disk_fills(&workspace, &videos, &disk, &run, 48 << 10);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr_of(&output));
     let done = tables(&run);
     assert!((1..3).contains(&done.len()), "{} done", done.len());
     let errors = errors(&output);
@@ -88,10 +110,10 @@ fn on_a_disk_too_full_for_records_the_failures_are_told() {
     let Some(disk) = SmallDisk::mount(workspace.path("disk"), &format!("size={SIZE}")) else {
         return;
     };
-    // Room for the plan and one record.
-    let filler = disk.fill_but(8 << 10, SIZE);
+    // Room for one record.
     let run = disk.0.join("run");
-    let output = expect_exit(3, &mut workspace.annotate(&videos, &run));
+    let (output, filler) = annotate_while_the_disk_fills(&workspace, &videos, &disk, &run, 0);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr_of(&output));
     let errors = errors(&output);
     assert_eq!(errors.len(), 4, "{errors:#?}");
     assert!(
@@ -109,6 +131,36 @@ fn on_a_disk_too_full_for_records_the_failures_are_told() {
     std::fs::remove_file(filler).unwrap();
     expect_exit(0, &mut workspace.annotate(&videos, &run));
     assert_eq!(summary(&run)["totals"]["done"], 3);
+}
+
+#[test]
+fn a_full_disk_is_found_before_the_first_video_is_computed() {
+    let workspace = Workspace::new();
+    let videos = three_videos(&workspace);
+    let Some(disk) = SmallDisk::mount(workspace.path("disk"), &format!("size={SIZE}")) else {
+        return;
+    };
+    let run = disk.0.join("run");
+    let mut plan = abaw();
+    plan.args(["plan", "--device", "cpu", "--shards", "1", "--pipeline"])
+        .arg(workspace.path("pipeline.toml"));
+    expect_exit(0, plan.args(&videos).arg("--out").arg(&run));
+    disk.fill_but(64 << 10, SIZE);
+    let mut shard = abaw();
+    shard
+        .arg("annotate")
+        .arg("--plan")
+        .arg(run.join("plan.json"))
+        .args(["--shard", "0"]);
+    for mut command in [workspace.annotate(&videos, &run), shard] {
+        let output = expect_exit(2, &mut command);
+        let [error] = errors(&output).try_into().unwrap();
+        assert!(
+            error.contains("disk/run") && error.contains("No space left"),
+            "{error}"
+        );
+        assert!(tables(&run).is_empty());
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod batches;
 mod carry;
 mod disk;
 mod events;
+mod inputs;
 mod interruption;
 mod limits;
 mod memory;

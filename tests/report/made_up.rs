@@ -6,7 +6,7 @@ use abaw::config::Pipeline;
 use abaw::face::{BoundingBox, Detection, Landmarks, PersonId};
 use abaw::frame::FrameIndex;
 use abaw::labels::{Affect, Expression, FinalAffect, ValenceArousal};
-use abaw::run::{Input, InputKind, Plan, RunFolder, RunSettings, VideoId, merge};
+use abaw::run::{FileState, Input, InputKind, Plan, RunFolder, RunSettings, VideoId, merge};
 use abaw::table::{self, Counts, Footer, Row, Sighting};
 use serde_json::json;
 
@@ -41,6 +41,7 @@ pub fn write(folder: &Path, videos: &[Video], row: impl Fn(&Video, u32) -> Row) 
         path: video.path.clone(),
         kind: video.kind,
         bytes: 1,
+        modified: None,
     });
     let settings = RunSettings {
         pipeline: Pipeline::default(),
@@ -64,7 +65,8 @@ pub fn write(folder: &Path, videos: &[Video], row: impl Fn(&Video, u32) -> Row) 
             postprocess: json!({}),
             stream: json!({"fps": f64::from(RATE), "width": 1280, "height": 720, "damage": {"corrupt_packets": 2}}),
             cuts: vec![video.frames / 2],
-            input_bytes: 1,
+            input_bytes: FileState::of(&video.path, video.kind).map_or(1, |state| state.bytes),
+            input_modified: None,
             counts: Counts {
                 frames: video.frames.into(),
                 frames_with_face: seen as u64,

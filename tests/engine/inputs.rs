@@ -1,0 +1,330 @@
+//! What a run takes as input: whatever a folder of a laboratory contains.
+
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant, SystemTime};
+
+use abaw::run::Plan;
+
+use crate::support::workspace::Workspace;
+use crate::support::{abaw, errors, expect_exit, stderr_of, stdout_of, summary, table};
+
+fn ids(run: &Path) -> Vec<String> {
+    let plan = Plan::read(&run.join("plan.json")).unwrap();
+    plan.inputs.into_iter().map(|input| input.id.into()).collect()
+}
+
+/// The lines of stderr that are warnings about a name.
+fn warnings_about(name: &str, output: &Output) -> usize {
+    let stderr = stderr_of(output);
+    stderr
+        .lines()
+        .filter(|line| line.starts_with("warning: ") && line.contains(name))
+        .count()
+}
+
+#[test]
+fn what_cannot_be_read_in_a_folder_costs_itself_alone() {
+    let workspace = Workspace::new();
+    workspace.clip("videos/good.mp4", 2);
+    let name = |name: &str| workspace.path("videos").join(name);
+    symlink("nowhere.mp4", name("missing.mp4")).unwrap();
+    symlink("nowhere.txt", name("note.txt")).unwrap();
+    symlink(".", name("loop")).unwrap();
+    symlink("around.mp4", name("around.mp4")).unwrap();
+    let _socket = UnixListener::bind(name("camera.mp4")).unwrap();
+    let fifo = Command::new("mkfifo").arg(name("pipe.mp4")).status().unwrap();
+    assert!(fifo.success());
+    let run = workspace.path("run");
+    let output = expect_exit(3, &mut workspace.annotate(&[workspace.path("videos")], &run));
+    assert_eq!(table(&run, "good").1.counts.frames, 2);
+    for failed in ["missing", "around", "camera", "pipe"] {
+        assert!(run.join(format!("failures/{failed}.json")).exists(), "{failed}");
+        let told = errors(&output)
+            .iter()
+            .filter(|line| line.starts_with(&format!("error: {failed}: ")))
+            .count();
+        assert_eq!(told, 1, "{failed}: {}", stderr_of(&output));
+    }
+    for warned in ["note.txt", "loop"] {
+        assert_eq!(
+            warnings_about(warned, &output),
+            1,
+            "{warned}: {}",
+            stderr_of(&output)
+        );
+    }
+    assert_eq!(summary(&run)["totals"]["done"], 1);
+    assert_eq!(summary(&run)["totals"]["failed"], 4);
+}
+
+/// A file system that never answers; it goes with this.
+struct DeadMount {
+    at: PathBuf,
+    _silent: std::fs::File,
+}
+
+impl DeadMount {
+    /// `None`, with a printed reason, where nothing may be mounted.
+    fn mount(at: PathBuf) -> Option<Self> {
+        use std::os::fd::AsRawFd;
+        std::fs::create_dir(&at).unwrap();
+        let silent = match std::fs::File::options().read(true).write(true).open("/dev/fuse") {
+            Ok(silent) => silent,
+            Err(error) => {
+                println!("skipped: /dev/fuse: {error}");
+                return None;
+            }
+        };
+        let text = |text: String| std::ffi::CString::new(text).unwrap();
+        let target = text(at.display().to_string());
+        let options = text(format!(
+            "fd={},rootmode=40000,user_id=0,group_id=0",
+            silent.as_raw_fd()
+        ));
+        // SAFETY: all pointers are to strings that outlive the call.
+        let mounted = unsafe {
+            libc::mount(
+                c"none".as_ptr(),
+                target.as_ptr(),
+                c"fuse".as_ptr(),
+                0,
+                options.as_ptr().cast(),
+            )
+        };
+        if mounted != 0 {
+            println!("skipped: cannot mount: {}", std::io::Error::last_os_error());
+            return None;
+        }
+        Some(Self { at, _silent: silent })
+    }
+}
+
+impl Drop for DeadMount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.at).status();
+    }
+}
+
+#[test]
+fn a_dead_mount_stalls_its_own_inputs_only() {
+    let workspace = Workspace::new();
+    workspace.pipeline("[detector]\nlong_side = 96\n[video]\nstall_seconds = 1\n");
+    let clip = workspace.clip("good.mkv", 2);
+    let Some(dead) = DeadMount::mount(workspace.path("dead")) else {
+        return;
+    };
+    let run = workspace.path("run");
+    let inputs = [dead.at.join("a.mp4"), clip, dead.at.clone()];
+    let start = Instant::now();
+    let mut annotate = workspace.annotate(&inputs, &run);
+    let child = annotate
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let output = child.spawn().unwrap().wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", stderr_of(&output));
+    assert!(start.elapsed() < Duration::from_secs(90), "{:?}", start.elapsed());
+    assert_eq!(table(&run, "good").1.counts.frames, 2);
+    assert_eq!(errors(&output).len(), 2, "{}", stderr_of(&output));
+    assert!(errors(&output)[0].contains("no answer"), "{}", stderr_of(&output));
+}
+
+#[test]
+fn what_the_program_wrote_is_no_input() {
+    let workspace = Workspace::new();
+    workspace.face_clip("videos/a.mkv", 3);
+    let videos = workspace.path("videos");
+    let run = videos.join("run");
+    expect_exit(0, &mut workspace.annotate(&[&videos], &run));
+    for film in ["run/overlay/a.mp4", "film of a.mp4", "clips/again.mp4"] {
+        std::fs::create_dir_all(videos.join(film).parent().unwrap()).unwrap();
+        expect_exit(
+            0,
+            abaw()
+                .arg("render")
+                .arg(&run)
+                .arg("a")
+                .arg("--out")
+                .arg(videos.join(film)),
+        );
+    }
+    expect_exit(
+        0,
+        abaw()
+            .arg("report")
+            .arg(&run)
+            .arg("--out")
+            .arg(videos.join("report")),
+    );
+    let again = workspace.path("again");
+    for out in [&run, &again] {
+        let output = expect_exit(0, &mut workspace.annotate(&[&videos], out));
+        assert_eq!(ids(out), ["a"]);
+        assert!(
+            stderr_of(&output).contains("films of abaw"),
+            "{}",
+            stderr_of(&output)
+        );
+    }
+    let output = expect_exit(
+        2,
+        &mut workspace.annotate(&[videos.join("film of a.mp4")], &workspace.path("no")),
+    );
+    assert!(
+        stderr_of(&output).contains("a film that `abaw render` made"),
+        "{}",
+        stderr_of(&output)
+    );
+
+    // A run in the folder of its videos goes on.
+    let inside = workspace.path("videos/clips");
+    workspace.clip("videos/clips/b.mkv", 2);
+    for _ in 0..2 {
+        expect_exit(0, &mut workspace.annotate(&[&inside], &inside));
+        assert_eq!(ids(&inside), ["b"]);
+    }
+}
+
+#[test]
+fn a_run_grows_and_forgets_nothing_unless_told_to() {
+    let workspace = Workspace::new();
+    let [a, b, c] = ["a", "b", "c"].map(|name| workspace.clip(format!("{name}.mkv"), 2));
+    let run = workspace.path("run");
+    expect_exit(0, &mut workspace.annotate(&[&a, &b], &run));
+    let output = expect_exit(0, &mut workspace.annotate(&[&c, &b, &b], &run));
+    assert_eq!(ids(&run), ["a", "b", "c"]);
+    let told = stderr_of(&output);
+    let told: Vec<&str> = told
+        .lines()
+        .filter(|line| line.contains("not asked for any more"))
+        .collect();
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].starts_with("1 inputs") && told[0].contains("first: a"),
+        "{told:?}"
+    );
+    assert_eq!(summary(&run)["totals"]["done"], 3);
+    expect_exit(
+        0,
+        &mut workspace.annotate_with(&["--replace-inputs"], &[&c], &run),
+    );
+    assert_eq!(ids(&run), ["c"]);
+    assert_eq!(summary(&run)["totals"]["videos"], 1);
+}
+
+#[test]
+fn containers_of_one_stem_stay_apart_and_published_ids_stay() {
+    let workspace = Workspace::new();
+    workspace.clip("videos/a.mp4", 2);
+    let videos = workspace.path("videos");
+    let run = workspace.path("run");
+    expect_exit(0, &mut workspace.annotate(&[&videos], &run));
+    let published = std::fs::read(run.join("frames/a.parquet")).unwrap();
+    workspace.clip("videos/a.mkv", 3);
+    workspace.clip("videos/A.mov.mkv", 4);
+    workspace.clip("videos/A.avi", 5);
+    let output = expect_exit(0, &mut workspace.annotate(&[&videos], &run));
+    assert_eq!(ids(&run), ["a", "A.avi", "A.mov", "a.mkv"]);
+    assert!(std::fs::read(run.join("frames/a.parquet")).unwrap() == published);
+    for (id, frames) in [("a.mkv", 3), ("A.avi", 5)] {
+        assert_eq!(table(&run, id).1.counts.frames, frames, "{id}");
+    }
+    assert_eq!(warnings_about("the extension is part of the name", &output), 1);
+    let other = workspace.path("other");
+    expect_exit(0, &mut workspace.annotate(&[&videos], &other));
+    assert_eq!(ids(&other), ["A.avi", "A.mov", "a.mkv", "a.mp4"]);
+}
+
+/// As `touch`, so that a change in the same tick of the clock is one.
+fn touch_later(path: &Path) {
+    let later = SystemTime::now() + Duration::from_secs(2);
+    std::fs::File::options()
+        .append(true)
+        .open(path)
+        .unwrap()
+        .set_modified(later)
+        .unwrap();
+}
+
+#[test]
+fn a_file_replaced_after_its_shard_is_named_by_merge_and_done_again() {
+    let workspace = Workspace::new();
+    let video = workspace.clip("videos/up.mkv", 2);
+    workspace.clip("videos/other.mkv", 2);
+    let run = workspace.path("run");
+    let mut plan = abaw();
+    plan.args(["plan", "--device", "cpu", "--shards", "1", "--pipeline"])
+        .arg(workspace.path("pipeline.toml"));
+    expect_exit(0, plan.arg(workspace.path("videos")).arg("--out").arg(&run));
+    let shard = || {
+        let mut shard = abaw();
+        shard
+            .arg("annotate")
+            .arg("--plan")
+            .arg(run.join("plan.json"))
+            .args(["--shard", "0"]);
+        shard
+    };
+    let merge = || {
+        let mut merge = abaw();
+        merge.arg("merge").arg(&run);
+        merge
+    };
+    // Replaced between plan and shard: the table is of the file that was read.
+    workspace.clip("videos/up.mkv", 3);
+    expect_exit(0, &mut shard());
+    expect_exit(0, &mut merge());
+    assert_eq!(table(&run, "up").1.counts.frames, 3);
+    // Replaced after its shard, by a file of other and of equal size.
+    for frames in [5, 5] {
+        workspace.clip("videos/up.mkv", frames);
+        touch_later(&video);
+        let output = expect_exit(2, &mut merge());
+        let [error] = errors(&output).try_into().unwrap();
+        assert!(
+            error.contains("1 of 2 inputs")
+                && error.contains("replaced after they were annotated, first: up"),
+            "{error}"
+        );
+        let output = expect_exit(0, &mut shard());
+        assert!(
+            stdout_of(&output).contains("1 done, 1 done before"),
+            "{}",
+            stdout_of(&output)
+        );
+        expect_exit(0, &mut merge());
+        assert_eq!(table(&run, "up").1.counts.frames, 5);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn damaged_inputs_are_marked_in_summaries() {
+    let workspace = Workspace::new();
+    let whole = workspace.ffmpeg(
+        "-f lavfi -i testsrc2=size=96x64:rate=25",
+        60,
+        Path::new("whole.mkv"),
+    );
+    let bytes = std::fs::read(&whole).unwrap();
+    std::fs::write(workspace.path("cut.mkv"), &bytes[..bytes.len() / 2]).unwrap();
+    let run = workspace.path("run");
+    let output = expect_exit(
+        0,
+        &mut workspace.annotate(&[workspace.path("cut.mkv"), whole], &run),
+    );
+    let stdout = stdout_of(&output);
+    let line = |name: &str| stdout.lines().find(|line| line.starts_with(name)).unwrap();
+    assert!(
+        line("cut ").contains("DAMAGED") && !line("whole ").contains("DAMAGED"),
+        "{stdout}"
+    );
+    let merged = expect_exit(0, abaw().arg("merge").arg(&run));
+    assert!(
+        stdout_of(&merged).contains("1 videos are damaged"),
+        "{}",
+        stdout_of(&merged)
+    );
+}
