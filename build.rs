@@ -13,9 +13,15 @@ fn main() {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
     }
 
-    println!("cargo:rustc-check-cfg=cfg(ffmpeg_7)");
-    println!("cargo:rerun-if-env-changed=DEP_FFMPEG_FFMPEG_7_0");
-    if std::env::var("DEP_FFMPEG_FFMPEG_7_0").is_ok_and(|newer| newer == "true") {
-        println!("cargo:rustc-cfg=ffmpeg_7");
+    for (name, variable) in [
+        ("ffmpeg_5", "DEP_FFMPEG_FFMPEG_5_0"),
+        ("ffmpeg_7", "DEP_FFMPEG_FFMPEG_7_0"),
+    ] {
+        println!("cargo:rustc-check-cfg=cfg({name})");
+        println!("cargo:rerun-if-env-changed={variable}");
+        // ffmpeg-sys-next sets it for this version and all later ones.
+        if std::env::var(variable).is_ok_and(|reached| reached == "true") {
+            println!("cargo:rustc-cfg={name}");
+        }
     }
 }

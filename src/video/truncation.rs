@@ -60,6 +60,10 @@ impl Truncation {
 /// Returns the number of packets in the container's index so far; 0 without an index.
 fn indexed_packets(stream: &Stream) -> u64 {
     // SAFETY: `stream` points to a stream of the open input; the call only reads it.
+    #[cfg(ffmpeg_5)]
     let entries = unsafe { ffi::avformat_index_get_entries_count(stream.as_ptr()) };
+    // SAFETY: as above; FFmpeg 4 has the field and no function for it.
+    #[cfg(not(ffmpeg_5))]
+    let entries = unsafe { (*stream.as_ptr()).nb_index_entries };
     u64::try_from(entries).unwrap_or(0)
 }
