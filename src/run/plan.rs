@@ -87,6 +87,19 @@ pub enum PlanError {
         /// What is wrong in it.
         source: serde_json::Error,
     },
+    /// The plan was written by another version, with something in it that this one does not know.
+    #[error(
+        "{}: written by abaw {written_by}, and abaw {} cannot go on with it ({source}): use that version, or plan anew",
+        path.display(), env!("CARGO_PKG_VERSION")
+    )]
+    OtherVersion {
+        /// The file.
+        path: PathBuf,
+        /// The version that wrote it.
+        written_by: String,
+        /// What this one does not know.
+        source: serde_json::Error,
+    },
     /// The folder holds a run whose raw columns are made otherwise.
     #[error(
         "{} holds a run with other {}; give another folder, or --force to begin it anew",
@@ -164,9 +177,21 @@ impl Plan {
     /// [`PlanError`] with the path.
     pub fn read(path: &Path) -> Result<Self, PlanError> {
         let text = std::fs::read(path).map_err(PathError::at(path))?;
-        serde_json::from_slice(&text).map_err(|source| PlanError::NotAPlan {
-            path: path.to_owned(),
-            source,
+        serde_json::from_slice(&text).map_err(|source| {
+            /// What plans of all versions have.
+            #[derive(Deserialize)]
+            struct WrittenBy {
+                abaw: String,
+            }
+            let path = path.to_owned();
+            match serde_json::from_slice(&text) {
+                Ok(WrittenBy { abaw }) if abaw != env!("CARGO_PKG_VERSION") => PlanError::OtherVersion {
+                    path,
+                    written_by: abaw,
+                    source,
+                },
+                _ => PlanError::NotAPlan { path, source },
+            }
         })
     }
 
@@ -252,9 +277,13 @@ impl Plan {
     fn check_agrees(&self, other: &Plan, root: &Path) -> Result<(), PlanError> {
         let root = root.to_owned();
         let mut changed = Vec::new();
-        if self.settings_hash != other.settings_hash {
+        // An older version, which knew fewer settings, wrote other hashes for the same: what they come to here counts.
+        let hashes = self.settings.hash().ok().zip(self.settings.raw_hash().ok());
+        let (hash, raw_hash) =
+            hashes.unwrap_or_else(|| (self.settings_hash.clone(), self.raw_settings_hash.clone()));
+        if hash != other.settings_hash {
             let keys = self.settings.changes(&other.settings).join(", ");
-            if self.raw_settings_hash == other.raw_settings_hash && self.weights == other.weights {
+            if raw_hash == other.raw_settings_hash && self.weights == other.weights {
                 return Err(PlanError::OtherPostprocess { root, changed: keys });
             }
             changed.push(format!("settings ({keys})"));
@@ -388,6 +417,39 @@ mod tests {
         );
         second.freeze(&run, true).unwrap();
         assert_eq!(Plan::read(&run.plan()).unwrap(), second);
+    }
+
+    #[test]
+    fn a_run_of_an_older_version_goes_on_and_one_of_a_newer_version_is_refused_with_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::new(folder.path());
+        let now = Plan::new(vec![input(1, 1)], 1, settings(), Vec::new()).unwrap();
+        now.freeze(&run, false).unwrap();
+        let with = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut plan = serde_json::to_value(&now).unwrap();
+            change(&mut plan);
+            std::fs::write(run.plan(), plan.to_string()).unwrap();
+        };
+        // It lacked a setting, so its hashes were others; here the setting has its default.
+        with(&|plan| {
+            plan["abaw"] = "0.0.9".into();
+            let detector = plan["settings"]["pipeline"]["detector"].as_object_mut().unwrap();
+            assert!(detector.remove("every").is_some());
+            plan["settings_hash"] = "0".repeat(64).into();
+            plan["raw_settings_hash"] = "1".repeat(64).into();
+        });
+        assert_eq!(Plan::read(&run.plan()).unwrap().settings, now.settings);
+        now.freeze(&run, false).unwrap();
+        assert_eq!(Plan::read(&run.plan()).unwrap(), now);
+
+        with(&|plan| {
+            plan["abaw"] = "99.1.0".into();
+            plan["settings"]["pipeline"]["detector"]["thermal"] = true.into();
+        });
+        let refused = now.freeze(&run, false).unwrap_err().to_string();
+        for words in ["abaw 99.1.0", "thermal", "plan anew"] {
+            assert!(refused.contains(words), "{words}: {refused}");
+        }
     }
 
     #[test]
