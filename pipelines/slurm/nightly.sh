@@ -4,7 +4,7 @@
 # Prints a line: what the night's run came to, and one more for each run that a former night left unfinished. Exit
 # code: 0 all done or nothing new; 3 some videos failed; 75 still at work; others: the line and RUN/merge.log give the reason.
 set -euo pipefail
-cd "$(dirname "$0")/../.."        # the checkout
+cd "$(dirname "$0")/../.."        # the checkout, or the package that pip installed
 VIDEOS=${VIDEOS:?name the folder of videos}
 RUNS=${RUNS:?name the folder of runs}  # a run a night is made there
 SHARDS=${SHARDS:-16}
@@ -13,7 +13,15 @@ PLAN=${PLAN:---pipeline pipelines/annotate.toml --device cpu}  # more options of
 TEMPLATE=${TEMPLATE:-}            # a list of frames: an MTL submission is written too
 REPORT=${REPORT:-}                # anything: a report is written too, RUN/report/index.html
 TRIES=${TRIES:-3}                 # rounds of what nodes and time limits left undone
-export ABAW=${ABAW:-$PWD/target/release/abaw}
+# As in annotate.sbatch.
+if [ -n "${ABAW_IMAGE:-}" ]; then
+  abaw=(apptainer exec "$ABAW_IMAGE" abaw)
+elif [ -n "${ABAW:-}" ]; then
+  abaw=("$ABAW")
+else
+  abaw=("$PWD/target/release/abaw")
+  [ -x "${abaw[0]}" ] || abaw=(abaw)
+fi
 
 mkdir -p "$RUNS"
 exec 9>"$RUNS/.nightly"
@@ -31,11 +39,11 @@ finish() {
     [ "$code" = 2 ] || break
   done
   if [ -n "$TEMPLATE" ] && [ -e "$run/run.json" ]; then
-    "$ABAW" submit "$run" --challenge mtl --template "$TEMPLATE" --out "$run/submissions/mtl.txt" >"$run/submit.log" 2>&1 ||
+    "${abaw[@]}" submit "$run" --challenge mtl --template "$TEMPLATE" --out "$run/submissions/mtl.txt" >"$run/submit.log" 2>&1 ||
       code=$?
   fi
   if [ -n "$REPORT" ] && [ -e "$run/run.json" ]; then
-    "$ABAW" report "$run" --out "$run/report" >"$run/report.log" 2>&1 || code=$?
+    "${abaw[@]}" report "$run" --out "$run/report" >"$run/report.log" 2>&1 || code=$?
   fi
   echo "abaw: $run: $(cat "$run"/{merge,sbatch,submit,report}.log 2>/dev/null | grep -e ' videos done' -e 'error:' | tail -n 1)"
   return "$code"
@@ -47,7 +55,7 @@ for plan in "$RUNS"/*/plan.json; do
 done
 tonight=$RUNS/$(date +%Y-%m-%dT%H%M%S)
 # shellcheck disable=SC2086  # options are words
-planned=$("$ABAW" plan "$VIDEOS" --out "$tonight" --shards "$SHARDS" ${since[@]+"${since[@]}"} $PLAN 2>&1) ||
+planned=$("${abaw[@]}" plan "$VIDEOS" --out "$tonight" --shards "$SHARDS" ${since[@]+"${since[@]}"} $PLAN 2>&1) ||
   { echo "abaw: ${planned##*$'\n'}"; exit 2; }
 
 worst=0 runs=0
