@@ -21,6 +21,9 @@ if [ ! -d "$dir" ]; then
   pip_into "libtorch-$set.txt" "$dir" --implementation cp --python-version 3.11
 fi
 if [ "$(readlink $link || true)" != "$dir" ]; then
+  # The cache may be others' too.
+  (cd "$dir" && sha256sum --quiet --check) <setup/libtorch.sha256 >/dev/null 2>&1 ||
+    fail "libtorch: what lies in $dir is not libtorch 2.13.0: remove that folder and run make again"
   mkdir -p .deps
   ln -sfn "$dir" $link
   say "libtorch: $link -> $dir"
