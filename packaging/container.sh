@@ -4,7 +4,7 @@
 # Of PyTorch only libtorch is kept, and of what it requires only NVIDIA's libraries: a quarter less.
 set -eu
 apt-get -qq update
-apt-get -qq -y --no-install-recommends install python3 python3-venv ca-certificates >/dev/null
+apt-get -qq -y --no-install-recommends install python3 python3-venv >/dev/null
 rm -rf /var/lib/apt/lists/*
 python3 -m venv /opt/abaw
 pip="/opt/abaw/bin/pip install --quiet --no-cache-dir --no-compile"

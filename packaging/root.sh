@@ -27,7 +27,9 @@ make_root() {
   part=$dir.part
   rm -rf "$part"
   echo "root.sh: making $dir, Debian $suite"
-  debootstrap --variant=minbase --include="$(IFS=,; echo "$*")" "$suite" "$part" "$(mirror)" >"$dir.log" 2>&1 ||
+  local included=()
+  [ $# = 0 ] || included+=("--include=$(IFS=,; echo "$*")")
+  debootstrap --variant=minbase ${included[@]+"${included[@]}"} "$suite" "$part" "$(mirror)" >"$dir.log" 2>&1 ||
     fail "debootstrap failed, see $dir.log"
   # Some machines reach their registries through certificates and settings of their own.
   mkdir -p "$part/etc/ssl/certs"

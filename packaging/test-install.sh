@@ -35,7 +35,7 @@ for part in "$@"; do
     container)
       # What Dockerfile and abaw.def do, without their daemons.
       rm -rf "$roots/container"
-      packaging/root.sh make trixie "$roots/container"
+      packaging/root.sh make trixie "$roots/container" ca-certificates
       say "container: packaging/container.sh in a root of Debian 13"
       packaging/root.sh run "$roots/container" root "$PWD/packaging=/abaw/packaging" "$PWD/dist=/abaw/dist" -- \
         sh /abaw/packaging/container.sh /abaw/dist cpu >"$roots/container.log" 2>&1 || fail "container: see $roots/container.log"
@@ -63,8 +63,10 @@ for part in "$@"; do
       say "source: make annotate in Debian 13"
       run root git config --global --add safe.directory '*'
       run root make annotate >"$roots/source.log" 2>&1 || fail "source: see $roots/source.log"
+      run root target/release/abaw annotate sample_data/astronaut.mp4 --device cpu --out runs/compare >"$roots/source.log" 2>&1 ||
+        fail "source: see $roots/source.log"
       PYTHONPATH=.deps/python python3 tests/python/compare_tables.py "$built/frames/astronaut.parquet" \
-        "$root/home/ann/abaw/runs/sample/frames/astronaut.parquet"
+        "$root/home/ann/abaw/runs/compare/frames/astronaut.parquet"
       ;;
     *) fail "test-install: unknown part $part" ;;
   esac

@@ -60,7 +60,7 @@ def annotate(
     inputs = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     command = [sys.executable, "-m", "abaw", "annotate", "--out", os.fspath(out), *_options(settings)]
     command += ["--", *map(os.fspath, inputs)]
-    # A path is found from here whatever `abaw` lies in the working folder.
+    # The packages that this process finds, also where it has changed its path.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     last = ""
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-//! The Python package as pip lays it out, and what Snakemake makes of the Snakefile.
+//! The Python package as pip lays it out, and the workflows that find the installed program.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -127,5 +127,78 @@ fn snakemake_runs_the_snakefile_and_has_nothing_to_do_afterwards() {
         stderr_of(&again).contains("Nothing to be done"),
         "{}",
         stderr_of(&again)
+    );
+}
+
+/// Runs a shard by `annotate.sbatch` as Slurm does, from a folder that is no checkout, with `abaw` on the PATH.
+fn shard_by_script(workplace: &Path, run: &Path, variables: &[(&str, &str)]) -> Output {
+    let path = std::env::var("PATH").unwrap();
+    let mut script = Command::new("bash");
+    script
+        .arg(root().join("pipelines/slurm/annotate.sbatch"))
+        .current_dir(run)
+        .env("PATH", format!("{}:{path}", workplace.join("bin").display()))
+        .env("SLURM_SUBMIT_DIR", workplace)
+        .envs([
+            ("SLURM_ARRAY_TASK_ID", "0"),
+            ("SLURM_ARRAY_JOB_ID", "7"),
+            ("SLURMD_NODENAME", "n1"),
+        ])
+        .env_remove("ABAW")
+        .env_remove("ABAW_IMAGE")
+        .env_remove("CUDA_VISIBLE_DEVICES")
+        .envs(variables.iter().copied());
+    expect_exit(0, &mut script)
+}
+
+#[test]
+fn job_scripts_find_the_installed_program_and_run_it_in_an_image() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let bin = folder.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    symlink(abaw().get_program(), bin.join("abaw")).unwrap();
+    // Apptainer is not here: this runs the command that it is given, and prints how it was called.
+    let apptainer = bin.join("apptainer");
+    let text = "#!/bin/sh\necho \"apptainer $*\"\n[ \"$2\" = --nv ] && shift\nshift 2\nexec \"$@\"\n";
+    write(apptainer.clone(), text);
+    std::fs::set_permissions(&apptainer, std::fs::Permissions::from_mode(0o755)).unwrap();
+
+    let run = folder.path().join("run");
+    let mut plan = abaw();
+    plan.arg("plan")
+        .arg(sample("carphone.mp4"))
+        .arg("--out")
+        .arg(&run);
+    plan.args(["--shards", "1", "--device", "cpu", "--limit-frames", "3"]);
+    expect_exit(0, &mut plan);
+
+    let found = shard_by_script(folder.path(), &run, &[]);
+    assert!(
+        stderr_of(&found).contains("shard 0: 1 done"),
+        "{}",
+        stderr_of(&found)
+    );
+    assert!(!stdout_of(&found).contains("apptainer"));
+    let image = ("ABAW_IMAGE", "/data/abaw.sif");
+    let output = stdout_of(&shard_by_script(folder.path(), &run, &[image]));
+    assert!(
+        output.contains("apptainer exec /data/abaw.sif abaw annotate --plan plan.json --shard 0"),
+        "{output}"
+    );
+    let gpu = ("CUDA_VISIBLE_DEVICES", "0");
+    let output = stdout_of(&shard_by_script(folder.path(), &run, &[image, gpu]));
+    assert!(output.contains("apptainer exec --nv /data/abaw.sif"), "{output}");
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_one_sentence_that_names_the_variable() {
+    let mut setup = Command::new(root().join("setup/cargo-deny.sh"));
+    let output = expect_exit(1, setup.env("ABAW_CACHE", "/proc/abaw"));
+    let message = stderr_of(&output);
+    assert_eq!(message.lines().count(), 1, "{message}");
+    assert!(
+        message.contains("/proc/abaw cannot be written") && message.contains("ABAW_CACHE"),
+        "{message}"
     );
 }
