@@ -1,7 +1,8 @@
 //! `abaw train`: weights from labelled crops.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use abaw::device::DeviceChoice;
@@ -41,6 +42,7 @@ pub struct Arguments {
 
 /// Trains.
 pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
+    start_again_with_sleeping_threads();
     let recipe = Recipe::read(&arguments.recipe)?;
     let (device, _) = arguments.device.resolve()?;
     let stop = Stop::on_signals_within(GRACE)?;
@@ -63,6 +65,24 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
             tracing::warn!("stopped; go on with the same command and --resume");
             Ok(ExitCode::from(EXIT_STOPPED as u8))
         }
+    }
+}
+
+/// The threads of libgomp, which libtorch computes with, spin while they wait for each other. Beside other busy processes
+/// they spin away the time that the others wait for, and a training comes nearly to a standstill; asleep they leave the
+/// core. libgomp reads this when it is loaded, so the process starts this program once more in its own place, with what
+/// the user chose if there is such a choice.
+fn start_again_with_sleeping_threads() {
+    const POLICY: &str = "OMP_WAIT_POLICY";
+    if std::env::var_os(POLICY).is_some() || std::env::var_os("GOMP_SPINCOUNT").is_some() {
+        return;
+    }
+    if let Ok(program) = std::env::current_exe() {
+        let error = Command::new(program)
+            .args(std::env::args_os().skip(1))
+            .env(POLICY, "passive")
+            .exec();
+        tracing::debug!("libgomp's threads will spin: {error}");
     }
 }
 

@@ -19,9 +19,11 @@ use serde_json::Value;
 /// The rows and the footer of a table; the footer holds no time.
 pub type Contents = (Vec<Row>, Footer);
 
-/// The program.
+/// The program, without what cargo sets for the test itself.
 pub fn abaw() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_abaw"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_abaw"));
+    command.env_remove("OMP_WAIT_POLICY");
+    command
 }
 
 /// The program with arguments of any kind.
