@@ -168,10 +168,11 @@ impl AudioTrack {
     }
 }
 
-/// Whether the container can hold a codec.
+/// Whether the container can hold a codec. From FFmpeg 6 on MP4 can hold uncompressed sound, which browsers do not play.
 fn holds(output: &Output, codec: codec::Id) -> bool {
     // SAFETY: the format is a constant of libavformat.
-    unsafe {
+    let known = unsafe {
         ffi::avformat_query_codec(output.format().as_ptr(), codec.into(), ffi::FF_COMPLIANCE_NORMAL) == 1
-    }
+    };
+    known && !codec.name().starts_with("pcm_")
 }

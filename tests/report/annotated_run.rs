@@ -41,9 +41,14 @@ impl Run {
              -crf 18 -pix_fmt yuv420p",
             "lying.mp4",
         );
-        let lying = run.path("lying.mp4");
-        let turn = format!("-i {} -c copy -metadata:s:v:0 rotate=90", lying.display());
-        run.ffmpeg(&turn, "videos/turned.mp4");
+        let mut bytes = std::fs::read(run.path("lying.mp4")).unwrap();
+        // The display matrix of the track, a quarter turn clockwise: no option of ffmpeg's sets it in all versions.
+        let header = bytes.windows(4).position(|name| name == b"tkhd").unwrap();
+        const ONE: i32 = 1 << 16;
+        for (number, value) in [0, ONE, 0, -ONE, 0].into_iter().enumerate() {
+            bytes[header + 44 + 4 * number..][..4].copy_from_slice(&value.to_be_bytes());
+        }
+        std::fs::write(run.path("videos/turned.mp4"), bytes).unwrap();
         // Without smoothing, so that intervals are many and short.
         std::fs::write(run.path("pipeline.toml"), "[detector]\nlong_side = 320\n").unwrap();
         save_untrained(&run.path("seeded.safetensors"));

@@ -99,7 +99,8 @@ fn playlists_are_refused() {
     ] {
         let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
-        assert_refused!(&path, VideoFault::NotAVideoContainer);
+        // FFmpeg 7 knows a playlist by its name too, and takes this one for nothing.
+        assert_refused!(&path, VideoFault::NotAVideoContainer | VideoFault::NotAVideo);
     }
 }
 
