@@ -6,7 +6,6 @@ ARG SET=cpu
 RUN --mount=type=bind,target=/abaw /abaw/packaging/container.sh /abaw/dist "$SET"
 RUN useradd --create-home abaw
 USER abaw
-ENV XDG_CACHE_HOME=/tmp
 WORKDIR /data
 ENTRYPOINT ["abaw"]
 CMD ["--help"]

@@ -94,7 +94,7 @@ roots: packages
 	@setup/packages.sh roots
 
 .PHONY: test-install
-test-install: build roots samples test-packages ## try the wheel in fresh roots of Debian 11, 12, 13, the container's content, and a source build: 10 GB below ROOTS
+test-install: build roots samples test-packages ## try the wheel in fresh roots of Debian 11, 12, 13, the container's content, a source build: 10 GB below ROOTS; PARTS='bullseye ...'
 	@packaging/test-install.sh $(PARTS)
 
 .PHONY: release-check
