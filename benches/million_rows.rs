@@ -128,6 +128,8 @@ fn row(frame: u32, random: &mut fastrand::Rng) -> Row {
         person: Some(PersonId(0)),
         subject: true,
         sighting: Sighting::Crop,
+        quality: None,
+        usable: None,
         raw: affect,
         postprocessed: FinalAffect {
             affect,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::BatchSize;
 use crate::face::shot::ShotSettings;
 use crate::face::track::TrackerSettings;
-use crate::face::{AlignmentSettings, DetectorSettings};
+use crate::face::{AlignmentSettings, DetectorSettings, QualityLimits};
 use crate::model::ModelSettings;
 use crate::postprocess::PostprocessSettings;
 use crate::video::VideoSettings;
@@ -40,6 +40,8 @@ pub struct Pipeline {
     pub alignment: AlignmentSettings,
     /// The networks.
     pub model: ModelSettings,
+    /// What makes a look at a face usable.
+    pub quality: QualityLimits,
     /// From raw to final predictions.
     pub postprocess: PostprocessSettings,
 }
@@ -131,6 +133,7 @@ impl Pipeline {
             ("detector", self.detector.check()),
             ("shots", self.shots.check()),
             ("tracker", self.tracker.check()),
+            ("quality", self.quality.check()),
         ];
         for (section, checked) in sections {
             checked.map_err(|error| format!("[{section}] {error}"))?;

@@ -163,6 +163,7 @@ mod tests {
                 expression: None,
                 action_units: None,
                 filled: false,
+                usable: true,
             };
             let video = VideoPredictions::new([row]).unwrap();
             Answer::of(Challenge::Va, &video, frame).0.to_string()

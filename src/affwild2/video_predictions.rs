@@ -17,6 +17,8 @@ pub struct FramePrediction {
     pub action_units: Option<[bool; ACTION_UNITS]>,
     /// The values are those of other frames: nobody was seen in this one.
     pub filled: bool,
+    /// A face was seen in this frame, and the look at it was usable.
+    pub usable: bool,
 }
 
 /// A run's predictions of one video, one row a frame (the rows of the video's subject).
@@ -27,6 +29,8 @@ pub struct VideoPredictions {
     pub(super) action_units: Answers<[bool; ACTION_UNITS]>,
     /// Frames whose values were filled, ascending.
     filled: Vec<FrameIndex>,
+    /// Frames with a usable look, ascending.
+    usable: Vec<FrameIndex>,
     first: Option<FrameIndex>,
     last: Option<FrameIndex>,
 }
@@ -44,6 +48,7 @@ impl VideoPredictions {
             expression,
             action_units,
             filled,
+            usable,
         } in rows
         {
             if let Some(previous) = predictions.last.filter(|last| *last >= frame) {
@@ -66,6 +71,9 @@ impl VideoPredictions {
             if filled {
                 predictions.filled.push(frame);
             }
+            if usable {
+                predictions.usable.push(frame);
+            }
         }
         Ok(predictions)
     }
@@ -83,6 +91,7 @@ impl VideoPredictions {
             action_units: known(action_units_from).then_some(action_units),
             filled: self.is_filled(frame)
                 || [point_from, expression_from, action_units_from].contains(&Origin::Filled),
+            usable: self.usable.binary_search(&frame).is_ok(),
         }
     }
 
@@ -113,6 +122,8 @@ pub struct FrameAnswer {
     pub action_units: Option<[bool; ACTION_UNITS]>,
     /// At least one value comes from other frames.
     pub filled: bool,
+    /// The look at the face in this frame was usable.
+    pub usable: bool,
 }
 
 /// The probabilities that stand for no prediction.
@@ -225,6 +236,7 @@ mod tests {
             expression: None,
             action_units: valence.map(|valence| [valence > 0.5; 12]),
             filled: false,
+            usable: true,
         }
     }
 

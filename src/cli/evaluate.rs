@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use abaw::finalise::{self, Evaluation};
 use abaw::labels::{ActionUnit, Expression};
-use abaw::metrics::{Interval, Intervals, Scores, Tally, TaskTallies, intervals, leave_one_out};
+use abaw::metrics::{
+    Interval, Intervals, Report, ReportIntervals, Scores, Tally, TaskTallies, intervals, leave_one_out,
+};
 use clap::Args;
 
 use super::label_arguments::LabelArguments;
@@ -31,7 +33,10 @@ pub struct Arguments {
     /// have both masks.
     #[arg(long)]
     strict: bool,
-    /// As JSON: {"per_task": ..., "strict": ...}.
+    /// Score the frames with a usable look (column `usable`) too, and print both.
+    #[arg(long)]
+    usable: bool,
+    /// As JSON: {"per_task": ..., "strict": ...}; with --usable also {"usable": {"per_task": ..., "strict": ...}}.
     #[arg(long)]
     json: bool,
 }
@@ -50,10 +55,15 @@ pub fn run(arguments: Arguments) -> CommandResult {
         .into());
     }
     warn(&evaluation);
+    let usable = arguments.usable.then(|| evaluation.usable_by_input());
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&evaluation.tally().report())?);
+        let mut report = serde_json::to_value(evaluation.tally().report())?;
+        if let Some(usable) = &usable {
+            report["usable"] = serde_json::to_value(Tally::merged(usable).report())?;
+        }
+        println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        print(&evaluation, arguments.strict);
+        print(&evaluation, usable.as_deref(), arguments.strict);
     }
     Ok(ExitCode::from(EXIT_DONE))
 }
@@ -86,22 +96,10 @@ fn some_of(names: &[String]) -> String {
     text
 }
 
-fn print(evaluation: &Evaluation, strict: bool) {
-    let report = evaluation.tally().report();
+fn print(evaluation: &Evaluation, usable: Option<&[Tally]>, strict: bool) {
     let by_input = evaluation.by_input();
-    let intervals = intervals(&by_input, DRAWS, SEED);
-    let (name, headline, interval) = match strict {
-        false => ("one mask a task", &report.per_task, &intervals.per_task),
-        true => ("strict", &report.strict, &intervals.strict),
-    };
-    println!(
-        "P {}{} ({name})",
-        number(headline.p),
-        interval
-            .p
-            .map(|interval| format!(", 95 % {}", range(Some(interval))))
-            .unwrap_or_default()
-    );
+    let scored = scored(&by_input);
+    print_headline(&scored, strict);
     let sum = |count: fn(&finalise::ScoredVideo) -> u64| evaluation.videos.iter().map(count).sum::<u64>();
     println!(
         "{} videos, {} labelled frames, {} of them filled from other frames, {} neutral",
@@ -114,16 +112,44 @@ fn print(evaluation: &Evaluation, strict: bool) {
         0 | 1 => println!("no 95 % intervals: they need at least two videos\n"),
         videos => println!("95 % intervals: {DRAWS} draws of {videos} videos\n"),
     }
-    print_scores(
-        &report.per_task,
-        &intervals.per_task,
-        &report.strict,
-        &intervals.strict,
-    );
+    print_scores(&scored);
+    if let Some(usable) = usable {
+        println!(
+            "\nonly the {} of {} labelled frames with a usable look:",
+            sum(|video| video.usable),
+            sum(|video| video.frames)
+        );
+        let scored = self::scored(usable);
+        print_headline(&scored, strict);
+        println!();
+        print_scores(&scored);
+    }
     print_leave_one_out(evaluation, strict);
 }
 
-fn print_scores(per_task: &Scores, around: &Intervals, strict: &Scores, around_strict: &Intervals) {
+fn print_headline((report, intervals): &(Report, ReportIntervals), strict: bool) {
+    let (name, scores, interval) = match strict {
+        false => ("one mask a task", &report.per_task, &intervals.per_task),
+        true => ("strict", &report.strict, &intervals.strict),
+    };
+    println!(
+        "P {}{} ({name})",
+        number(scores.p),
+        interval
+            .p
+            .map(|interval| format!(", 95 % {}", range(Some(interval))))
+            .unwrap_or_default()
+    );
+}
+
+/// The scores of all inputs together, and the intervals around them.
+fn scored(by_input: &[Tally]) -> (Report, ReportIntervals) {
+    (Tally::merged(by_input).report(), intervals(by_input, DRAWS, SEED))
+}
+
+fn print_scores((report, intervals): &(Report, ReportIntervals)) {
+    let (per_task, around) = (&report.per_task, &intervals.per_task);
+    let (strict, around_strict) = (&report.strict, &intervals.strict);
     println!("{:<22}{:<32}strict", "", "one mask a task");
     let line = |name: &str, score: fn(&Scores) -> Option<f64>, of: fn(&Intervals) -> Option<Interval>| {
         println!(

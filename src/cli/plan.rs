@@ -60,6 +60,9 @@ pub struct WorkArguments {
     /// Leave out all but the first N frames of each video.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit_frames: Option<u32>,
+    /// Write the network's feature of every face, 512 numbers, to RUN/features/<id>.parquet.
+    #[arg(long)]
+    pub features: bool,
     /// Refuse damaged videos instead of annotating what can be decoded.
     #[arg(long)]
     pub strict_video: bool,
@@ -212,6 +215,7 @@ pub fn make(
         pipeline.model.precision = precision;
     }
     pipeline.video.strict |= work.strict_video;
+    pipeline.model.features |= work.features;
     InferenceForm::fast(device, pipeline.model.precision).check()?;
     let found = run::find_weights(&mut pipeline.model)?;
     finalise::record_contents(&mut pipeline.postprocess.blend)?;

@@ -21,7 +21,7 @@ pub struct Arguments {
     /// Folder of the run.
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// Pipeline file (TOML), of which only [postprocess] is used; without one, the settings of the run.
+    /// Pipeline file (TOML), of which only [postprocess] and [quality] are used; without one, the settings of the run.
     #[arg(long, value_name = "FILE")]
     pipeline: Option<PathBuf>,
     /// Thresholds and smoothing that `abaw tune` found; the pipeline file overrides it. Without one, those of
@@ -34,19 +34,23 @@ pub struct Arguments {
 pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
     let run = RunFolder::new(&arguments.run);
     let plan = Plan::read(&run.plan())?;
-    let settings = match &arguments.pipeline {
+    let (settings, quality) = match &arguments.pipeline {
         Some(path) => {
-            let mut settings = Pipeline::read(path)?.postprocess;
+            let pipeline = Pipeline::read(path)?;
+            let mut settings = pipeline.postprocess;
             record_contents(&mut settings.blend)?;
-            settings
+            (settings, pipeline.quality)
         }
-        None => plan.settings.pipeline.postprocess.clone(),
+        None => {
+            let pipeline = &plan.settings.pipeline;
+            (pipeline.postprocess.clone(), pipeline.quality)
+        }
     };
     let calibration = match &arguments.calibration {
         Some(path) => Some(calibration::read_for(path, &settings)?),
         None => plan.settings.calibration.clone(),
     };
-    let plan = plan.with_postprocess(settings, calibration)?;
+    let plan = plan.with_postprocess(settings, quality, calibration)?;
     let stop = Stop::on_signals()?;
     let mut progress = console.progress(plan.inputs.len() as u64);
     let done = postprocess_run(&run, &plan, &stop, &mut |event| progress.see(event))?;

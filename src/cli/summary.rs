@@ -74,13 +74,15 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
     }
 }
 
-/// Returns in how many frames the subject was seen if not in all, its most frequent expression with the share of frames,
+/// Returns in how many frames the subject was seen if not in all, in how many of them the look was usable, its most frequent expression with the share of frames,
 /// and mean valence and arousal. `None` if the table cannot be read or has none of these.
 fn affect_of_subject(table: &Path) -> Option<String> {
     let (rows, _) = table::read_columns(table, ColumnSelection::Final).ok()?;
     let of_subject: Vec<&Row> = rows.iter().filter(|row| row.subject).collect();
     let predictions: Vec<FinalAffect> = of_subject.iter().map(|row| row.postprocessed).collect();
     let seen = of_subject.iter().filter(|row| row.sighting.is_face()).count();
+    let usable = of_subject.iter().filter(|row| row.usable == Some(true)).count();
+    let is_judged = of_subject.iter().any(|row| row.usable.is_some());
     let shown: Vec<Expression> = predictions
         .iter()
         .filter_map(|affect| affect.expression)
@@ -93,6 +95,9 @@ fn affect_of_subject(table: &Path) -> Option<String> {
             count(seen as u64),
             count(of_subject.len() as u64)
         ));
+    }
+    if is_judged && usable < seen {
+        words.push(format!("usable in {}", count(usable as u64)));
     }
     if let Some(most) = Expression::ALL.iter().max_by_key(|expression| frames(expression))
         && !shown.is_empty()

@@ -49,10 +49,14 @@ pub fn read(context: &Context, producer: &Producer, input: &PlannedInput) {
         // The file may have been replaced since it was planned.
         (input.bytes, input.modified) = (reading.state.bytes, reading.state.modified);
     }
-    let video = VideoState::new(input, Arc::clone(&context.pipeline), frame_rate, clock);
-    match opened {
-        Err(reason) => video.fail(Stage::Decode, reason),
-        Ok(reading) => {
+    let store = context.publication.feature_store();
+    let no_store = store.as_ref().err().map(|error| sentence(error));
+    let pipeline = Arc::clone(&context.pipeline);
+    let video = VideoState::new(input, pipeline, frame_rate, clock, store.ok().flatten());
+    match (opened, no_store) {
+        (Err(reason), _) => video.fail(Stage::Decode, reason),
+        (_, Some(reason)) => video.fail(Stage::Write, reason),
+        (Ok(reading), None) => {
             context.send(Event::Started {
                 id: video.input.id.clone(),
                 expected_frames: reading.expected_frames,

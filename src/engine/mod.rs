@@ -12,6 +12,7 @@
 mod annotate;
 mod context;
 mod cpu;
+mod feature_store;
 mod load;
 mod network;
 mod networks;

@@ -177,7 +177,11 @@ impl<'a> Passes<'a> {
         );
         for (Slice { video, items }, affects) in slices.into_iter().zip(affects) {
             match affects {
-                Ok(affects) => video.faces_inferred(items, affects),
+                Ok(outputs) => {
+                    if let Err(error) = video.faces_inferred(items, outputs) {
+                        video.fail(Stage::Write, sentence(&error));
+                    }
+                }
                 Err(reason) => video.fail(Stage::Infer, reason),
             }
             self.context.publish_if_complete(&video);

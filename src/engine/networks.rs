@@ -7,8 +7,9 @@ use super::stand_in::StandIn;
 use crate::cuda;
 use crate::error_chain::sentence;
 use crate::face::Candidate;
-use crate::labels::Affect;
-use crate::model::{Detector, Ensemble, FaceBatch, FrameBatch, PendingDetections, PendingInference};
+use crate::model::{
+    Detector, Ensemble, FaceBatch, FaceOutputs, FrameBatch, PendingDetections, PendingInference,
+};
 
 /// The networks of one thread. A clone is for another thread; it shares the weights.
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ pub enum Pass<P, R> {
 /// A pass of the detector.
 pub type DetectorPass = Pass<PendingDetections, Vec<Candidate>>;
 /// A pass of the affect networks.
-pub type AffectPass = Pass<PendingInference, Affect>;
+pub type AffectPass = Pass<PendingInference, FaceOutputs>;
 
 impl Networks {
     /// Gives the device a pass of the detector. The error is a sentence.
@@ -84,7 +85,7 @@ impl Networks {
     }
 
     /// Waits for a pass of the affect networks: the outputs for each face. The error is a sentence.
-    pub fn finish_faces(&self, pass: AffectPass) -> Result<Vec<Affect>, String> {
+    pub fn finish_faces(&self, pass: AffectPass) -> Result<Vec<FaceOutputs>, String> {
         match pass {
             Pass::Given(pass) => self.affect.finish(pass).map_err(|error| sentence(&error)),
             Pass::StandIn(outputs, end) => Ok(wait(outputs, end)),

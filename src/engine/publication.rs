@@ -1,12 +1,16 @@
 //! What leaves the engine: a table, or a failure, for each video.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::{Mutex, PoisonError};
 
+use super::feature_store::FeatureStore;
 use super::video::{FinishedVideo, VideoOutcome, VideoState};
+use crate::error_chain::sentence;
 use crate::finalise::{Postprocessor, postprocess_table};
+use crate::path_error::PathError;
 use crate::run::{Event, Plan, PlannedInput, RunFolder, Stage, TableState};
-use crate::table::{self, Counts, Footer, Row, Timing};
+use crate::table::{self, Counts, FaceFeature, FeatureCard, Footer, Row, Timing};
 
 /// Where a run publishes, and what every table of it records of its making.
 pub struct Publication {
@@ -108,6 +112,49 @@ impl Publication {
         self.footer.inference.clone() + &batches.collect::<String>()
     }
 
+    /// A store for the features of a video; `None` if they are not wanted.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub(super) fn feature_store(&self) -> Result<Option<FeatureStore>, PathError> {
+        if !self.plan.settings.pipeline.model.features {
+            return Ok(None);
+        }
+        let root = self.run.root();
+        FeatureStore::in_folder(root)
+            .map(Some)
+            .map_err(PathError::at(root))
+    }
+
+    /// Publishes the features of a video's faces, before the table: where that is, they are.
+    fn write_features(
+        &self,
+        video: &VideoState,
+        finished: &FinishedVideo,
+        store: &FeatureStore,
+    ) -> Result<(), (Stage, String)> {
+        let id = &video.input.id;
+        let card = FeatureCard {
+            versions: self.footer.versions.clone(),
+            weights: self.plan.weights.clone(),
+            inference: self.inference(),
+            raw_settings_hash: self.plan.raw_settings_hash.clone(),
+            input_bytes: video.input.bytes,
+        };
+        let faces = finished.timeline.faces();
+        let feature = |(slot, frame, person)| -> io::Result<FaceFeature> {
+            let feature = store.get(slot)?;
+            Ok(FaceFeature {
+                frame,
+                person,
+                feature,
+            })
+        };
+        let features = faces.into_iter().map(feature);
+        let written = table::write_features(&self.run.features(id), id.as_str(), features, &card);
+        written.map_err(|error| (Stage::Write, sentence(&error)))
+    }
+
     fn write(
         &self,
         video: &VideoState,
@@ -120,6 +167,9 @@ impl Publication {
             cuts: finished.timeline.cuts().to_vec(),
             frame_rate: finished.frame_rate,
         };
+        if let Some(features) = video.features() {
+            self.write_features(video, &finished, features)?;
+        }
         let mut rows = finished.timeline.into_rows(&finished.ranking);
         video
             .clock

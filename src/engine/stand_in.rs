@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::face::Candidate;
-use crate::labels::Affect;
+use crate::model::FaceOutputs;
 
 /// How long passes take on a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct StandIn {
     /// When the passes given so far have ended.
     busy_until: Cell<Instant>,
     detections: Known<Vec<Vec<Candidate>>>,
-    affects: Known<Vec<Affect>>,
+    affects: Known<Vec<FaceOutputs>>,
 }
 
 /// Outputs by the fingerprint of their batch.
@@ -61,8 +61,8 @@ impl StandIn {
         &self,
         fingerprint: u64,
         faces: usize,
-        compute: impl FnOnce() -> Result<Vec<Affect>, E>,
-    ) -> Result<(Vec<Affect>, Instant), E> {
+        compute: impl FnOnce() -> Result<Vec<FaceOutputs>, E>,
+    ) -> Result<(Vec<FaceOutputs>, Instant), E> {
         let outputs = known(&self.affects, fingerprint, compute)?;
         Ok((outputs, self.end_of_pass(self.times.face, faces)))
     }

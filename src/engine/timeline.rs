@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::face::PersonId;
+use crate::face::identity::{IdentitySettings, Track, TrackLooks, same_persons};
 use crate::face::subject::Ranking;
+use crate::face::{PersonId, Quality, QualityLimits};
 use crate::frame::FrameIndex;
 use crate::labels::{Affect, FinalAffect};
 use crate::table::{Row, Sighting};
@@ -14,6 +15,7 @@ pub struct Timeline {
     frames: Vec<(FrameIndex, Option<f64>)>,
     cuts: Vec<FrameIndex>,
     faces: Vec<Face>,
+    looks: BTreeMap<PersonId, TrackLooks>,
 }
 
 #[derive(Debug)]
@@ -22,12 +24,20 @@ struct Face {
     at: usize,
     person: PersonId,
     sighting: Sighting,
+    quality: Quality,
     raw: Affect,
 }
 
 /// The place of a face in its timeline, for the numbers that come later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FaceSlot(usize);
+
+impl FaceSlot {
+    /// Faces of the video that were added before it.
+    pub fn number(self) -> u64 {
+        self.0 as u64
+    }
+}
 
 impl Timeline {
     /// Adds the next frame; `cut` if a new shot begins with it.
@@ -39,11 +49,12 @@ impl Timeline {
     }
 
     /// Adds a face to the newest frame, of which there must be one.
-    pub fn push_face(&mut self, person: PersonId, sighting: Sighting) -> FaceSlot {
+    pub fn push_face(&mut self, person: PersonId, sighting: Sighting, quality: Quality) -> FaceSlot {
         self.faces.push(Face {
             at: self.frames.len().saturating_sub(1),
             person,
             sighting,
+            quality,
             raw: Affect::default(),
         });
         FaceSlot(self.faces.len() - 1)
@@ -54,6 +65,42 @@ impl Timeline {
         if let Some(face) = self.faces.get_mut(slot.0) {
             face.raw = raw;
         }
+    }
+
+    /// Takes a face's feature as a look at its track, if the look is usable by the default limits.
+    pub fn add_look(&mut self, slot: FaceSlot, feature: &[f32]) {
+        if let Some(face) = self.faces.get(slot.0)
+            && QualityLimits::default().allow(&face.quality)
+        {
+            self.looks.entry(face.person).or_default().add(feature);
+        }
+    }
+
+    /// Joins tracks of one person under the number of the first; for each that was joined the number it has now.
+    pub fn join(&mut self, settings: &IdentitySettings) -> BTreeMap<PersonId, PersonId> {
+        let mut spans: BTreeMap<PersonId, (usize, usize)> = BTreeMap::new();
+        for face in &self.faces {
+            spans.entry(face.person).or_insert((face.at, face.at)).1 = face.at;
+        }
+        let looks = &mut self.looks;
+        let tracks = spans.into_iter().map(|(person, span)| Track {
+            person,
+            span,
+            looks: looks.remove(&person).unwrap_or_default(),
+        });
+        let joined = same_persons(tracks.collect(), settings);
+        for face in &mut self.faces {
+            face.person = joined.get(&face.person).copied().unwrap_or(face.person);
+        }
+        joined
+    }
+
+    /// All faces: where each is kept, its frame, its person; by frame, then by person.
+    pub fn faces(&self) -> Vec<(FaceSlot, FrameIndex, PersonId)> {
+        let face = |(at, face): (usize, &Face)| (FaceSlot(at), self.frames[face.at].0, face.person);
+        let mut faces: Vec<_> = self.faces.iter().enumerate().map(face).collect();
+        faces.sort_by_key(|(_, frame, person)| (*frame, *person));
+        faces
     }
 
     /// Frames so far.
@@ -98,9 +145,9 @@ impl Timeline {
 }
 
 fn row(frame: FrameIndex, time_s: Option<f64>, person: Option<PersonId>, face: Option<Face>) -> Row {
-    let (sighting, raw) = match face {
-        Some(face) => (face.sighting, face.raw),
-        None => (Sighting::Missing, Affect::default()),
+    let (sighting, quality, raw) = match face {
+        Some(face) => (face.sighting, Some(face.quality), face.raw),
+        None => (Sighting::Missing, None, Affect::default()),
     };
     Row {
         frame,
@@ -108,6 +155,8 @@ fn row(frame: FrameIndex, time_s: Option<f64>, person: Option<PersonId>, face: O
         person,
         subject: true,
         sighting,
+        quality,
+        usable: None,
         raw,
         postprocessed: FinalAffect::default(),
     }
@@ -126,7 +175,7 @@ mod tests {
         for persons in seen {
             timeline.push_frame(frame, None, false);
             for &person in persons {
-                timeline.push_face(PersonId(person), Sighting::Crop);
+                timeline.push_face(PersonId(person), Sighting::Crop, Quality::default());
             }
             frame = frame.next();
         }

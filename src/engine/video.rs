@@ -2,18 +2,19 @@
 //! tracked in decode order, so that the result is always the same.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::feature_store::FeatureStore;
 use super::queue::Permit;
 use super::source::{Content, SourceFrame, SourceReport};
 use super::timeline::{FaceSlot, Timeline};
 use crate::config::Pipeline;
 use crate::face::subject::{Ranking, SubjectRule, Subjects};
 use crate::face::track::Tracker;
-use crate::face::{Detection, PersonId, align};
+use crate::face::{Detection, PersonId, Quality, align};
 use crate::frame::{FrameIndex, Picture};
-use crate::labels::Affect;
-use crate::model::{AlignedFace, ModelError};
+use crate::model::{AlignedFace, FaceOutputs, ModelError};
 use crate::run::{PlannedInput, Stage, StageClock};
 use crate::table::Sighting;
 
@@ -22,6 +23,7 @@ pub struct VideoState {
     pub input: PlannedInput,
     pub clock: Arc<StageClock>,
     pipeline: Arc<Pipeline>,
+    features: Option<FeatureStore>,
     progress: Mutex<Progress>,
 }
 
@@ -74,6 +76,14 @@ pub struct Face {
     pub permit: Option<Permit>,
 }
 
+/// A face of a frame, aligned.
+struct SeenFace {
+    person: PersonId,
+    sighting: Sighting,
+    quality: Quality,
+    crop: AlignedFace,
+}
+
 /// What frames leave that were tracked.
 #[derive(Default)]
 pub struct Tracked {
@@ -97,12 +107,14 @@ pub struct FinishedVideo {
 pub type VideoOutcome = Result<FinishedVideo, (Stage, String)>;
 
 impl VideoState {
-    /// A video of which nothing has been seen; `frame_rate` in frames a second, `clock`: shared with its reader.
+    /// A video of which nothing has been seen; `frame_rate` in frames a second, `clock`: shared with its reader. `features`:
+    /// where the features of its faces are kept, if they are wanted.
     pub fn new(
         input: PlannedInput,
         pipeline: Arc<Pipeline>,
         frame_rate: Option<f64>,
         clock: Arc<StageClock>,
+        features: Option<FeatureStore>,
     ) -> Arc<Self> {
         let tracking = Tracking {
             tracker: Tracker::new(pipeline.tracker, frame_rate),
@@ -113,6 +125,7 @@ impl VideoState {
             input,
             clock,
             pipeline,
+            features,
             progress: Mutex::new(Progress {
                 tracking: Some(tracking),
                 timeline: Timeline::default(),
@@ -146,11 +159,16 @@ impl VideoState {
                     tracking.faces(index, time_s, is_cut, &picture, detections, &self.pipeline)
                 }
                 Content::Crop(crop) => {
-                    let face = crop.map(|crop| (PersonId(0), Sighting::Crop, crop));
+                    let face = crop.map(|crop| SeenFace {
+                        person: PersonId(0),
+                        sighting: Sighting::Crop,
+                        quality: Quality::of_crop(crop.picture()),
+                        crop,
+                    });
                     Ok(face.into_iter().collect())
                 }
             })?;
-            let of_crop = matches!(faces.first(), Some((_, Sighting::Crop, _)));
+            let of_crop = faces.first().is_some_and(|face| face.sighting == Sighting::Crop);
             let mut faces = self.add(index, time_s, is_cut, faces, tracking);
             match faces.first_mut() {
                 Some(face) if of_crop => face.permit = Some(permit),
@@ -167,7 +185,7 @@ impl VideoState {
         index: FrameIndex,
         time_s: Option<f64>,
         is_cut: bool,
-        faces: Vec<(PersonId, Sighting, AlignedFace)>,
+        faces: Vec<SeenFace>,
         tracking: Tracking,
     ) -> Vec<Face> {
         let mut progress = self.progress();
@@ -175,10 +193,12 @@ impl VideoState {
         progress.tracking = Some(tracking);
         progress.timeline.push_frame(index, time_s, is_cut);
         progress.faces_out += faces.len();
-        let face = |(person, sighting, crop)| Face {
+        let face = |seen: SeenFace| Face {
             video: Arc::clone(self),
-            slot: progress.timeline.push_face(person, sighting),
-            crop,
+            slot: progress
+                .timeline
+                .push_face(seen.person, seen.sighting, seen.quality),
+            crop: seen.crop,
             permit: None,
         };
         faces.into_iter().map(face).collect()
@@ -192,13 +212,28 @@ impl VideoState {
     }
 
     /// Takes faces back from the networks.
-    pub fn faces_inferred(&self, faces: Vec<Face>, affects: Vec<Affect>) {
+    ///
+    /// # Errors
+    /// A full disk, where features are kept. The video has to be given up then.
+    pub fn faces_inferred(&self, faces: Vec<Face>, outputs: Vec<FaceOutputs>) -> io::Result<()> {
+        let mut kept = Ok(());
+        if let Some(features) = &self.features {
+            let mut pairs = faces.iter().zip(&outputs);
+            kept = pairs.try_for_each(|(face, outputs)| features.put(face.slot, &outputs.feature));
+        }
         let mut progress = self.progress();
         progress.faces_out = progress.faces_out.saturating_sub(faces.len());
-        for (Face { slot, permit, .. }, affect) in faces.into_iter().zip(affects) {
-            progress.timeline.set_raw(slot, affect);
+        for (Face { slot, permit, .. }, outputs) in faces.into_iter().zip(outputs) {
+            progress.timeline.set_raw(slot, outputs.affect);
+            progress.timeline.add_look(slot, &outputs.feature);
             drop(permit);
         }
+        kept
+    }
+
+    /// The features of its faces, if they are kept.
+    pub fn features(&self) -> Option<&FeatureStore> {
+        self.features.as_ref()
     }
 
     /// Gives the video up; the first reason counts.
@@ -228,10 +263,12 @@ impl VideoState {
         }
         let tracking = progress.tracking.take()?;
         progress.over = true;
+        let joined = progress.timeline.join(&self.pipeline.tracker.identity);
         Some(Ok(FinishedVideo {
             timeline: std::mem::take(&mut progress.timeline),
             ranking: tracking
                 .subjects
+                .joined(&joined)
                 .rank(SubjectRule::from_video_name(self.input.id.as_str())),
             source: std::mem::take(&mut progress.source),
             frame_rate: tracking.frame_rate,
@@ -276,7 +313,7 @@ impl Tracking {
         picture: &Picture,
         detections: Option<Vec<Detection>>,
         pipeline: &Pipeline,
-    ) -> Result<Vec<(PersonId, Sighting, AlignedFace)>, ModelError> {
+    ) -> Result<Vec<SeenFace>, ModelError> {
         let found = match detections {
             Some(detections) => self.tracker.update(index, time_s, is_cut, detections),
             None => self.tracker.carry(index, time_s),
@@ -301,7 +338,12 @@ impl Tracking {
                 ..face.detection
             };
             let (crop, _) = align(picture, &steady, &pipeline.alignment);
-            faces.push((face.person, sighting, AlignedFace::new(crop)?));
+            faces.push(SeenFace {
+                person: face.person,
+                sighting,
+                quality: Quality::of_face(picture, &face.detection.landmarks, &crop, &pipeline.alignment),
+                crop: AlignedFace::new(crop)?,
+            });
         }
         Ok(faces)
     }
@@ -322,6 +364,6 @@ pub(super) mod tests {
             modified: None,
             shard: 0,
         };
-        VideoState::new(input, Arc::default(), None, Arc::default())
+        VideoState::new(input, Arc::default(), None, Arc::default(), None)
     }
 }

@@ -2,20 +2,26 @@
 //!
 //! Detection: [`resize`] makes the network's input, [`prior`] and [`candidate`] turn its outputs into boxes and
 //! landmarks, [`suppression`] keeps one box for each face. The network itself is in [`model`](crate::model).
-//! Tracking: [`shot`] finds cuts, [`track`] follows faces between them, [`subject`] selects the subject of a video.
+//! Tracking: [`shot`] finds cuts, [`track`] follows faces between them, [`identity`] joins tracks of one person,
+//! [`subject`] selects the subject of a video.
 //! Alignment: [`similarity`] fits a face's landmarks to a [`template`], [`warp`] cuts the crop;
-//! [`alignment`] is the whole.
+//! [`alignment`] is the whole. [`quality`] is how good a look the crop gives.
 
 pub mod alignment;
 mod assignment;
 pub mod candidate;
 pub mod detector_settings;
+mod dissolve;
 pub mod error;
+pub mod head_pose;
+pub mod identity;
 pub mod landmark_filter;
 pub mod motion;
 pub mod prior;
+pub mod quality;
 pub mod resize;
 pub mod shot;
+mod signature;
 pub mod similarity;
 pub mod subject;
 pub mod suppression;
@@ -27,6 +33,8 @@ pub use alignment::{AlignmentSettings, align};
 pub use candidate::{Candidate, detections};
 pub use detector_settings::DetectorSettings;
 pub use error::FaceError;
+pub use head_pose::HeadPose;
+pub use quality::{Quality, QualityLimits};
 
 use serde::{Deserialize, Serialize};
 

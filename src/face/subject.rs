@@ -112,6 +112,19 @@ impl Subjects {
         }
     }
 
+    /// The same sums where tracks are joined: for each that is, the person whom it is of.
+    pub fn joined(self, joined: &BTreeMap<PersonId, PersonId>) -> Self {
+        let mut presences: BTreeMap<PersonId, Presence> = BTreeMap::new();
+        for (track, presence) in self.presences {
+            let person = joined.get(&track).copied().unwrap_or(track);
+            let sums = presences.entry(person).or_default();
+            sums.frames = sums.frames.saturating_add(presence.frames);
+            sums.area += presence.area;
+            sums.to_the_right += presence.to_the_right;
+        }
+        Self { presences }
+    }
+
     /// All persons seen, in order of priority as subject.
     ///
     /// By area: the largest total first; of equals the lower number. By side: those on that side

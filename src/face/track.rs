@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::assignment::assign;
+use super::identity::IdentitySettings;
 use super::landmark_filter::{LandmarkFilter, LandmarkSmoothing};
 use super::motion::{Motion, MotionSettings};
 use super::{BoundingBox, Detection, FaceError, Landmarks, PersonId};
@@ -36,10 +37,15 @@ pub struct TrackerSettings {
     /// What it costs more to belong to a track that was out of sight: where two faces overlap, the
     /// one that is found is the one that was found before.
     pub hidden_cost: f64,
+    /// How far a face may leap between two frames that the detector saw, beyond all that its motion explains, face sizes:
+    /// half its width a frame, or a sudden stop. Only where no other face and no other track is in reach.
+    pub leap: f64,
     /// The motion of a face.
     pub motion: MotionSettings,
     /// The smoothing of landmarks within a track.
     pub landmarks: LandmarkSmoothing,
+    /// When two tracks are of one person.
+    pub identity: IdentitySettings,
 }
 
 impl Default for TrackerSettings {
@@ -54,8 +60,10 @@ impl Default for TrackerSettings {
             size_stray: 0.15,
             max_cost: 9.5,
             hidden_cost: 0.5,
+            leap: 1.0,
             motion: MotionSettings::default(),
             landmarks: LandmarkSmoothing::default(),
+            identity: IdentitySettings::default(),
         }
     }
 }
@@ -81,6 +89,8 @@ impl TrackerSettings {
             ("birth_score", self.birth_score.into()),
             ("birth_gap_s", self.birth_gap_s),
             ("hidden_cost", self.hidden_cost),
+            ("leap", self.leap),
+            ("identity.margin", self.identity.margin),
             ("landmarks.cutoff_per_speed", self.landmarks.cutoff_per_speed),
         ];
         FaceError::unless(above_zero, "above 0", &positive)?;
@@ -103,6 +113,8 @@ pub struct TrackedFace {
 
 /// Times closer than this are the same, seconds.
 const SAME_TIME_S: f64 = 1e-6;
+/// The most that the logarithm of a face's size may change in a leap.
+const LEAP_GROWTH: f64 = 0.3;
 /// Most living tracks, and so most faces of a frame. Beyond it tracks out of sight end early, and
 /// of one frame's faces the smallest are left out; no detector finds as many.
 const MAX_TRACKS: usize = 4096;
@@ -132,6 +144,7 @@ struct Track {
     motion: Motion,
     landmarks: LandmarkFilter,
     /// Of the last detection.
+    last_box: BoundingBox,
     score: f32,
     detections: u32,
     /// Those with a score of `birth_score`.
@@ -176,7 +189,8 @@ impl Tracker {
         detections.sort_by(canonical_order);
         detections.truncate(MAX_TRACKS);
 
-        let owners = self.assign(&detections);
+        let mut owners = self.assign(&detections);
+        self.leap(&detections, &mut owners);
         for track in &mut self.tracks {
             track.in_sight = false;
         }
@@ -248,6 +262,37 @@ impl Tracker {
         assign(&costs, detections.len(), self.tracks.len(), max_cost)
     }
 
+    /// Gives tracks that were in sight a moment (`birth_gap_s`) ago, and lost their face, the one that is near where it was,
+    /// if no other is.
+    fn leap(&mut self, detections: &[Detection], owners: &mut [Option<usize>]) {
+        let is_near = |track: &Track| track.unseen_s <= self.settings.birth_gap_s + SAME_TIME_S;
+        let lost = |track: &usize| is_near(&self.tracks[*track]) && !owners.contains(&Some(*track));
+        let lost: Vec<usize> = (0..self.tracks.len()).filter(lost).collect();
+        // A false alarm has a low score.
+        let is_sure = |at: &usize| detections[*at].score >= self.settings.birth_score;
+        let found: Vec<usize> = (0..detections.len())
+            .filter(|at| owners[*at].is_none() && is_sure(at))
+            .collect();
+        let reaches = |track: usize, at: usize| {
+            let settings = &self.settings;
+            self.tracks[track].reaches(&detections[at].bounding_box, settings)
+        };
+        let mut leaps = Vec::new();
+        for &track in &lost {
+            let near: Vec<usize> = found.iter().copied().filter(|&at| reaches(track, at)).collect();
+            if let [at] = near[..]
+                && lost.iter().filter(|&&other| reaches(other, at)).count() == 1
+            {
+                leaps.push((track, at));
+            }
+        }
+        for (track, at) in leaps {
+            owners[at] = Some(track);
+            // What it did before tells nothing of what comes.
+            self.tracks[track].motion = Motion::new(&detections[at].bounding_box, &self.settings.motion);
+        }
+    }
+
     /// Ends the tracks that were not seen for too long, and makes room for newcomers.
     fn end_unseen(&mut self, newcomers: usize) {
         let settings = &self.settings;
@@ -278,6 +323,7 @@ impl Track {
             person,
             landmarks: LandmarkFilter::new(&seen.landmarks, &motion),
             motion,
+            last_box: seen.bounding_box,
             score: seen.score,
             detections: 1,
             good_detections: u32::from(seen.score >= settings.birth_score),
@@ -291,6 +337,7 @@ impl Track {
         self.motion.correct(&seen.bounding_box, &settings.motion);
         self.landmarks
             .correct(&seen.landmarks, &self.motion, self.unseen_s, &settings.landmarks);
+        self.last_box = seen.bounding_box;
         self.score = seen.score;
         self.detections = self.detections.saturating_add(1);
         if seen.score >= settings.birth_score {
@@ -299,6 +346,15 @@ impl Track {
         self.unseen_s = 0.0;
         self.in_sight = true;
         self.face(seen)
+    }
+
+    /// Whether a box is so near to the last one, and so alike in size, that the face may have leapt there.
+    fn reaches(&self, seen: &BoundingBox, settings: &TrackerSettings) -> bool {
+        let size = |face: &BoundingBox| f64::from(face.area()).max(1.0).sqrt();
+        let (before, now) = (self.last_box.centre(), seen.centre());
+        let distance = f64::from((now.x - before.x).hypot(now.y - before.y));
+        let growth = (size(seen) / size(&self.last_box)).ln().abs();
+        distance <= settings.leap * size(&self.last_box) && growth <= LEAP_GROWTH
     }
 
     fn longest_gap_s(&self, settings: &TrackerSettings) -> f64 {

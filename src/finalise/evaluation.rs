@@ -35,6 +35,10 @@ pub struct ScoredVideo {
     pub filled: u64,
     /// Those of them scored with neutral values, for lack of any prediction in the video.
     pub neutral: u64,
+    /// Sums over the frames in which the look at the face was usable.
+    pub usable_tally: Tally,
+    /// The number of these frames.
+    pub usable: u64,
 }
 
 impl Evaluation {
@@ -45,9 +49,18 @@ impl Evaluation {
 
     /// One tally per input, for bootstrap samples: two persons of one video are not independent.
     pub fn by_input(&self) -> Vec<Tally> {
+        self.sums_by_input(|video| &video.tally)
+    }
+
+    /// As [`Evaluation::by_input`], over frames with a usable look alone.
+    pub fn usable_by_input(&self) -> Vec<Tally> {
+        self.sums_by_input(|video| &video.usable_tally)
+    }
+
+    fn sums_by_input(&self, tally: impl Fn(&ScoredVideo) -> &Tally) -> Vec<Tally> {
         let mut inputs: BTreeMap<&VideoId, Tally> = BTreeMap::new();
         for video in &self.videos {
-            inputs.entry(&video.input).or_default().merge(&video.tally);
+            inputs.entry(&video.input).or_default().merge(tally(video));
         }
         inputs.into_values().collect()
     }
@@ -121,6 +134,8 @@ impl FirstPass {
                 frames: 0,
                 filled: 0,
                 neutral: 0,
+                usable_tally: Tally::default(),
+                usable: 0,
             },
             predicted: PredictedTasks::default(),
             labels_without_prediction: Vec::new(),
@@ -135,6 +150,7 @@ impl FirstPass {
                 expression,
                 action_units,
                 filled,
+                usable,
             } = predictions.answer(row.frame);
             let answer = Annotation {
                 valence_arousal,
@@ -147,6 +163,10 @@ impl FirstPass {
                 continue;
             }
             video.scored.tally.add(&label, &answer);
+            if usable {
+                video.scored.usable_tally.add(&label, &answer);
+                video.scored.usable += 1;
+            }
             video.scored.filled += u64::from(filled);
             video.predicted.valence_arousal |= valence_arousal.is_some();
             video.predicted.expression |= expression.is_some();

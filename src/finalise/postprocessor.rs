@@ -1,6 +1,7 @@
 //! From raw to final columns: the post-processing of a run, and the runs that are blended into it.
 
 use super::run_blend::{Blend, BlendError, Blended};
+use crate::face::QualityLimits;
 use crate::labels::Affect;
 use crate::postprocess::{Postprocess, PostprocessError, postprocess_rows, raw_predictions};
 use crate::run::{Plan, VideoId};
@@ -20,6 +21,7 @@ pub enum PostprocessorError {
 /// Makes the final columns of a run. Any number of threads may use it at once.
 pub struct Postprocessor {
     postprocess: Postprocess,
+    quality: QualityLimits,
     blend: Option<Blend>,
 }
 
@@ -31,12 +33,13 @@ impl Postprocessor {
     pub fn of(plan: &Plan) -> Result<Self, PostprocessorError> {
         Ok(Self {
             postprocess: plan.postprocess()?,
+            quality: plan.settings.pipeline.quality,
             blend: Blend::of(plan)?,
         })
     }
 
     /// The prediction for each row before post-processing: that of the run itself, or a blend of several runs. `None`
-    /// where none of them saw the face.
+    /// where none of them saw the face, or the look at it does not count.
     ///
     /// `side`: the ending of the name by which the video is asked for, `_left` or `_right`, or nothing.
     ///
@@ -48,13 +51,20 @@ impl Postprocessor {
         side: &str,
         rows: &[Row],
     ) -> Result<Vec<Option<Affect>>, BlendError> {
-        match &self.blend {
-            Some(blend) => blend.predictions(id, side, rows),
-            None => Ok(raw_predictions(rows)),
+        let mut predictions = match &self.blend {
+            Some(blend) => blend.predictions(id, side, rows)?,
+            None => raw_predictions(rows),
+        };
+        for (prediction, row) in predictions.iter_mut().zip(rows) {
+            if row.sighting.is_face() && !self.postprocess.sees(row) {
+                *prediction = None;
+            }
         }
+        Ok(predictions)
     }
 
-    /// Computes the final columns of a video's rows. `side`: as for [`Postprocessor::predictions`].
+    /// Computes the final columns of a video's rows, and whether looks are usable. `side`: as for
+    /// [`Postprocessor::predictions`].
     ///
     /// # Errors
     /// As [`Postprocessor::predictions`] and [`postprocess_rows`].
@@ -65,6 +75,9 @@ impl Postprocessor {
         rows: &mut [Row],
         timing: &Timing,
     ) -> Result<(), PostprocessorError> {
+        for row in &mut *rows {
+            row.usable = row.quality.map(|quality| self.quality.allow(&quality));
+        }
         let predictions = self.predictions(id, side, rows)?;
         Ok(postprocess_rows(rows, &predictions, timing, &self.postprocess)?)
     }

@@ -325,6 +325,8 @@ mod tests {
             person: left.map(|_| PersonId(0)),
             subject,
             sighting: left.map_or(Sighting::Crop, found),
+            quality: None,
+            usable: None,
             raw: Affect::default(),
             postprocessed: FinalAffect::default(),
         }

@@ -6,7 +6,7 @@ use super::postprocessor::{Postprocessor, PostprocessorError};
 use super::run_blend::BlendError;
 use crate::affwild2::{self, FramePrediction, VideoPredictions};
 use crate::labels::FinalAffect;
-use crate::postprocess::{PostprocessError, Series, series_of};
+use crate::postprocess::{Postprocess, PostprocessError, Series, series_of};
 use crate::run::{RunReader, RunReaderError, VideoId};
 use crate::table::{ColumnSelection, Footer, Row, mark_subject};
 
@@ -46,6 +46,8 @@ pub struct SubjectTable {
     pub rows: Vec<Row>,
     /// The footer of the table.
     pub footer: Footer,
+    /// The post-processing of the run.
+    pub postprocess: Postprocess,
 }
 
 impl<'run> SubjectReader<'run> {
@@ -107,6 +109,7 @@ impl<'run> SubjectReader<'run> {
             id: input.id.clone(),
             rows,
             footer,
+            postprocess: self.run.plan().postprocess()?,
         }))
     }
 
@@ -163,7 +166,8 @@ impl SubjectTable {
             valence_arousal: row.postprocessed.affect.valence_arousal,
             expression: row.postprocessed.affect.expression,
             action_units: row.postprocessed.action_units,
-            filled: !row.sighting.is_face() && row.postprocessed != FinalAffect::default(),
+            filled: !self.postprocess.sees(row) && row.postprocessed != FinalAffect::default(),
+            usable: row.usable == Some(true),
         }))
     }
 }

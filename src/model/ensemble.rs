@@ -5,7 +5,7 @@ use tch::{Device, Tensor};
 use super::crop::AlignedFace;
 use super::error::ModelError;
 use super::feed::{FaceBatch, Feed};
-use super::predictor::Predictor;
+use super::predictor::{FaceOutputs, Predictor};
 use crate::batch::BatchSize;
 use crate::blend::blend_affects;
 use crate::cuda;
@@ -48,7 +48,8 @@ impl Ensemble {
         let feed = Feed::new(self.device(), &DetectorSettings::default(), self.batch, false);
         let mut affects = Vec::with_capacity(faces.len());
         for faces in faces.chunks(feed.face_batch()) {
-            affects.extend(self.finish(self.submit(feed.faces(faces)?)?)?);
+            let outputs = self.finish(self.submit(feed.faces(faces)?)?)?;
+            affects.extend(outputs.into_iter().map(|face| face.affect));
         }
         Ok(affects)
     }
@@ -75,11 +76,11 @@ impl Ensemble {
     }
 
     /// Waits for a pass: for each face the weighted mean of the networks' outputs. A task in which no network has a
-    /// weight above 0 is `None`.
+    /// weight above 0 is `None`. The feature is the first network's.
     ///
     /// # Errors
     /// [`ModelError::NotFinite`] where an output is NaN or infinite, or libtorch's.
-    pub fn finish(&self, pass: PendingInference) -> Result<Vec<Affect>, ModelError> {
+    pub fn finish(&self, pass: PendingInference) -> Result<Vec<FaceOutputs>, ModelError> {
         if let Some(arrived) = &pass.arrived {
             arrived.wait()?;
         }
@@ -88,8 +89,15 @@ impl Ensemble {
         for ((network, weights), table) in self.members.iter().zip(&pass.tables) {
             outputs.push((network.finish(table, faces)?, *weights));
         }
-        let blended =
-            |face: usize| blend_affects(outputs.iter().map(|(affects, weights)| (affects[face], *weights)));
-        Ok((0..faces).map(blended).collect())
+        let affect =
+            |face: usize| blend_affects(outputs.iter().map(|(of, weights)| (of[face].affect, *weights)));
+        let affects: Vec<Affect> = (0..faces).map(affect).collect();
+        let first = outputs.into_iter().next().map(|(of, _)| of).unwrap_or_default();
+        let features = first.into_iter().map(|face| face.feature);
+        Ok(affects
+            .into_iter()
+            .zip(features)
+            .map(|(affect, feature)| FaceOutputs { affect, feature })
+            .collect())
     }
 }

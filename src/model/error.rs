@@ -61,6 +61,8 @@ pub enum NotFinite {
     Expression,
     /// The action units.
     ActionUnits,
+    /// The feature.
+    Feature,
 }
 
 impl fmt::Display for NotFinite {
@@ -69,6 +71,7 @@ impl fmt::Display for NotFinite {
             NotFinite::ValenceArousal => "valence/arousal",
             NotFinite::Expression => "expression",
             NotFinite::ActionUnits => "action unit",
+            NotFinite::Feature => "feature",
         })
     }
 }

@@ -51,5 +51,5 @@ pub use initial_weights::initial_weights;
 pub use layers::Mode;
 pub use named_tensors::NamedTensors;
 pub use precision::Precision;
-pub use predictor::Predictor;
+pub use predictor::{FaceOutputs, Predictor};
 pub use settings::{MemberSettings, ModelSettings};

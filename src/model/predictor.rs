@@ -5,12 +5,12 @@ use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use super::architecture::{Architecture, ClassOrder};
 use super::crop::{AlignedFace, Normalisation};
-use super::ddamfn::Ddamfn;
+use super::ddamfn::{Ddamfn, Outputs};
 use super::error::{ModelError, NotFinite};
-use super::heads::HeadOutputs;
 use super::inference_form::InferenceForm;
 use super::layers::{Mode, Parameter};
 use super::named_tensors::NamedTensors;
+use crate::face::identity::FEATURE;
 use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, ValenceArousal};
 
 /// A network that annotates faces.
@@ -94,7 +94,8 @@ impl Predictor {
         let shape = [faces.len() as i64, side, side, 3];
         let pixels = Tensor::f_from_data_size(&pixels.concat(), &shape, Kind::Uint8)?;
         let outputs = self.submit(&pixels.f_to_device(self.form.device)?)?;
-        self.finish(&outputs, faces.len())
+        let outputs = self.finish(&outputs, faces.len())?;
+        Ok(outputs.into_iter().map(|face| face.affect).collect())
     }
 
     /// Gives one forward pass over bytes `[N, 112, 112, 3]`, which are on the network's device, to it: all tasks' outputs
@@ -107,7 +108,7 @@ impl Predictor {
         no_grad(|| {
             let crops = self.normalise(pixels)?;
             let outputs = self.network.forward(&crops, Mode::Inference)?;
-            let table = self.table(&outputs.heads)?;
+            let table = self.table(&outputs)?;
             Ok(table.f_to_device_(Device::Cpu, Kind::Float, self.form.device.is_cuda(), false)?)
         })
     }
@@ -125,9 +126,9 @@ impl Predictor {
         }
     }
 
-    /// The outputs of all tasks side by side, `[N, outputs]`: valence and arousal, probabilities of expressions and of
-    /// action units.
-    fn table(&self, heads: &HeadOutputs) -> Result<Tensor, TchError> {
+    /// The outputs of all tasks and the embedding side by side, `[N, outputs + 512]`: valence and arousal, probabilities of
+    /// expressions and of action units, feature.
+    fn table(&self, Outputs { heads, embedding, .. }: &Outputs) -> Result<Tensor, TchError> {
         let mut columns = Vec::new();
         if let Some(valence_arousal) = &heads.valence_arousal {
             columns.push(valence_arousal.shallow_clone());
@@ -139,14 +140,15 @@ impl Predictor {
         if let Some(logits) = &heads.action_unit_logits {
             columns.push(logits.f_sigmoid()?);
         }
+        columns.push(embedding.shallow_clone());
         Tensor::f_cat(&columns, 1)
     }
 
-    /// The affects of the first `faces` faces of a table that [`Predictor::submit`] gave.
+    /// The outputs for the first `faces` faces of a table that [`Predictor::submit`] gave.
     ///
     /// # Errors
     /// [`ModelError::NotFinite`] where an output is NaN or infinite, or libtorch's.
-    pub(super) fn finish(&self, table: &Tensor, faces: usize) -> Result<Vec<Affect>, ModelError> {
+    pub(super) fn finish(&self, table: &Tensor, faces: usize) -> Result<Vec<FaceOutputs>, ModelError> {
         let width = table.size2()?.1 as usize;
         let mut values = vec![0.0f32; table.numel()];
         table.f_copy_data(&mut values, table.numel())?;
@@ -154,14 +156,25 @@ impl Predictor {
         let rows = values.chunks_exact(width).take(faces).enumerate();
         rows.map(|(crop, values)| {
             let mut row = OutputRow { crop, values };
-            Ok(Affect {
+            let affect = Affect {
                 valence_arousal: valence_arousal.then(|| row.valence_arousal()).transpose()?,
                 expression: self.class_order.map(|order| row.expression(order)).transpose()?,
                 action_units: action_units.then(|| row.action_units()).transpose()?,
-            })
+            };
+            let feature = row.take(FEATURE, NotFinite::Feature)?.into();
+            Ok(FaceOutputs { affect, feature })
         })
         .collect()
     }
+}
+
+/// What a network makes of one face.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FaceOutputs {
+    /// The outputs of its tasks.
+    pub affect: Affect,
+    /// The embedding from which they are computed, [`FEATURE`] numbers.
+    pub feature: Box<[f32]>,
 }
 
 /// A value for each channel, from the scale of 0 to 1 to that of 0 to 255.

@@ -25,6 +25,9 @@ pub struct ModelSettings {
     pub precision: Precision,
     /// Faces a forward pass of DDAMFN takes at once.
     pub batch: BatchSize,
+    /// Whether the feature of every face is written to `RUN/features/`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub features: bool,
 }
 
 impl Default for ModelSettings {
@@ -35,6 +38,7 @@ impl Default for ModelSettings {
             detector_weights: None,
             precision: Precision::F32,
             batch: BatchSize::Auto,
+            features: false,
         }
     }
 }

@@ -26,6 +26,7 @@ pub use threshold::Thresholds;
 
 use crate::frame::FrameIndex;
 use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, Expression, FinalAffect, PerTask, ValenceArousal};
+use crate::table::Row;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -63,6 +64,7 @@ pub enum PostprocessError {
 
 /// Post-processing with its settings resolved: one kernel per task, one threshold per action unit.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Postprocess {
     /// One kernel per task.
     pub smoothing: PerTask<Kernel>,
@@ -72,9 +74,16 @@ pub struct Postprocess {
     pub stop_at_cuts: bool,
     /// The longest gap that is filled.
     pub fill_gap_s: FillGap,
+    /// If true, a face whose look is not usable counts as not seen.
+    pub only_usable: bool,
 }
 
 impl Postprocess {
+    /// Whether a row shows a face that counts.
+    pub fn sees(&self, row: &Row) -> bool {
+        row.sighting.is_face() && !(self.only_usable && row.usable == Some(false))
+    }
+
     /// Fills the gaps of a series, smooths it and applies the thresholds; one result per entry. Entries in gaps that are
     /// not filled have no values.
     ///

@@ -50,6 +50,8 @@ pub struct PostprocessSettings {
     pub stop_at_cuts: bool,
     /// The longest gap that is filled from the faces around it.
     pub fill_gap_s: FillGap,
+    /// If true, a face whose look is not usable (by the limits of `[quality]`) counts as not seen.
+    pub only_usable: bool,
     /// Names of the presets to use; an earlier one overrides a later one.
     pub presets: Vec<String>,
     /// The presets by name.
@@ -72,6 +74,7 @@ impl PostprocessSettings {
             thresholds: set.thresholds.unwrap_or_default(),
             stop_at_cuts: self.stop_at_cuts,
             fill_gap_s: self.fill_gap_s,
+            only_usable: self.only_usable,
         })
     }
 

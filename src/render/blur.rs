@@ -189,6 +189,8 @@ mod tests {
                     landmarks: Landmarks::default(),
                 })
             }),
+            quality: None,
+            usable: None,
             raw: Affect::default(),
             postprocessed: FinalAffect::default(),
         }

@@ -51,6 +51,8 @@ fn row(person: u16, x: f32, subject: bool, valence: f32, expression: Expression)
                 at(62.0, 85.0),
             ]),
         }),
+        quality: None,
+        usable: None,
         raw: Affect::default(),
         postprocessed: FinalAffect {
             affect: Affect {

@@ -67,15 +67,18 @@ impl Overlay {
         let present = |person: &PersonId| rows.iter().any(|row| row.person == Some(*person));
         self.trails.retain(|person, _| present(person));
         for row in rows {
-            if let (Some(person), Some(point)) = (row.person, row.postprocessed.affect.valence_arousal) {
-                let trail = self.trails.entry(person).or_default();
-                trail.push_back((time_s, point));
-                while trail
-                    .front()
-                    .is_some_and(|(then, _)| time_s - then > TRAIL_SECONDS)
-                {
-                    trail.pop_front();
-                }
+            let Some(person) = row.person else { continue };
+            let Some(point) = row.postprocessed.affect.valence_arousal else {
+                self.trails.remove(&person);
+                continue;
+            };
+            let trail = self.trails.entry(person).or_default();
+            trail.push_back((time_s, point));
+            while trail
+                .front()
+                .is_some_and(|(then, _)| time_s - then > TRAIL_SECONDS)
+            {
+                trail.pop_front();
             }
         }
     }
@@ -97,8 +100,10 @@ impl Overlay {
             height: face_box.y2 - face_box.y1,
         };
         let line = if row.subject { 3.0 } else { 2.0 } * unit;
+        let is_usable = row.usable != Some(false);
         match row.sighting {
             Sighting::Carried { .. } => canvas.outline(area, line, colour.faded(0.5)),
+            _ if !is_usable => canvas.outline(area, line, colour.faded(0.5)),
             _ => canvas.outline(area, line, colour),
         }
         for centre in landmarks {
@@ -108,6 +113,7 @@ impl Overlay {
         }
 
         let text = match expression_text(&row.postprocessed) {
+            _ if !is_usable => format!("{} not usable", person.0),
             Some(expression) => format!("{} {expression}", person.0),
             None => person.0.to_string(),
         };

@@ -55,6 +55,7 @@ impl PersonCard {
         let seen = row.sighting.is_face();
         let role = match (row.subject, seen) {
             (_, false) => ", not seen",
+            (_, true) if row.usable == Some(false) => ", not usable",
             (true, true) => ", subject",
             (false, true) => "",
         };

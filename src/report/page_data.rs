@@ -24,6 +24,7 @@ const COORDINATE_STEPS: f32 = 10_000.0;
 /// Bits of the flags.
 const SEEN: u8 = 1;
 const IS_SUBJECT: u8 = 2;
+const NOT_USABLE: u8 = 4;
 
 /// Returns the data script of a video's page.
 pub fn data_script(tracks: &Tracks, slug: &str, highlights: &[&Highlight], overlay: bool) -> String {
@@ -108,7 +109,11 @@ fn planes(rows: &[Option<Row>]) -> Vec<u8> {
     }
     bytes.extend(rows.iter().map(|row| match row {
         None => 0,
-        Some(row) => u8::from(row.sighting.is_face()) * SEEN + u8::from(row.subject) * IS_SUBJECT,
+        Some(row) => {
+            u8::from(row.sighting.is_face()) * SEEN
+                + u8::from(row.subject) * IS_SUBJECT
+                + u8::from(row.usable == Some(false)) * NOT_USABLE
+        }
     }));
     bytes.extend(
         rows.iter()

@@ -35,6 +35,10 @@ pub struct VideoFacts {
     pub fps: Option<f64>,
     /// Pixels of the upright frame.
     pub size: Option<(u64, u64)>,
+    /// Frames in which the subject was seen.
+    pub seen: u64,
+    /// Those of them with a usable look; `None` in tables of older versions.
+    pub usable: Option<u64>,
     /// Sums over the frames of the subject.
     pub affect: AffectSums,
 }
@@ -119,9 +123,13 @@ impl VideoFacts {
     /// Reads a table.
     pub fn of(rows: &[Row], footer: &Footer) -> Self {
         let mut affect = AffectSums::default();
-        rows.iter()
+        let seen: Vec<&Row> = rows
+            .iter()
             .filter(|row| row.subject && row.sighting.is_face())
-            .for_each(|row| affect.add(row));
+            .collect();
+        seen.iter().for_each(|row| affect.add(row));
+        let is_judged = seen.iter().any(|row| row.usable.is_some());
+        let usable = seen.iter().filter(|row| row.usable == Some(true)).count() as u64;
         let mut times = rows.iter().filter_map(|row| row.time_s);
         let first = times.next();
         let fps = footer.stream["fps"].as_f64().filter(|fps| *fps > 0.0);
@@ -134,6 +142,8 @@ impl VideoFacts {
             size: footer.stream["width"]
                 .as_u64()
                 .zip(footer.stream["height"].as_u64()),
+            seen: seen.len() as u64,
+            usable: is_judged.then_some(usable),
             affect,
         }
     }

@@ -74,6 +74,9 @@ impl VideoPage<'_> {
             ));
         }
         properties.push(("With a face", percent(counts.frames_with_face, counts.frames)));
+        if let Some(usable) = facts.usable {
+            properties.push(("Usable looks", percent(usable, facts.seen)));
+        }
         properties.push(("Persons", count(counts.persons)));
         properties.push(("Cuts", count(facts.cuts as u64)));
         properties.push(("Gaps", count(self.tracks.gaps() as u64)));

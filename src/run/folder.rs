@@ -75,6 +75,11 @@ impl RunFolder {
         self.tables().join(file_name(id, ".parquet"))
     }
 
+    /// `RUN/features/<id>.parquet`, cut likewise.
+    pub fn features(&self, id: &VideoId) -> PathBuf {
+        self.root.join("features").join(file_name(id, ".parquet"))
+    }
+
     /// `RUN/failures/<id>.json`, cut likewise.
     pub fn failure(&self, id: &VideoId) -> PathBuf {
         self.failures().join(file_name(id, ".json"))

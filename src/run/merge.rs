@@ -215,8 +215,9 @@ enum Missing {
 /// The result of an input, if it has a table of this plan or a recorded failure.
 fn outcome(run: &RunFolder, plan: &Plan, input: &PlannedInput) -> Result<VideoSummary, Missing> {
     let table = table::read_footer(&run.table(&input.id)).ok();
+    let has_features = !plan.settings.pipeline.model.features || run.features(&input.id).is_file();
     let state = table.as_ref().map(|(footer, _)| plan.state_of(footer, input));
-    if let (Some((footer, seconds)), Some(TableState::Current)) = (&table, state) {
+    if let (Some((footer, seconds)), Some(TableState::Current), true) = (&table, state, has_features) {
         return Ok(VideoSummary {
             id: input.id.clone(),
             status: Status::Done,

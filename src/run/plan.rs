@@ -13,6 +13,7 @@ use super::input::{Input, InputKind, VideoId};
 use super::path::{self, absolute};
 use super::settings::RunSettings;
 use super::shards;
+use crate::face::QualityLimits;
 use crate::path_error::PathError;
 use crate::postprocess::{Postprocess, PostprocessError, PostprocessSettings, Preset};
 use crate::publish::publish_json;
@@ -213,16 +214,18 @@ impl Plan {
         self.inputs.iter().filter(move |input| input.shard == shard)
     }
 
-    /// The same plan with other post-processing.
+    /// The same plan with other post-processing and other limits of quality.
     ///
     /// # Errors
     /// Only if the settings cannot be written as JSON.
     pub fn with_postprocess(
         mut self,
         postprocess: PostprocessSettings,
+        quality: QualityLimits,
         calibration: Option<Preset>,
     ) -> Result<Self, serde_json::Error> {
         self.settings.pipeline.postprocess = postprocess;
+        self.settings.pipeline.quality = quality;
         self.settings.calibration = calibration;
         self.settings_hash = self.settings.hash()?;
         Ok(self)
@@ -241,8 +244,11 @@ impl Plan {
     }
 
     /// The state of an input's table. It is current if it was made with this plan's settings and weights, from the file as
-    /// it is now (by size and time) or from one that no longer exists.
+    /// it is now (by size and time) or from one that no longer exists; where features are wanted, they must be there, too.
     pub fn table_state(&self, run: &RunFolder, input: &PlannedInput) -> TableState {
+        if self.settings.pipeline.model.features && !run.features(&input.id).is_file() {
+            return TableState::Absent;
+        }
         match table::read_footer(&run.table(&input.id)) {
             Ok((footer, _)) => self.state_of(&footer, input),
             Err(_) => TableState::Absent,
@@ -462,7 +468,10 @@ mod tests {
             stop_at_cuts: true,
             ..Default::default()
         };
-        let second = first.clone().with_postprocess(postprocess, None).unwrap();
+        let second = first
+            .clone()
+            .with_postprocess(postprocess, QualityLimits::default(), None)
+            .unwrap();
         assert_eq!(second.raw_settings_hash, first.raw_settings_hash);
         assert_ne!(second.settings_hash, first.settings_hash);
         let refused = second.freeze(&run, false).unwrap_err();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::Pipeline;
+use crate::face::QualityLimits;
 use crate::hash::hash;
 use crate::postprocess::{PostprocessSettings, Preset};
 
@@ -45,13 +46,14 @@ impl RunSettings {
         hash(&settings)
     }
 
-    /// As [`RunSettings::hash`] without post-processing: equal where the raw columns are.
+    /// As [`RunSettings::hash`] without post-processing and the limits of quality: equal where the raw columns are.
     ///
     /// # Errors
     /// Only if the settings cannot be written as JSON.
     pub fn raw_hash(&self) -> Result<String, serde_json::Error> {
         let mut settings = self.clone();
         settings.pipeline.postprocess = PostprocessSettings::default();
+        settings.pipeline.quality = QualityLimits::default();
         settings.calibration = None;
         settings.hash()
     }

@@ -35,7 +35,7 @@ pub(super) fn schema() -> Schema {
 pub(super) fn columns(video: &str, rows: &[Row]) -> Vec<(Field, ArrayRef)> {
     let mut columns = ColumnBuilder {
         rows,
-        built: Vec::with_capacity(80),
+        built: Vec::with_capacity(88),
     };
     columns.video(video);
     columns.required(
@@ -64,6 +64,16 @@ pub(super) fn columns(video: &str, rows: &[Row]) -> Vec<(Field, ArrayRef)> {
     columns.float("box_x2", |row| row.sighting.location().map(|(face, _)| face.x2));
     columns.float("box_y2", |row| row.sighting.location().map(|(face, _)| face.y2));
     columns.landmarks();
+    columns.float("roll", |row| Some(row.quality?.pose?.roll));
+    columns.float("pitch", |row| Some(row.quality?.pose?.pitch));
+    columns.float("yaw", |row| Some(row.quality?.pose?.yaw));
+    columns.float("alignment_error", |row| row.quality?.alignment_error);
+    columns.float("sharpness", |row| row.quality?.sharpness);
+    columns.float("face_px", |row| row.quality?.face_px);
+    columns.nullable(
+        "usable",
+        BooleanArray::from_iter(rows.iter().map(|row| row.usable)),
+    );
     columns.valence_arousal("", |row| row.postprocessed.affect);
     columns.expression();
     columns.expression_probabilities("", |row| row.postprocessed.affect);

@@ -1,12 +1,14 @@
 //! Tables: one row per frame and person, as Parquet.
 
 mod columns;
+mod features;
 mod footer;
 mod read;
 mod row;
 mod subject;
 mod write;
 
+pub use features::{FaceFeature, FeatureCard, write_features};
 pub use footer::{Counts, FOOTER_KEY, Footer, SECONDS_KEY, StageSeconds, Timing, WeightsRecord};
 pub use read::{ColumnSelection, read, read_columns, read_footer};
 pub use row::{Row, Sighting};
@@ -36,7 +38,7 @@ pub enum TableError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::face::{BoundingBox, Detection, Landmarks, PersonId, Point};
+    use crate::face::{BoundingBox, Detection, HeadPose, Landmarks, PersonId, Point, Quality};
     use crate::frame::FrameIndex;
     use crate::labels::{Affect, EXPRESSIONS, Expression, FinalAffect, ValenceArousal};
     use proptest::prelude::*;
@@ -87,12 +89,26 @@ mod tests {
     }
 
     prop_compose! {
+        fn quality()(
+            pose in proptest::option::of(proptest::array::uniform3(-180f32..180.0)),
+            alignment_error in proptest::option::of(0f32..10.0),
+            sharpness in proptest::option::of(0f32..10.0),
+            face_px in proptest::option::of(0f32..1000.0),
+        ) -> Quality {
+            let pose = pose.map(|[roll, pitch, yaw]| HeadPose { roll, pitch, yaw });
+            Quality { pose, alignment_error, sharpness, face_px }
+        }
+    }
+
+    prop_compose! {
         fn row()(
             number in 0u32..=i32::MAX.unsigned_abs(),
             time_s in proptest::option::of(-1e4f64..1e6),
             person in proptest::option::of(0u16..=i16::MAX.unsigned_abs()),
             subject in any::<bool>(),
             sighting in a_sighting(),
+            quality in proptest::option::of(quality()),
+            usable in any::<Option<bool>>(),
             raw in affect(),
             affect in affect(),
             class in proptest::option::of(0usize..EXPRESSIONS),
@@ -104,6 +120,8 @@ mod tests {
                 person: person.map(PersonId),
                 subject,
                 sighting,
+                quality: quality.filter(|quality| *quality != Quality::default()),
+                usable,
                 raw,
                 postprocessed: FinalAffect { affect, expression: class.and_then(Expression::from_index), action_units },
             }

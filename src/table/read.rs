@@ -17,7 +17,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::columns::{action_unit_column, expression_column, sighting};
 use super::{FOOTER_KEY, Footer, Row, SECONDS_KEY, StageSeconds, TableError};
-use crate::face::{BoundingBox, Landmarks, PersonId, Point};
+use crate::face::{BoundingBox, HeadPose, Landmarks, PersonId, Point, Quality};
 use crate::frame::FrameIndex;
 use crate::labels::{ACTION_UNITS, ActionUnit, Affect, EXPRESSIONS, Expression, FinalAffect, ValenceArousal};
 use crate::path_error::PathError;
@@ -48,7 +48,21 @@ impl ColumnSelection {
 
 /// Whether a column tells which frame a row is of, who is in it, and where.
 fn is_of_sighting(column: &str) -> bool {
-    const COLUMNS: [&str; 6] = ["frame", "person", "subject", "detected", "det_score", "landmarks"];
+    const COLUMNS: [&str; 13] = [
+        "frame",
+        "person",
+        "subject",
+        "detected",
+        "det_score",
+        "landmarks",
+        "roll",
+        "pitch",
+        "yaw",
+        "alignment_error",
+        "sharpness",
+        "face_px",
+        "usable",
+    ];
     COLUMNS.contains(&column) || column.starts_with("box_")
 }
 
@@ -147,6 +161,7 @@ fn append_rows(batch: &RecordBatch, columns: ColumnSelection, rows: &mut Vec<Row
         ColumnSelection::Final => None,
     };
     let faces = FaceColumns::of(batch)?;
+    let quality = QualityColumns::of(batch)?;
     let raw = match columns {
         ColumnSelection::All | ColumnSelection::Raw => Some(AffectColumns::of(batch, "_raw")?),
         ColumnSelection::Final => None,
@@ -166,6 +181,8 @@ fn append_rows(batch: &RecordBatch, columns: ColumnSelection, rows: &mut Vec<Row
             person: faces.person_at(at),
             subject: subject.value(at),
             sighting: faces.at(at),
+            quality: quality.at(at),
+            usable: quality.usable_at(at),
             raw: raw.as_ref().map(|raw| raw.at(at)).unwrap_or_default(),
             postprocessed: finals.as_ref().map(|finals| finals.at(at)).unwrap_or_default(),
         });
@@ -316,6 +333,70 @@ impl<'batch> FaceColumns<'batch> {
             (bounding_box, Landmarks(std::array::from_fn(point)))
         });
         sighting(self.detected.value(at), float(self.score, at), place)
+    }
+}
+
+/// The columns of quality, which tables of older versions lack.
+struct QualityColumns<'batch> {
+    /// Roll, pitch, yaw.
+    pose: Option<[&'batch Float32Array; 3]>,
+    alignment_error: Option<&'batch Float32Array>,
+    sharpness: Option<&'batch Float32Array>,
+    face_px: Option<&'batch Float32Array>,
+    usable: Option<&'batch BooleanArray>,
+}
+
+impl<'batch> QualityColumns<'batch> {
+    fn of(batch: &'batch RecordBatch) -> Result<Self, String> {
+        let pose = match batch.column_by_name("roll") {
+            Some(_) => Some([
+                column(batch, "roll")?,
+                column(batch, "pitch")?,
+                column(batch, "yaw")?,
+            ]),
+            None => None,
+        };
+        Ok(Self {
+            pose,
+            alignment_error: known_column(batch, "alignment_error")?,
+            sharpness: known_column(batch, "sharpness")?,
+            face_px: known_column(batch, "face_px")?,
+            usable: known_column(batch, "usable")?,
+        })
+    }
+
+    fn at(&self, at: usize) -> Option<Quality> {
+        let value = |array: Option<&Float32Array>| array.and_then(|array| float(array, at));
+        let pose = self.pose.and_then(|[roll, pitch, yaw]| {
+            Some(HeadPose {
+                roll: float(roll, at)?,
+                pitch: float(pitch, at)?,
+                yaw: float(yaw, at)?,
+            })
+        });
+        let quality = Quality {
+            pose,
+            alignment_error: value(self.alignment_error),
+            sharpness: value(self.sharpness),
+            face_px: value(self.face_px),
+        };
+        (quality != Quality::default()).then_some(quality)
+    }
+
+    fn usable_at(&self, at: usize) -> Option<bool> {
+        let usable = self.usable?;
+        usable.is_valid(at).then(|| usable.value(at))
+    }
+}
+
+/// A column; `None` if the table has none of this name.
+fn known_column<'batch, A: Array + 'static>(
+    batch: &'batch RecordBatch,
+    name: &str,
+) -> Result<Option<&'batch A>, String> {
+    match batch.column_by_name(name) {
+        Some(_) => column(batch, name).map(Some),
+        None => Ok(None),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A row of a table: one person in one frame.
 
-use crate::face::{BoundingBox, Detection, Landmarks, PersonId};
+use crate::face::{BoundingBox, Detection, Landmarks, PersonId, Quality};
 use crate::frame::FrameIndex;
 use crate::labels::{Affect, FinalAffect};
 
@@ -62,6 +62,10 @@ pub struct Row {
     pub subject: bool,
     /// How the face was found, and where.
     pub sighting: Sighting,
+    /// How good a look at the face was; `None` without a face, and in tables of older versions.
+    pub quality: Option<Quality>,
+    /// Whether the quality is within the limits of the settings; `None` where there is none.
+    pub usable: Option<bool>,
     /// The outputs of the network; empty without a face.
     pub raw: Affect,
     /// The final values.

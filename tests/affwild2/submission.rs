@@ -31,6 +31,7 @@ fn prediction(number: u32, valence: f32) -> FramePrediction {
         expression: Some(expression),
         action_units: Some(std::array::from_fn(|unit| valence > unit as f32 / 12.0)),
         filled: false,
+        usable: true,
     }
 }
 
@@ -345,6 +346,7 @@ fn any_prediction(number: u32) -> impl Strategy<Value = FramePrediction> {
         expression: Some(noise.map(|x| if x.is_finite() { x.abs().min(1.0) } else { 0.5 })),
         action_units: Some(units),
         filled: false,
+        usable: true,
     })
 }
 

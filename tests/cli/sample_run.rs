@@ -257,7 +257,12 @@ fn design_columns() -> Vec<(String, (&'static str, &'static str))> {
     .map(|(name, types)| (name.to_owned(), types))
     .into();
     columns.push(("person".to_owned(), ("int16", "SMALLINT")));
-    for name in ["det_score", "box_x1", "box_y1", "box_x2", "box_y2"] {
+    columns.push(("usable".to_owned(), ("bool", "BOOLEAN")));
+    let quality = ["roll", "pitch", "yaw", "alignment_error", "sharpness", "face_px"];
+    for name in ["det_score", "box_x1", "box_y1", "box_x2", "box_y2"]
+        .into_iter()
+        .chain(quality)
+    {
         columns.push((name.to_owned(), FLOAT));
     }
     for suffix in ["", "_raw"] {

@@ -7,6 +7,7 @@ mod batches;
 mod carry;
 mod disk;
 mod events;
+mod features;
 mod inputs;
 mod interruption;
 mod limits;
@@ -14,6 +15,7 @@ mod memory;
 mod names;
 mod nobody;
 mod people;
+mod quality;
 mod roles;
 mod shards;
 #[path = "../support/mod.rs"]

@@ -4,6 +4,7 @@
 
 mod alignment;
 mod landmark_smoothing;
+mod quality;
 mod random;
 mod shot;
 #[path = "../support/mod.rs"]

@@ -332,3 +332,100 @@ fn real_pictures() {
         }
     }
 }
+
+/// Two pictures over each other, the second ever stronger, with a slow pan in each.
+fn dissolve(film: &mut Film, first: &Scene, second: &Scene, frames: u32) {
+    for step in 1..=frames {
+        let share = step as f32 / (frames + 1) as f32;
+        let drift = 0.001 * step as f32;
+        let light =
+            |x: f32, y: f32| (1.0 - share) * first.light(x + drift, y) + share * second.light(x, y + drift);
+        let picture = paint(light, &mut film.noise);
+        film.show(&picture);
+    }
+}
+
+#[test]
+fn a_dissolve_is_one_cut() {
+    for frames in [5, 8, 12, 20, 30, 50] {
+        for seed in 0..10 {
+            let mut film = Film::new();
+            let (first, second) = (Scene::new(2 * seed), Scene::new(2 * seed + 1));
+            for _ in 0..60 {
+                film.shoot(&first, STILL);
+            }
+            dissolve(&mut film, &first, &second, frames);
+            for _ in 0..60 {
+                film.shoot(&second, STILL);
+            }
+            assert!(
+                film.cuts.len() == 1 && (60..=61 + frames + 8).contains(&film.cuts[0]),
+                "{frames} frames, scenes of {seed}: {:?}",
+                film.cuts
+            );
+        }
+    }
+}
+
+#[test]
+fn dissolves_are_not_looked_for_where_they_are_switched_off() {
+    let mut film = Film::new();
+    film.detector = ShotDetector::new(ShotSettings {
+        dissolve_frames: 0,
+        ..ShotSettings::default()
+    });
+    let (first, second) = (Scene::new(0), Scene::new(1));
+    for _ in 0..30 {
+        film.shoot(&first, STILL);
+    }
+    dissolve(&mut film, &first, &second, 40);
+    assert_eq!(film.cuts, [0; 0]);
+}
+
+/// A small picture before a black ground: nothing else counts.
+#[test]
+fn a_tile_on_black_has_its_own_cuts_only() {
+    let mut film = Film::new();
+    for seed in 0..6 {
+        let scene = Scene::new(seed);
+        for step in 0..12 {
+            let tile = |x: f32, y: f32| {
+                let inside = (0.36..0.64).contains(&x) && (0.2..0.36).contains(&y);
+                let drift = 0.002 * step as f32;
+                if inside {
+                    scene.light((x - 0.36) / 0.28 + drift, (y - 0.2) / 0.28)
+                } else {
+                    -100.0
+                }
+            };
+            let picture = paint(tile, &mut film.noise);
+            film.show(&picture);
+        }
+    }
+    assert_eq!(film.cuts, [13, 25, 37, 49, 61]);
+}
+
+#[test]
+fn bars_that_come_and_strobes_are_no_cuts() {
+    let scene = Scene::new(3);
+    let mut film = Film::new();
+    for step in 0..60 {
+        let barred = step >= 30;
+        let picture = paint(
+            |x, y| {
+                if barred && !(0.07..0.49).contains(&y) {
+                    -100.0
+                } else {
+                    scene.light(x, y)
+                }
+            },
+            &mut film.noise,
+        );
+        film.show(&picture);
+    }
+    for step in 0..60 {
+        let gain = if step % 5 < 2 { 1.0 } else { 0.15 };
+        film.shoot(&scene, View { gain, ..STILL });
+    }
+    assert_eq!(film.cuts, [0; 0]);
+}

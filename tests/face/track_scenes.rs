@@ -408,3 +408,31 @@ fn every_fourth_frame() {
     assert_eq!(switches, 0);
     assert!(worst > 0.6);
 }
+
+/// Stands still, leaps by half its width a frame, stops at once; alone, and beside another who stays.
+#[test]
+fn a_face_leaps_and_stops() {
+    let leaps = |t: f64| {
+        let frame = (t * FRAME_RATE).round();
+        let steps = (frame - 20.0).clamp(0.0, 8.0) - (frame - 50.0).clamp(0.0, 8.0);
+        at(300.0 + 60.0 * steps, 300.0, 120.0)
+    };
+    let sharp = Detector {
+        misses: 0.0,
+        false_alarms: 0.0,
+        ..REALISTIC
+    };
+    for seed in 0..RUNS {
+        let settings = TrackerSettings::default();
+        let alone = follow(4.0, seed, &sharp, settings, |t, _| vec![leaps(t)]);
+        let beside = |t: f64, _: &mut Random| vec![leaps(t), at(500.0, 600.0, 130.0)];
+        let with_other = follow(4.0, seed, &sharp, settings, beside);
+        assert_eq!((switches(&alone), switches(&with_other)), (0, 0), "seed {seed}");
+    }
+    // With misses on the way it is found again most times.
+    let settings = TrackerSettings::default();
+    let run = |seed| switches(&follow(4.0, seed, &REALISTIC, settings, |t, _| vec![leaps(t)]));
+    let count: usize = (0..RUNS).map(run).sum();
+    println!("one leaps: {count} identity switches in {RUNS} runs");
+    assert!(count <= RUNS as usize, "{count}");
+}

@@ -111,6 +111,8 @@ pub fn row(frame: u32, point: ValenceArousal) -> Row {
             true => Sighting::Found(detection),
             false => Sighting::Missing,
         },
+        quality: None,
+        usable: None,
         raw: match is_seen {
             true => affect,
             false => Affect::default(),

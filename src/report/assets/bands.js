@@ -123,6 +123,21 @@ abaw.bands = (video, colour) => {
     });
   }
 
+  // Where the track's face was seen; darker where one of the looks was usable.
+  function looks(u, view, track, top, height) {
+    const { ctx } = u;
+    const left = Math.round(u.bbox.left);
+    const shadeOf = (from, to) => {
+      let found = null;
+      for (let at = from; at <= to; at++) if (track.seen(at)) found = found === "--ink" || track.usable(at) ? "--ink" : "--faint";
+      return found;
+    };
+    runs(view, shadeOf, (start, width, shade) => {
+      ctx.fillStyle = colour(shade);
+      ctx.fillRect(left + start, top, width, height);
+    });
+  }
+
   // Where the track has numbers though no face was seen.
   function gaps(u, view, track) {
     const { ctx } = u;
@@ -194,6 +209,10 @@ abaw.bands = (video, colour) => {
         draw: (u, view, top, height) => presence(u, view, person, track, top, height),
       });
     }
+    list.push({
+      name: "Usable", height: 7, gap: 7,
+      draw: (u, view, top, height) => looks(u, view, track, top, height),
+    });
     list.push({
       name: narrow ? "Expr." : "Expression", height: 26, gap: labels ? 2 : 10,
       draw: (u, view, top, height) => expressionBand(u, view, (at) => track.expression(at), top, height, true),

@@ -8,6 +8,7 @@ const abaw = (() => {
   const COORDINATE_STEPS = 10000;
   const SEEN = 1;
   const IS_SUBJECT = 2;
+  const NOT_USABLE = 4;
 
   function bytes(base64) {
     const text = atob(base64);
@@ -63,6 +64,7 @@ const abaw = (() => {
     has(at) { return at >= this.from && at < this.from + this.count; }
     seen(at) { return this.has(at) && Boolean(this.flags[at - this.from] & SEEN); }
     isSubject(at) { return this.has(at) && Boolean(this.flags[at - this.from] & IS_SUBJECT); }
+    usable(at) { return this.seen(at) && !(this.flags[at - this.from] & NOT_USABLE); }
     valence(at) { return this.has(at) ? coordinate(this.valences[at - this.from]) : null; }
     arousal(at) { return this.has(at) ? coordinate(this.arousals[at - this.from]) : null; }
     score(at) { return this.has(at) ? probability(this.scores[at - this.from]) : null; }

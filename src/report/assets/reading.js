@@ -77,7 +77,7 @@ abaw.reading = (video, place) => {
     },
     words(track, at) {
       const found = track.expression(at);
-      if (found === null) return "nobody";
+      if (found === null) return track.seen(at) ? "not usable" : "nobody";
       return `${expressions[found]} ${percent(track.likelihood(at, found))}, valence ${signed(track.valence(at))}, ` +
         `arousal ${signed(track.arousal(at))}`;
     },
