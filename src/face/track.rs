@@ -262,27 +262,26 @@ impl Tracker {
         assign(&costs, detections.len(), self.tracks.len(), max_cost)
     }
 
-    /// Gives tracks that were in sight a moment (`birth_gap_s`) ago, and lost their face, the one that is near where it was,
-    /// if no other is.
+    /// Gives tracks that were in sight when the detector last ran, and lost their face, the one that is near where it was, if
+    /// no other face and no other track is in reach of either.
     fn leap(&mut self, detections: &[Detection], owners: &mut [Option<usize>]) {
-        let is_near = |track: &Track| track.unseen_s <= self.settings.birth_gap_s + SAME_TIME_S;
-        let lost = |track: &usize| is_near(&self.tracks[*track]) && !owners.contains(&Some(*track));
-        let lost: Vec<usize> = (0..self.tracks.len()).filter(lost).collect();
-        // A false alarm has a low score.
-        let is_sure = |at: &usize| detections[*at].score >= self.settings.birth_score;
-        let found: Vec<usize> = (0..detections.len())
-            .filter(|at| owners[*at].is_none() && is_sure(at))
-            .collect();
-        let reaches = |track: usize, at: usize| {
-            let settings = &self.settings;
-            self.tracks[track].reaches(&detections[at].bounding_box, settings)
-        };
+        let settings = &self.settings;
+        let only = |mut near: Vec<usize>| if near.len() == 1 { near.pop() } else { None };
         let mut leaps = Vec::new();
-        for &track in &lost {
-            let near: Vec<usize> = found.iter().copied().filter(|&at| reaches(track, at)).collect();
-            if let [at] = near[..]
-                && lost.iter().filter(|&&other| reaches(other, at)).count() == 1
-            {
+        for (at, seen) in detections
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| owners[*at].is_none())
+        {
+            let tracks = 0..self.tracks.len();
+            let reaching = tracks.filter(|&track| self.tracks[track].reaches(seen, settings));
+            let Some(track) = only(reaching.collect()) else {
+                continue;
+            };
+            let in_reach = |at: &usize| self.tracks[track].reaches(&detections[*at], settings);
+            let near = only((0..detections.len()).filter(in_reach).collect());
+            let is_lost = self.tracks[track].in_sight && !owners.contains(&Some(track));
+            if near == Some(at) && is_lost && self.tracks[track].is_like(seen) {
                 leaps.push((track, at));
             }
         }
@@ -348,13 +347,16 @@ impl Track {
         self.face(seen)
     }
 
-    /// Whether a box is so near to the last one, and so alike in size, that the face may have leapt there.
-    fn reaches(&self, seen: &BoundingBox, settings: &TrackerSettings) -> bool {
-        let size = |face: &BoundingBox| f64::from(face.area()).max(1.0).sqrt();
-        let (before, now) = (self.last_box.centre(), seen.centre());
+    /// Whether a face is so near to the last one that it may have leapt there.
+    fn reaches(&self, seen: &Detection, settings: &TrackerSettings) -> bool {
+        let (before, now) = (self.last_box.centre(), seen.bounding_box.centre());
         let distance = f64::from((now.x - before.x).hypot(now.y - before.y));
-        let growth = (size(seen) / size(&self.last_box)).ln().abs();
-        distance <= settings.leap * size(&self.last_box) && growth <= LEAP_GROWTH
+        distance <= settings.leap * side(&self.last_box)
+    }
+
+    /// Whether a face is about as large as the last one.
+    fn is_like(&self, seen: &Detection) -> bool {
+        (side(&seen.bounding_box) / side(&self.last_box)).ln().abs() <= LEAP_GROWTH
     }
 
     fn longest_gap_s(&self, settings: &TrackerSettings) -> f64 {
@@ -388,6 +390,11 @@ impl Track {
             ..self.face(predicted)
         }
     }
+}
+
+/// The size of a face, pixels: the root of its box's area.
+fn side(face: &BoundingBox) -> f64 {
+    f64::from(face.area()).max(1.0).sqrt()
 }
 
 /// The numbers of a detection: box, score, landmarks.

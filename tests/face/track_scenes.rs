@@ -434,5 +434,5 @@ fn a_face_leaps_and_stops() {
     let run = |seed| switches(&follow(4.0, seed, &REALISTIC, settings, |t, _| vec![leaps(t)]));
     let count: usize = (0..RUNS).map(run).sum();
     println!("one leaps: {count} identity switches in {RUNS} runs");
-    assert!(count <= RUNS as usize, "{count}");
+    assert!(count <= 2 * RUNS as usize, "{count}");
 }
