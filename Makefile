@@ -50,7 +50,7 @@ bench: build detector samples ## measure beside PyTorch, onnxruntime, OpenVINO, 
 .PHONY: bench-engine
 bench-engine: build detector samples ## measure the engine around a stand-in for a GPU: a minute, one line of JSON
 	@mkdir -p .deps/clips
-	@[ -e .deps/clips/face_720p.mp4 ] || ffmpeg -v error -i sample_data/astronaut.mp4 -vf scale=1280:720 -frames:v 100 -an -pix_fmt yuv420p -c:v libx264 -crf 26 .deps/clips/face_720p.mp4
+	@[ -e .deps/clips/face_720p.mp4 ] || ffmpeg -v error -i sample_data/astronaut.mp4 -vf scale=1280:720,setsar=1 -frames:v 100 -an -pix_fmt yuv420p -c:v libx264 -crf 26 .deps/clips/face_720p.mp4
 	cargo bench -q --bench stand_in -- .deps/clips/face_720p.mp4 8 $$(nproc)
 
 fuzz: packages libtorch ## search for bytes that break a parser, FUZZ_SECONDS=60 for each

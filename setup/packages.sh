@@ -24,6 +24,7 @@ case "${1:-}" in
     packages=(
       gcc g++ pkg-config make                                      # C and C++ parts of the crates
       libavcodec-dev libavformat-dev libavutil-dev libswscale-dev  # video in and out
+      libavfilter-dev                                              # deinterlacing, high dynamic range
       libswresample-dev                                            # sound that MP4 cannot hold, made into AAC
       ffmpeg                                                       # makes the sample clips, counts frames in tests
     )

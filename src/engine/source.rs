@@ -189,6 +189,7 @@ impl VideoSource {
     fn report(self) -> SourceReport {
         let damage = self.reader.damage();
         let mut facts = json!(self.reader.facts());
+        facts["sizes"] = json!(self.reader.sizes());
         facts["damage"] = json!(damage);
         SourceReport {
             facts,

@@ -39,7 +39,7 @@ fn expected_work(inputs: &[Input], settings: &RunSettings) -> Vec<u64> {
 }
 
 fn of_video(facts: &StreamFacts, bytes: u64, settings: &RunSettings) -> u64 {
-    let pixels = u64::from(facts.width) * u64::from(facts.height);
+    let pixels = u64::from(facts.size.width) * u64::from(facts.size.height);
     let frames = facts
         .expected_frames()
         .unwrap_or_else(|| bytes.saturating_mul(PIXELS_A_BYTE) / pixels.max(1))
@@ -54,10 +54,8 @@ fn of_video(facts: &StreamFacts, bytes: u64, settings: &RunSettings) -> u64 {
 
 /// Pixels of a frame at the detector's input size.
 fn detector_pixels(facts: &StreamFacts, settings: &RunSettings) -> u64 {
-    let (short, long) = match facts.width < facts.height {
-        true => (facts.width, facts.height),
-        false => (facts.height, facts.width),
-    };
+    let (width, height) = (facts.size.width, facts.size.height);
+    let (short, long) = (width.min(height), width.max(height));
     let side = u64::from(settings.pipeline.detector.long_side);
     side * side * u64::from(short) / u64::from(long.max(1))
 }

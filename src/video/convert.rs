@@ -1,4 +1,4 @@
-//! From a decoded frame to an upright picture in RGB.
+//! From a decoded frame to an upright picture in RGB with square pixels.
 
 use std::mem::MaybeUninit;
 
@@ -12,13 +12,14 @@ use ffmpeg::{Error, ffi, frame};
 use super::colour::{Colour, ColourMatrix, ColourRange};
 use super::error::VideoFault;
 use super::orientation::Orientation;
+use super::size::FrameSize;
 use crate::frame::Picture;
 
 /// libswscale writes whole blocks of pixels. Rows that are no multiple of a block get room for
 /// one, or it would leave out their last pixels; the last row gets some in any case.
 const BLOCK: usize = 32;
 
-/// Turns frames into upright pictures in RGB at their own size, without scaling. Not `Send`.
+/// Turns frames into upright pictures in RGB. Frames with square pixels are not scaled. Not `Send`.
 #[derive(Default)]
 pub struct Converter {
     scaler: Option<(scaling::Context, Option<Colour>)>,
@@ -27,15 +28,17 @@ pub struct Converter {
 }
 
 impl Converter {
-    /// The frame as a picture. Pixels are written once, twice where they have to be turned.
+    /// The frame as a picture of the size `shown`. Pixels are written once, twice where they have to be turned.
     pub fn picture(
         &mut self,
         frame: &frame::Video,
         colour: Option<Colour>,
         orientation: Orientation,
+        shown: FrameSize,
     ) -> Result<Picture, VideoFault> {
-        let (width, height) = (frame.width(), frame.height());
-        let scaler = scaler_for(&mut self.scaler, frame, colour)?;
+        // Before the turn.
+        let (width, height) = orientation.upright_size(shown.width, shown.height);
+        let scaler = scaler_for(&mut self.scaler, frame, (width, height), colour)?;
         let picture = if orientation.is_upright() {
             let mut rgb = Vec::new();
             let stride = write_rgb(scaler, frame, &mut rgb)?;
@@ -54,6 +57,7 @@ impl Converter {
 fn scaler_for<'a>(
     last: &'a mut Option<(scaling::Context, Option<Colour>)>,
     frame: &frame::Video,
+    (width, height): (u32, u32),
     colour: Option<Colour>,
 ) -> Result<&'a mut scaling::Context, VideoFault> {
     let input = Definition {
@@ -61,24 +65,44 @@ fn scaler_for<'a>(
         width: frame.width(),
         height: frame.height(),
     };
+    let output = Definition {
+        format: Pixel::RGB24,
+        width,
+        height,
+    };
     let fitting = last
         .take()
-        .filter(|(scaler, of)| *scaler.input() == input && *of == colour);
+        .filter(|(scaler, of)| *scaler.input() == input && *scaler.output() == output && *of == colour);
     let scaler = match fitting {
         Some(scaler) => scaler,
-        None => (new_scaler(&input, colour)?, colour),
+        None => (new_scaler(&input, &output, colour)?, colour),
     };
     Ok(&mut last.insert(scaler).0)
 }
 
-/// A scaler to RGB of the same size. Bilinear is for the chroma of formats that libswscale does
-/// not convert directly.
-fn new_scaler(input: &Definition, colour: Option<Colour>) -> Result<scaling::Context, VideoFault> {
-    let (format, width, height) = (input.format, input.width, input.height);
+/// A scaler to RGB. At the same size, bilinear is for the chroma of formats that libswscale does not convert directly;
+/// otherwise bicubic, as the ffmpeg tool scales.
+fn new_scaler(
+    input: &Definition,
+    output: &Definition,
+    colour: Option<Colour>,
+) -> Result<scaling::Context, VideoFault> {
+    let format = input.format;
     let unknown = || VideoFault::UnknownPixels(format.descriptor().map_or("unknown", |known| known.name()));
-    let flags = scaling::Flags::BILINEAR;
-    let mut scaler = scaling::Context::get(format, width, height, Pixel::RGB24, width, height, flags)
-        .map_err(|_| unknown())?;
+    let flags = match (input.width, input.height) == (output.width, output.height) {
+        true => scaling::Flags::BILINEAR,
+        false => scaling::Flags::BICUBIC,
+    };
+    let mut scaler = scaling::Context::get(
+        format,
+        input.width,
+        input.height,
+        output.format,
+        output.width,
+        output.height,
+        flags,
+    )
+    .map_err(|_| unknown())?;
     let Some(Colour { matrix, range }) = colour else {
         return Ok(scaler);
     };
@@ -107,8 +131,8 @@ fn write_rgb(
     frame: &frame::Video,
     rgb: &mut Vec<u8>,
 ) -> Result<usize, VideoFault> {
-    let stride = 3 * (frame.width() as usize).next_multiple_of(BLOCK);
-    let height = frame.height() as usize;
+    let (width, height) = (scaler.output().width as usize, scaler.output().height as usize);
+    let stride = 3 * width.next_multiple_of(BLOCK);
     let length = stride * height + 3 * BLOCK;
     rgb.clear();
     rgb.reserve(length);
@@ -121,7 +145,7 @@ fn write_rgb(
         0,
     ];
     // SAFETY: the scaler was made for this frame's format and size, the frame's planes live through
-    // the call, and `rgb` has room for `height` rows of `stride` bytes and a block more.
+    // the call, and `rgb` has room for the `height` rows of `stride` bytes that it writes and a block more.
     let rows = unsafe {
         let frame = &*frame.as_ptr();
         let source = frame.data.as_ptr().cast();
@@ -137,7 +161,7 @@ fn write_rgb(
         )
     };
     if usize::try_from(rows) == Ok(height) {
-        let tight = 3 * frame.width() as usize;
+        let tight = 3 * width;
         for (row, bytes) in rgb.spare_capacity_mut()[..length].chunks_mut(stride).enumerate() {
             // What libswscale may have left out: the room at the end of a row and behind the last.
             let room = if row < height { tight } else { 0 };
@@ -166,6 +190,8 @@ fn close_rows(rgb: &mut Vec<u8>, stride: usize, width: usize, height: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::video::size::PixelAspect;
+    use ffmpeg::Rational;
 
     /// A frame of one colour.
     fn plain(format: Pixel, width: u32, height: u32, planes: &[u8]) -> frame::Video {
@@ -176,22 +202,36 @@ mod tests {
         frame
     }
 
+    fn picture(
+        converter: &mut Converter,
+        frame: &frame::Video,
+        colour: Option<Colour>,
+        turn: Orientation,
+        aspect: PixelAspect,
+    ) -> Picture {
+        let shown = FrameSize::new(frame.width(), frame.height(), aspect, turn);
+        let picture = converter.picture(frame, colour, turn, shown).unwrap();
+        assert_eq!((picture.width(), picture.height()), (shown.width, shown.height));
+        picture
+    }
+
     /// libswscale leaves out or overruns the ends of rows when they lack room.
     #[test]
     fn every_pixel_of_any_size_is_written() {
         let turns = [Orientation::default(), Orientation::clockwise()];
+        let aspects = [Rational(64, 45), Rational(8, 9)].map(PixelAspect::new);
         let mut converter = Converter::default();
         for format in [Pixel::YUV420P, Pixel::YUV422P, Pixel::YUV444P] {
             for width in 1..=70 {
                 for height in [1, 2, 3, 8, 17] {
                     let frame = plain(format, width, height, &[180, 90, 200]);
                     let colour = Colour::of_frame(&frame);
-                    for turn in turns {
-                        let picture = converter.picture(&frame, colour, turn).unwrap();
-                        assert_eq!(
-                            (picture.width(), picture.height()),
-                            turn.upright_size(width, height)
-                        );
+                    for (turn, aspect) in turns
+                        .into_iter()
+                        .zip(aspects)
+                        .chain(turns.map(|turn| (turn, PixelAspect::SQUARE)))
+                    {
+                        let picture = picture(&mut converter, &frame, colour, turn, aspect);
                         // BT.601, limited range: Y 180, U 90, V 200.
                         let wanted = [306.0_f32.min(255.0), 147.2, 114.2];
                         for pixel in picture.rgb().chunks(3) {
@@ -219,10 +259,14 @@ mod tests {
             })
         };
         let mut red = |colour, frame| {
-            converter
-                .picture(frame, colour, Orientation::default())
-                .unwrap()
-                .pixel(3, 3)[0]
+            picture(
+                &mut converter,
+                frame,
+                colour,
+                Orientation::default(),
+                PixelAspect::SQUARE,
+            )
+            .pixel(3, 3)[0]
         };
         let limited = red(in_range(ColourRange::Limited), &frame);
         let full = red(in_range(ColourRange::Full), &frame);

@@ -1,5 +1,7 @@
 //! The properties of a video stream, as its container states them.
 
+use std::ptr;
+
 use serde::{Deserialize, Serialize};
 
 use ffmpeg_next as ffmpeg;
@@ -10,16 +12,16 @@ use ffmpeg::{Stream, decoder, ffi, frame};
 
 use super::colour::Colour;
 use super::orientation::Orientation;
+use super::size::{FrameSize, PixelAspect};
 
 /// The properties of a video stream, as its container states them. None of them is used to number frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StreamFacts {
     /// Name of the codec in libav, for example `h264`.
     pub codec: String,
-    /// Width of the upright frame in pixels. A frame may differ where the size changes midway.
-    pub width: u32,
-    /// Height of the upright frame in pixels.
-    pub height: u32,
+    /// The size of a frame, shown and stored. A frame may differ where the size changes midway.
+    #[serde(flatten)]
+    pub size: FrameSize,
     /// Degrees by which frames are turned clockwise to be upright: 0, 90, 180 or 270.
     pub rotation: u16,
     /// Whether frames are mirrored left to right before they are turned.
@@ -47,12 +49,16 @@ impl StreamFacts {
         decoder: &decoder::Video,
         orientation: Orientation,
     ) -> Self {
-        let (width, height) = orientation.upright_size(decoder.width(), decoder.height());
+        let size = FrameSize::new(
+            decoder.width(),
+            decoder.height(),
+            pixel_aspect(input, stream, None),
+            orientation,
+        );
         let format = decoder.format();
         Self {
             codec: decoder.id().name().to_owned(),
-            width,
-            height,
+            size,
             rotation: orientation.rotation(),
             mirrored: orientation.mirrored(),
             fps: [stream.avg_frame_rate(), stream.rate()]
@@ -74,8 +80,14 @@ impl StreamFacts {
     }
 
     /// Corrects the properties by those of the first frame.
-    pub(super) fn correct(&mut self, frame: &frame::Video, orientation: Orientation, colour: Option<Colour>) {
-        (self.width, self.height) = orientation.upright_size(frame.width(), frame.height());
+    pub(super) fn correct(
+        &mut self,
+        frame: &frame::Video,
+        size: FrameSize,
+        orientation: Orientation,
+        colour: Option<Colour>,
+    ) {
+        self.size = size;
         self.rotation = orientation.rotation();
         self.mirrored = orientation.mirrored();
         self.pixel_format = format_name(frame.format());
@@ -87,6 +99,20 @@ impl StreamFacts {
         let from_time = || Some((self.duration_s? * self.fps?).round() as u64);
         self.container_frames.or_else(from_time)
     }
+}
+
+/// Returns the shape of a stream's pixels, or of one frame's: the container's word goes before the stream's own, as in
+/// players.
+pub(super) fn pixel_aspect(input: &Input, stream: &Stream, frame: Option<&frame::Video>) -> PixelAspect {
+    let frame = frame.map_or(ptr::null_mut(), |frame| {
+        // SAFETY: only the pointer is taken.
+        unsafe { frame.as_ptr().cast_mut() }
+    });
+    // SAFETY: input, stream and frame are alive, and the call only reads them in spite of its signature.
+    let ratio = unsafe {
+        ffi::av_guess_sample_aspect_ratio(input.as_ptr().cast_mut(), stream.as_ptr().cast_mut(), frame)
+    };
+    PixelAspect::new(ratio.into())
 }
 
 fn format_name(format: Pixel) -> String {

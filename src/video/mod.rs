@@ -1,7 +1,7 @@
-//! Reads the frames of a video file in decode order, upright and in RGB, and counts its damage.
+//! Reads the frames of a video file in decode order, upright, with square pixels and in RGB, and counts its damage.
 //!
 //! ```text
-//! path -> packet_reader (checks, packets) -> reader (decoding, damage) -> convert (RGB, upright) -> Frame
+//! path -> packet_reader (checks, packets) -> reader (decoding, damage) -> convert (RGB, square pixels, upright) -> Frame
 //! ```
 //!
 //! A [`VideoReader`] numbers frames in the order in which the decoder outputs them (what
@@ -19,6 +19,7 @@ mod own_film;
 mod packet_reader;
 mod reader;
 mod settings;
+mod size;
 mod sound;
 mod stall_guard;
 mod still;
@@ -33,6 +34,7 @@ pub use own_film::{FILM_COMMENT, is_own_film};
 pub use packet_reader::probe;
 pub use reader::{Frame, VideoReader};
 pub use settings::VideoSettings;
+pub use size::{FrameSize, PixelAspect, SizeInUse};
 pub use sound::SoundReader;
 pub use still::Stills;
 

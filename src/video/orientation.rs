@@ -89,6 +89,11 @@ impl Orientation {
         }
     }
 
+    /// Whether rows of the decoded frame are columns of the upright one.
+    pub fn is_transposed(self) -> bool {
+        self.transposed
+    }
+
     /// Whether frames are upright as they are.
     pub fn is_upright(self) -> bool {
         self == Self::default()

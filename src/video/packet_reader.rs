@@ -9,14 +9,15 @@ use ffmpeg_next as ffmpeg;
 
 use ffmpeg::format::context::{Input, StreamIo};
 use ffmpeg::format::stream::Disposition;
-use ffmpeg::{Dictionary, Error, Packet, Stream, codec, decoder, media};
+use ffmpeg::{Dictionary, Error, Packet, Stream, codec, decoder, frame, media};
 
 use super::containers;
 use super::error::libav_text;
 use super::error::{VideoError, VideoFault};
-use super::facts::StreamFacts;
+use super::facts::{self, StreamFacts};
 use super::orientation::Orientation;
 use super::settings::VideoSettings;
+use super::size::PixelAspect;
 use super::stall_guard::{GuardedStream, StallGuard};
 use super::truncation::Truncation;
 
@@ -121,6 +122,14 @@ impl PacketReader {
         self.input.seek(ticks, ..ticks)?;
         self.decoder.flush();
         Ok(())
+    }
+
+    /// Returns the shape of a decoded frame's pixels.
+    pub fn pixel_aspect(&self, frame: &frame::Video) -> PixelAspect {
+        let stream = self.input.stream(self.stream);
+        stream.map_or(PixelAspect::SQUARE, |stream| {
+            facts::pixel_aspect(&self.input, &stream, Some(frame))
+        })
     }
 
     /// Returns whether the file ended before its video, once there are no more packets.

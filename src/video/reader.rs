@@ -18,6 +18,7 @@ use super::facts::StreamFacts;
 use super::orientation::Orientation;
 use super::packet_reader::{self, PacketReader};
 use super::settings::VideoSettings;
+use super::size::{FrameSize, SizeInUse};
 
 /// A frame of a video.
 #[derive(Debug, Clone)]
@@ -27,7 +28,7 @@ pub struct Frame {
     /// Its presentation time in seconds, as the file gives it: on the file's own clock, which may
     /// start below or above 0. `None` where the file gives none (raw streams, some AVI).
     pub time_s: Option<f64>,
-    /// Its pixels, upright.
+    /// Its pixels, upright and square.
     pub picture: Picture,
 }
 
@@ -37,7 +38,8 @@ const LOOK_AHEAD: usize = 17;
 
 /// Reads the frames of a video in decode order, as many as `ffprobe -count_frames` counts.
 ///
-/// Of several video streams it reads the one that libav ranks best. Frames are upright, in RGB, each at its own size;
+/// Of several video streams it reads the one that libav ranks best. Frames are upright, in RGB, each at its own size with
+/// square pixels;
 /// interlaced frames are not changed. The reader decodes in the calling thread, and in as many more as
 /// [`VideoSettings::decode_threads`] sets; it cannot move to another thread.
 ///
@@ -50,7 +52,7 @@ const LOOK_AHEAD: usize = 17;
 /// while let Some(frame) = video.next_frame()? {
 ///     frames += 1;
 ///     assert_eq!(frame.index.number(), frames);
-///     assert_eq!(frame.picture.width(), video.facts().width);
+///     assert_eq!(frame.picture.width(), video.facts().size.width);
 /// }
 /// assert!(frames > 0 && !video.damage().any());
 /// # Ok::<(), abaw::video::VideoError>(())
@@ -64,6 +66,8 @@ pub struct VideoReader {
     /// Frames after `decoded`, where several threads decode.
     ahead: VecDeque<frame::Video>,
     frames: u32,
+    /// Sizes of frames so far, in order of their first frames.
+    sizes: Vec<SizeInUse>,
     damage: Damage,
     ended: bool,
 }
@@ -83,6 +87,7 @@ impl VideoReader {
             decoded: frame::Video::empty(),
             ahead: VecDeque::new(),
             frames: 0,
+            sizes: Vec::new(),
             damage: Damage::default(),
             ended: false,
         })
@@ -107,6 +112,11 @@ impl VideoReader {
     /// format and colour of that frame.
     pub fn facts(&self) -> &StreamFacts {
         &self.packets.facts
+    }
+
+    /// Returns the sizes of the frames so far, in order of their first frames.
+    pub fn sizes(&self) -> &[SizeInUse] {
+        &self.sizes
     }
 
     /// Returns the damage so far. Complete once [`VideoReader::next_frame`] has returned `None`.
@@ -234,18 +244,38 @@ impl VideoReader {
 
         let colour = Colour::of_frame(decoded);
         let orientation = Orientation::of_frame(decoded).unwrap_or(self.packets.orientation);
+        let size = FrameSize::new(
+            decoded.width(),
+            decoded.height(),
+            self.packets.pixel_aspect(decoded),
+            orientation,
+        );
+        packet_reader::check_size(size.width, size.height, &self.settings)?;
         if self.frames == 0 {
-            self.packets.facts.correct(decoded, orientation, colour);
+            self.packets.facts.correct(decoded, size, orientation, colour);
         }
         self.count_concealed();
         let decoded = &self.decoded;
-        let picture = self.converter.picture(decoded, colour, orientation)?;
+        let picture = self.converter.picture(decoded, colour, orientation, size)?;
         self.frames += 1;
+        self.count_size(size);
         Ok(Frame {
             index: FrameIndex::new(self.frames).ok_or(Error::Bug)?,
             time_s: self.time_s(),
             picture,
         })
+    }
+
+    /// Counts the newest frame among those of its size.
+    fn count_size(&mut self, size: FrameSize) {
+        match self.sizes.iter_mut().find(|known| known.size == size) {
+            Some(known) => known.frames += 1,
+            None => self.sizes.push(SizeInUse {
+                size,
+                first_frame: self.frames,
+                frames: 1,
+            }),
+        }
     }
 
     /// Counts damage of the decoded frame.

@@ -58,7 +58,7 @@ fn changing_clip(workspace: &Workspace) -> PathBuf {
         let made = std::process::Command::new("ffmpeg")
             .args(["-v", "error", "-y", "-nostdin", "-i"])
             .arg(sample("astronaut.mp4"))
-            .args(["-vf", &format!("scale={size}"), "-frames:v", "5"])
+            .args(["-vf", &format!("scale={size},setsar=1"), "-frames:v", "5"])
             .args("-an -pix_fmt yuv420p -c:v libx264 -preset ultrafast -bf 0".split(' '))
             .arg(&part)
             .status();

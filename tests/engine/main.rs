@@ -15,6 +15,7 @@ mod memory;
 mod names;
 mod nobody;
 mod people;
+mod pictures;
 mod quality;
 mod roles;
 mod shards;

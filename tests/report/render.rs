@@ -142,10 +142,10 @@ fn small_odd_videos_of_uneven_rate_are_enlarged_and_keep_their_times_and_sound()
     let (_folder, film) = render("batch1/small", &[]);
     let (film, original) = (probe(&film), probe(&RUN.path("videos/batch1/small.mkv")));
     let video = stream(&film, "video").unwrap();
-    // 175x144, three times as large, even.
+    // 175x144 pixels of 128:117, which are 191x144 square ones; three times as large, even.
     assert_eq!(
         (video["width"].as_u64(), video["height"].as_u64()),
-        (Some(526), Some(432))
+        (Some(574), Some(432))
     );
     let (ours, theirs) = (times(&film, "video"), times(&original, "video"));
     assert_eq!(ours.len(), theirs.len());

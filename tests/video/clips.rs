@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use abaw::video::{Damage, Frame, StreamFacts, VideoError, VideoReader, VideoSettings, silence_libav};
+use abaw::video::{
+    Damage, Frame, SizeInUse, StreamFacts, VideoError, VideoReader, VideoSettings, silence_libav,
+};
 
 /// 30 frames of a moving test picture, 96x64.
 pub const MOVING: &str = "-f lavfi -i testsrc2=size=96x64:rate=25:duration=1.2";
@@ -33,6 +35,7 @@ pub fn read(path: &Path, settings: &VideoSettings) -> Result<Read, VideoError> {
     Ok(Read {
         frames,
         facts: reader.facts().clone(),
+        sizes: reader.sizes().to_vec(),
         damage: reader.damage(),
     })
 }
@@ -46,6 +49,7 @@ pub fn read_well(path: &Path) -> Read {
 pub struct Read {
     pub frames: Vec<Frame>,
     pub facts: StreamFacts,
+    pub sizes: Vec<SizeInUse>,
     pub damage: Damage,
 }
 
@@ -71,6 +75,15 @@ pub fn ffprobe(path: &Path) -> Vec<(Option<f64>, (u32, u32))> {
             )
         })
         .collect()
+}
+
+/// All frames as the ffmpeg tool shows them after a filter: turned upright, RGB, one after the other.
+pub fn ffmpeg_frames(path: &Path, filter: &str) -> Vec<u8> {
+    let arguments = format!(
+        "-v error -nostdin -i {} -vsync passthrough -vf {filter} -f rawvideo -pix_fmt rgb24",
+        path.display()
+    );
+    run("ffmpeg", &arguments, Path::new("/"), OsStr::new("-"))
 }
 
 /// The first frame as the ffmpeg tool shows it: turned upright, RGB.

@@ -43,7 +43,11 @@ fn sound_clips_of_all_kinds() {
         (format!("{h264} {variable}"), "variable.mp4", 13),
         (format!("{h264} {variable}"), "variable.mkv", 13),
         (format!("{h264} -pix_fmt yuv420p10le"), "ten-bit.mp4", 30),
-        (format!("{h264} -pix_fmt yuv444p -vf scale=97:65"), "odd.mp4", 30),
+        (
+            format!("{h264} -pix_fmt yuv444p -vf scale=97:65,setsar=1"),
+            "odd.mp4",
+            30,
+        ),
         (
             format!("{h264} -flags +ildct+ilme -x264opts tff=1"),
             "interlaced.mp4",
@@ -80,7 +84,7 @@ fn sound_clips_of_all_kinds() {
         ("-c:v wmv2".into(), "a.wmv", 30),
         ("-c:v libtheora".into(), "a.ogv", 30),
         ("-c:v prores_ks".into(), "prores.mov", 30),
-        ("-c:v ffv1 -vf scale=97:65".into(), "odd.mkv", 30),
+        ("-c:v ffv1 -vf scale=97:65,setsar=1".into(), "odd.mkv", 30),
         ("-c:v ffv1 -pix_fmt gray".into(), "grey.mkv", 30),
         ("-c:v qtrle -pix_fmt rgb24".into(), "rgb.mov", 30),
         ("-c:v png -pix_fmt pal8".into(), "palette.mov", 30),
@@ -108,7 +112,7 @@ fn sound_clips_of_all_kinds() {
         let (first, last) = (&read.frames[0].picture, &read.frames[frames - 1].picture);
         assert_ne!(first.rgb(), last.rgb(), "{name}");
         assert_eq!(
-            (read.facts.width, read.facts.height),
+            (read.facts.size.width, read.facts.size.height),
             (first.width(), first.height()),
             "{name}"
         );
@@ -155,7 +159,7 @@ fn the_best_of_several_streams() {
     );
     let clip = make(folder.path(), &both, "two.mkv");
     let read = read_well(&clip);
-    assert_eq!((read.facts.width, read.frames.len()), (96, 30));
+    assert_eq!((read.facts.size.width, read.frames.len()), (96, 30));
 }
 
 #[test]
@@ -168,7 +172,7 @@ fn the_size_may_change_midway() {
     );
     let large = make(
         folder.path(),
-        &format!("{MOVING} -c:v libx264 -bf 0 -s 130x98"),
+        &format!("{MOVING} -c:v libx264 -bf 0 -vf scale=130:98,setsar=1"),
         "large.h264",
     );
     let large = fs::read(large).unwrap();
@@ -189,7 +193,12 @@ fn facts_are_those_of_the_container() {
         ("h264", "yuv420p")
     );
     assert_eq!(
-        (facts.width, facts.height, facts.rotation, facts.mirrored),
+        (
+            facts.size.width,
+            facts.size.height,
+            facts.rotation,
+            facts.mirrored
+        ),
         (96, 64, 0, false)
     );
     assert_eq!(

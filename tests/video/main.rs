@@ -6,5 +6,8 @@ mod clips;
 mod colour;
 mod damage;
 mod frames;
+mod picture;
 mod refusals;
 mod rotation;
+#[path = "../support/mod.rs"]
+mod support;

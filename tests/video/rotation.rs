@@ -67,7 +67,7 @@ fn display_matrices_are_applied() {
             if rotation % 180 == 0 { (96, 64) } else { (64, 96) }
         );
         assert_eq!(
-            (read.facts.width as usize, read.facts.height as usize),
+            (read.facts.size.width as usize, read.facts.size.height as usize),
             (width, height)
         );
         assert_eq!((read.facts.rotation, read.facts.mirrored), (rotation, mirrored));
