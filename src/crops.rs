@@ -1,12 +1,13 @@
 //! Reads folders of aligned crops, as in Aff-Wild2: `00001.jpg`, named by the number of the frame.
 
+mod resize;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use image::imageops::FilterType;
-use image::{ImageReader, imageops};
+use image::{ImageFormat, ImageReader};
 
 use crate::face::template::CROP_SIZE;
 use crate::frame::{FrameIndex, Picture};
@@ -113,22 +114,50 @@ pub fn read_crop(path: &Path) -> Result<Picture, CropError> {
 }
 
 /// Decodes an image as RGB and resizes it to 112x112 pixels, bilinear, whatever its shape, as the authors of
-/// arXiv 2407.12390 do: with Pillow, whose filter widens where the picture shrinks. The error is the
-/// reason why `bytes` cannot be decoded.
+/// arXiv 2407.12390 do: with Pillow, bit for bit. The error is the reason why `bytes` cannot be decoded; an image that was
+/// cut off in copying is none, though its upper part could be seen.
 pub fn decode_crop(bytes: &[u8]) -> Result<Picture, String> {
-    let image = ImageReader::new(Cursor::new(bytes))
+    let reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
-        .map_err(|error| error.to_string())?
-        .decode()
-        .map_err(|error| error.to_string())?
-        .into_rgb8();
+        .map_err(|error| error.to_string())?;
+    if reader.format() == Some(ImageFormat::Jpeg) && !has_jpeg_end(bytes) {
+        return Err("cut off: the end of the image is missing; copy it again".to_owned());
+    }
+    let image = reader.decode().map_err(|error| error.to_string())?.into_rgb8();
     let image = if image.dimensions() == (CROP_SIZE, CROP_SIZE) {
         image
     } else {
-        imageops::resize(&image, CROP_SIZE, CROP_SIZE, FilterType::Triangle)
+        resize::resize(&image, CROP_SIZE, CROP_SIZE)
     };
     Picture::from_rgb(CROP_SIZE, CROP_SIZE, image.into_raw())
         .ok_or_else(|| "the image has no pixels".to_owned())
+}
+
+/// Returns whether a JPEG file has its end marker. Decoders fill what is missing with grey and report nothing.
+fn has_jpeg_end(bytes: &[u8]) -> bool {
+    // Behind the start marker.
+    let mut at = 2;
+    loop {
+        let Some(found) = bytes
+            .get(at..)
+            .and_then(|rest| rest.iter().position(|&byte| byte == 0xff))
+        else {
+            return false;
+        };
+        at += found + 1;
+        match bytes.get(at) {
+            Some(0xd9) => return true,
+            // Fill bytes.
+            Some(0xff) => {}
+            // Bytes of the picture, and markers without a length.
+            Some(0x00 | 0x01 | 0xd0..=0xd8) => at += 1,
+            Some(_) => {
+                let length = bytes.get(at + 1..at + 3).and_then(|length| length.first_chunk());
+                at += 1 + length.map_or(usize::MAX / 2, |&length| u16::from_be_bytes(length).into());
+            }
+            None => return false,
+        }
+    }
 }
 
 /// Returns whether a name is that of an image that may be a crop: `.jpg`, `.jpeg`, `.png`, `.webp`, `.bmp`, `.tif`,
@@ -205,19 +234,64 @@ mod tests {
         assert!(matches!(read_crop(&path), Err(CropError::Unreadable { .. })));
     }
 
+    #[test]
+    fn a_jpeg_that_was_cut_off_is_no_crop() {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/crops/colour_at_half_size.jpg");
+        let whole = std::fs::read(golden).unwrap();
+        assert!(decode_crop(&whole).is_ok());
+        // Bytes behind the end, as some cameras write them.
+        assert!(decode_crop(&[whole.as_slice(), &[0; 64]].concat()).is_ok());
+        for part in 1..20 {
+            let cut = &whole[..whole.len() * part / 20];
+            assert!(decode_crop(cut).is_err(), "{part}/20");
+        }
+        for missing in 1..60 {
+            assert!(
+                decode_crop(&whole[..whole.len() - missing]).is_err(),
+                "{missing} bytes"
+            );
+        }
+    }
+
+    #[test]
+    fn an_image_of_any_format_that_was_cut_off_is_no_crop() {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/crops/jpeg_444.png");
+        let picture = image::open(golden).unwrap();
+        for format in [
+            ImageFormat::Png,
+            ImageFormat::Bmp,
+            ImageFormat::Tiff,
+            ImageFormat::WebP,
+        ] {
+            let mut whole = Cursor::new(Vec::new());
+            picture.write_to(&mut whole, format).unwrap();
+            let whole = whole.into_inner();
+            assert!(decode_crop(&whole).is_ok(), "{format:?}");
+            for part in 1..10 {
+                let cut = &whole[..whole.len() * part / 10];
+                assert!(decode_crop(cut).is_err(), "{format:?} {part}/10");
+            }
+        }
+    }
+
     /// `tests/golden/crops/make_crops.py` made the expected pictures.
     #[test]
     fn crops_are_as_pillow_gives_them() {
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
         for (input, expected, most) in [
-            ("crops/enlarged_input.png", "crops/enlarged.png", 1),
-            ("face/images/upscaled.png", "crops/shrunk.png", 1),
-            ("face/images/several_faces.png", "crops/shrunk_far.png", 1),
+            ("crops/enlarged_input.png", "crops/enlarged.png", 0),
+            ("face/images/upscaled.png", "crops/shrunk.png", 0),
+            ("face/images/several_faces.png", "crops/shrunk_far.png", 0),
+            // libjpeg-turbo, with which Pillow and OpenCV decode, spreads colours of half size in another way.
             (
                 "crops/colour_at_half_size.jpg",
                 "crops/colour_at_half_size.png",
                 3,
             ),
+            ("crops/jpeg_420.jpg", "crops/jpeg_420.png", 3),
+            ("crops/jpeg_422.jpg", "crops/jpeg_422.png", 3),
+            ("crops/jpeg_444.jpg", "crops/jpeg_444.png", 2),
+            ("crops/jpeg_grey.jpg", "crops/jpeg_grey.png", 1),
         ] {
             let ours = read_crop(&golden.join(input)).unwrap();
             let theirs = image::open(golden.join(expected)).unwrap().into_rgb8();

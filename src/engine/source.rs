@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::vec;
 
+use serde::Serialize;
 use serde_json::json;
 
 use crate::config::Pipeline;
@@ -13,7 +14,7 @@ use crate::face::shot::{ShotDetector, Signature};
 use crate::frame::{FrameIndex, Picture};
 use crate::model::{AlignedFace, ModelError};
 use crate::run::{InputKind, PlannedInput, Stage, StageClock, absence};
-use crate::video::{VideoError, VideoReader, VideoSettings};
+use crate::video::{Damage, FrameRecord, StreamFacts, VideoError, VideoReader, VideoSettings};
 
 /// Frames of one input, in decode order.
 pub enum Source {
@@ -74,6 +75,16 @@ pub struct SourceReport {
     pub facts: serde_json::Value,
     /// A sentence on damage, if there was any.
     pub damage: Option<String>,
+}
+
+/// What the footer records of a video's stream.
+#[derive(Serialize)]
+struct StreamRecord<'a> {
+    #[serde(flatten)]
+    facts: &'a StreamFacts,
+    #[serde(flatten)]
+    frames: FrameRecord,
+    damage: Damage,
 }
 
 /// Frames cannot be read.
@@ -188,11 +199,13 @@ impl VideoSource {
 
     fn report(self) -> SourceReport {
         let damage = self.reader.damage();
-        let mut facts = json!(self.reader.facts());
-        facts["sizes"] = json!(self.reader.sizes());
-        facts["damage"] = json!(damage);
+        let facts = StreamRecord {
+            facts: self.reader.facts(),
+            frames: self.reader.record(),
+            damage,
+        };
         SourceReport {
-            facts,
+            facts: json!(facts),
             damage: damage.any().then(|| damage.to_string()),
         }
     }

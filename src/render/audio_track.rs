@@ -8,7 +8,12 @@ use ffmpeg::{Packet, Rational, codec, ffi};
 
 use super::error::RenderError;
 use super::recoder::Recoder;
-use crate::video::SoundReader;
+use crate::video::{ClockSegment, SoundReader};
+
+/// Sound that steps back by more seconds belongs to another stretch of the clock.
+const BACK_S: f64 = 0.1;
+/// Sound that is ahead by more seconds is a pause, or belongs to another stretch of the clock.
+const AHEAD_S: f64 = 5.0;
 
 /// The sound of a film that is being written.
 pub struct AudioTrack {
@@ -19,6 +24,7 @@ pub struct AudioTrack {
     waiting: Option<Packet>,
     ended: bool,
     last_tick: Option<i64>,
+    timing: SoundTiming,
     refused: u64,
 }
 
@@ -40,6 +46,7 @@ impl AudioTrack {
             waiting: None,
             ended: false,
             last_tick: None,
+            timing: SoundTiming::default(),
             refused: 0,
         };
         if holds(output, parameters.id()) {
@@ -63,11 +70,12 @@ impl AudioTrack {
         Ok(sound)
     }
 
-    /// Writes what comes before `until_s`, in seconds of the film; everything without it. `start_s`: what the
-    /// original's clock shows when the film begins.
+    /// Writes what comes before `until_s`, in seconds of the film; everything without it. `segments`: of the original's clock
+    /// up to there. `start_s`: what that clock shows when the film begins.
     pub fn write(
         &mut self,
         output: &mut Output,
+        segments: &[ClockSegment],
         start_s: f64,
         until_s: Option<f64>,
     ) -> Result<(), RenderError> {
@@ -75,7 +83,6 @@ impl AudioTrack {
             return Ok(());
         }
         let tick_s = f64::from(self.reader.time_base());
-        let shift = (start_s / tick_s).round() as i64;
         while !self.ended {
             let Some(mut packet) = self
                 .waiting
@@ -85,17 +92,21 @@ impl AudioTrack {
                 self.ended = true;
                 break;
             };
-            let time_s = packet
-                .dts()
-                .or(packet.pts())
-                .map(|tick| (tick - shift) as f64 * tick_s);
-            if time_s
-                .zip(until_s)
-                .is_some_and(|(time_s, until_s)| time_s > until_s)
-            {
+            let file_s = packet.pts().or(packet.dts()).map(|tick| tick as f64 * tick_s);
+            let length_s = packet.duration() as f64 * tick_s;
+            let offset_s = self.timing.offset_s(file_s, segments, until_s.is_none());
+            let is_due = |offset_s: f64| {
+                let in_film = file_s.map(|file_s| file_s + offset_s - start_s);
+                in_film
+                    .zip(until_s)
+                    .is_none_or(|(time_s, until_s)| time_s <= until_s)
+            };
+            let Some(offset_s) = offset_s.filter(|&offset_s| is_due(offset_s)) else {
                 self.waiting = Some(packet);
                 break;
-            }
+            };
+            self.timing.passed(file_s, length_s);
+            let shift = ((start_s - offset_s) / tick_s).round() as i64;
             packet.set_pts(packet.pts().map(|tick| tick - shift));
             packet.set_dts(packet.dts().map(|tick| tick - shift));
             match &mut self.mode {
@@ -165,6 +176,53 @@ impl AudioTrack {
             return Ok(());
         }
         Ok(packet.write_interleaved(output)?)
+    }
+}
+
+/// Keeps the sound with its pictures where the original's clock jumps.
+#[derive(Debug, Default)]
+struct SoundTiming {
+    /// The stretch of the clock that the sound has come to.
+    segment: usize,
+    /// When the next packet is due on the original's clock.
+    due_s: Option<f64>,
+    /// Added to the times of sound after the last stretch that has pictures.
+    beyond_s: Option<f64>,
+}
+
+impl SoundTiming {
+    /// Returns what is added to a packet's time; `None` if the frames have not yet come to its stretch of the clock.
+    /// `is_end`: no frames follow.
+    fn offset_s(&mut self, file_s: Option<f64>, segments: &[ClockSegment], is_end: bool) -> Option<f64> {
+        let current = segments.get(self.segment);
+        if let Some(beyond_s) = self.beyond_s {
+            return Some(beyond_s);
+        }
+        let (Some(file_s), Some(due_s), Some(current)) = (file_s, self.due_s, current) else {
+            return Some(current.map_or(0.0, |current| current.offset_s));
+        };
+        let runs_on = (-BACK_S..=AHEAD_S).contains(&(file_s - due_s));
+        if runs_on {
+            return Some(current.offset_s);
+        }
+        let fits =
+            |segment: &ClockSegment| (segment.start_s - AHEAD_S..=segment.end_s + AHEAD_S).contains(&file_s);
+        let found = segments.iter().skip(self.segment + 1).position(fits);
+        if let Some(steps) = found {
+            self.segment += 1 + steps;
+            self.due_s = Some(file_s);
+            return Some(segments[self.segment].offset_s);
+        }
+        if file_s > due_s && fits(current) {
+            return Some(current.offset_s);
+        }
+        self.beyond_s = is_end.then_some(current.offset_s + due_s - file_s);
+        self.beyond_s
+    }
+
+    /// Notes that a packet was written.
+    fn passed(&mut self, file_s: Option<f64>, length_s: f64) {
+        self.due_s = file_s.map(|file_s| file_s + length_s).or(self.due_s);
     }
 }
 

@@ -12,7 +12,7 @@ use super::view::{Annotated, Rendered, View};
 use crate::face::AlignmentSettings;
 use crate::frame::Picture;
 use crate::table::Row;
-use crate::video::{Frame, SoundReader, StreamFacts};
+use crate::video::{ClockSegment, Frame, SoundReader, StreamFacts};
 
 /// Least pixels of a film's shorter side; smaller videos are enlarged by a whole factor, so that text fits.
 const LEAST_SIDE: u32 = 360;
@@ -26,6 +26,7 @@ pub struct Drawing {
     banner: Option<Banner>,
     /// The size that the film was made for.
     first_size: (u32, u32),
+    /// What the video's clock shows where the film begins.
     start_s: Option<f64>,
     rate: f64,
     frames: u32,
@@ -64,6 +65,7 @@ impl Drawing {
             width,
             height,
             rate: facts.fps,
+            start_s: facts.start_s,
             matrix: facts.colour.map(|colour| colour.matrix),
             threads,
         };
@@ -85,14 +87,19 @@ impl Drawing {
             scene,
             banner,
             first_size: (first.width(), first.height()),
-            start_s: None,
+            start_s: facts.start_s,
             rate: form.rate(),
             frames: 0,
         })
     }
 
-    /// Draws a frame and its rows.
-    pub fn draw(&mut self, frame: &Frame, rows: &[Row]) -> Result<(), RenderError> {
+    /// Draws a frame and its rows. `segments`: of the video's clock so far.
+    pub fn draw(
+        &mut self,
+        frame: &Frame,
+        rows: &[Row],
+        segments: &[ClockSegment],
+    ) -> Result<(), RenderError> {
         let time_s = match frame.time_s {
             Some(time_s) => time_s - *self.start_s.get_or_insert(time_s),
             None => f64::from(self.frames) / self.rate,
@@ -121,7 +128,7 @@ impl Drawing {
         if let Some(banner) = self.banner {
             banner.draw(canvas);
         }
-        self.film.push(self.canvas.rgba(), frame.time_s)
+        self.film.push(self.canvas.rgba(), frame.time_s, segments)
     }
 
     /// Ends the film. `whole`: it shows the original to its end.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ffmpeg_next as ffmpeg;
 
-use crate::video::VideoError;
+use crate::video::{VideoError, libav_text};
 
 /// Why a video was not rendered. Nothing has changed at the output.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +62,7 @@ impl RenderError {
 
 impl From<ffmpeg::Error> for RenderError {
     fn from(error: ffmpeg::Error) -> Self {
-        Self::Encode(error.to_string())
+        Self::Encode(libav_text(error))
     }
 }
 

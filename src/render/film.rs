@@ -13,7 +13,7 @@ use ffmpeg::{Dictionary, Error, Packet, Rational, color, encoder, ffi, frame};
 
 use super::audio_track::AudioTrack;
 use super::error::RenderError;
-use crate::video::{ColourMatrix, FILM_COMMENT, SoundReader};
+use crate::video::{ClockSegment, ColourMatrix, FILM_COMMENT, SoundReader};
 
 /// Ticks a second of the film's timestamps: a multiple of all usual frame rates.
 const TICKS: i32 = 90_000;
@@ -37,6 +37,8 @@ pub struct FilmForm {
     pub height: u32,
     /// Frames a second, where they are known.
     pub rate: Option<f64>,
+    /// What the original's clock shows where a player begins, if it is known: then the film shows 0.
+    pub start_s: Option<f64>,
     /// The matrix of the original, if it has one.
     pub matrix: Option<ColourMatrix>,
     /// Threads that encode.
@@ -59,8 +61,10 @@ pub struct Film {
     form: FilmForm,
     video: usize,
     sound: Option<AudioTrack>,
-    /// The first frame's time in the original, which is 0 in the film.
+    /// What the original's clock shows where the film begins.
     start_s: Option<f64>,
+    /// The stretches of the original's clock, as far as frames have come.
+    segments: Vec<ClockSegment>,
     last_tick: Option<i64>,
 }
 
@@ -90,27 +94,36 @@ impl Film {
             video,
             sound,
             start_s: None,
+            segments: Vec::new(),
             last_tick: None,
         })
     }
 
-    /// Adds a frame: `width * height` pixels of red, green, blue and opacity, which is ignored. `time_s`: on the
-    /// original's clock; without one it follows the frame before at the frame rate.
-    pub fn push(&mut self, rgba: &[u8], time_s: Option<f64>) -> Result<(), RenderError> {
+    /// Adds a frame: `width * height` pixels of red, green, blue and opacity, which is ignored. `time_s`: as the table has
+    /// it; without one it follows the frame before at the frame rate. `segments`: of the original's clock so far.
+    pub fn push(
+        &mut self,
+        rgba: &[u8],
+        time_s: Option<f64>,
+        segments: &[ClockSegment],
+    ) -> Result<(), RenderError> {
         let step = (f64::from(TICKS) / f64::from(rate(self.form))).round() as i64;
         let earliest = self.last_tick.map_or(0, |last| last + 1);
         let tick = match (time_s, self.last_tick) {
             (Some(time_s), _) => {
-                let start_s = *self.start_s.get_or_insert(time_s);
+                let begin_s = self.form.start_s.map_or(time_s, |start_s| start_s.min(time_s));
+                let start_s = *self.start_s.get_or_insert(begin_s);
                 ((time_s - start_s) * f64::from(TICKS)).round() as i64
             }
             (None, Some(last)) => last + step,
             (None, None) => 0,
         };
-        // In damaged files times may repeat or decrease.
+        // Times that are nearer than a tick.
         let tick = tick.max(earliest);
         self.last_tick = Some(tick);
 
+        self.segments.clear();
+        self.segments.extend_from_slice(segments);
         let mut yuv = self.converted(rgba)?;
         yuv.set_pts(Some(tick));
         self.encoder.send_frame(&yuv)?;
@@ -156,7 +169,7 @@ impl Film {
     fn write_sound(&mut self, until_s: Option<f64>) -> Result<(), RenderError> {
         let start_s = self.start_s.unwrap_or(0.0);
         match &mut self.sound {
-            Some(sound) => sound.write(&mut self.output, start_s, until_s),
+            Some(sound) => sound.write(&mut self.output, &self.segments, start_s, until_s),
             None => Ok(()),
         }
     }
@@ -201,7 +214,7 @@ fn rate(form: FilmForm) -> Rational {
 fn matrix(form: FilmForm) -> ColourMatrix {
     match form.matrix {
         Some(known @ (ColourMatrix::Bt601 | ColourMatrix::Bt709)) => known,
-        _ if form.width >= 1280 || form.height > 576 => ColourMatrix::Bt709,
+        _ if form.width.max(form.height) >= 1280 || form.width.min(form.height) > 576 => ColourMatrix::Bt709,
         _ => ColourMatrix::Bt601,
     }
 }

@@ -74,7 +74,7 @@ pub fn render(
                     drawing.insert(begun)
                 }
             };
-            drawing.draw(&frame, rows)?;
+            drawing.draw(&frame, rows, reader.clock_segments())?;
             frames += 1;
             if on_frame(frames).is_break() {
                 return Err(RenderError::Stopped);

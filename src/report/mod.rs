@@ -183,6 +183,7 @@ impl Reporter<'_> {
         let pictures = thumbnail::write(
             self.run.plan(),
             input,
+            footer.has_steady_clock(),
             &highlights,
             &self.folder.files_of(&entry.slug),
         )?;

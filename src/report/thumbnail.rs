@@ -44,13 +44,15 @@ impl Thumbnails {
     }
 }
 
-/// Cuts the faces of `highlights` out of their video and writes them into `folder`.
+/// Cuts the faces of `highlights` out of their video and writes them into `folder`. `by_time`: whether frames can be found by
+/// their times; otherwise they are found by counting.
 ///
 /// # Errors
 /// Only if a picture cannot be written. If the video cannot be read, the pictures are missing and `reason` is set.
 pub fn write(
     plan: &Plan,
     input: &PlannedInput,
+    by_time: bool,
     highlights: &[Highlight],
     folder: &Path,
 ) -> Result<Thumbnails, ReportError> {
@@ -75,7 +77,7 @@ pub fn write(
     };
     let asked: Vec<(FrameIndex, Option<f64>)> = by_frame
         .iter()
-        .map(|(frame, highlights)| (*frame, highlights[0].time_s))
+        .map(|(frame, highlights)| (*frame, highlights[0].time_s.filter(|_| by_time)))
         .collect();
     let read = match input.kind {
         InputKind::Crops => crops(&input.path, &asked, &mut take),

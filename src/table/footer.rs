@@ -45,6 +45,11 @@ pub struct Footer {
 }
 
 impl Footer {
+    /// Whether the table's times are those of the file's clock: it did not jump while the video was read.
+    pub fn has_steady_clock(&self) -> bool {
+        self.stream["damage"]["clock_jumps"].as_u64().unwrap_or(0) == 0
+    }
+
     /// Where the shots of the video begin and how long a frame lasts, as far as the footer tells.
     pub fn timing(&self) -> Timing {
         Timing {

@@ -44,8 +44,8 @@ pub enum ColourRange {
 }
 
 impl Colour {
-    /// From a video's tags. Without tags, from the size, as players choose (mpv's rule:
-    /// BT.709 from 1280 columns or more than 576 rows on, BT.601 below) and from the pixel format
+    /// From a video's tags. Without tags, from the size, as players choose (BT.709 where the longer side has 1280 pixels or
+    /// more, or the shorter one more than 576; BT.601 below: mpv's rule, whichever way the picture is held), and from the pixel format
     /// as libav does (grey and `yuvj` are full range, all else limited). Matrices that libswscale
     /// does not have (YCgCo, ICtCp) count as missing tags. `None` for RGB and palettes.
     pub fn choose(space: Space, range: Range, format: Pixel, width: u32, height: u32) -> Option<Self> {
@@ -58,7 +58,7 @@ impl Colour {
             Space::BT2020NCL | Space::BT2020CL => ColourMatrix::Bt2020,
             Space::FCC => ColourMatrix::Fcc,
             Space::SMPTE240M => ColourMatrix::Smpte240m,
-            _ if width >= 1280 || height > 576 => ColourMatrix::Bt709,
+            _ if width.max(height) >= 1280 || width.min(height) > 576 => ColourMatrix::Bt709,
             _ => ColourMatrix::Bt601,
         };
         let range = match range {
@@ -83,7 +83,7 @@ impl Colour {
 }
 
 /// Returns whether pixels are RGB already, directly or by a palette.
-fn is_rgb(format: Pixel) -> bool {
+pub(super) fn is_rgb(format: Pixel) -> bool {
     // SAFETY: libav's descriptors are constants that live as long as the process.
     let flags = format
         .descriptor()

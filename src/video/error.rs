@@ -61,6 +61,11 @@ pub enum VideoFault {
     /// A pixel format that cannot be turned into RGB.
     #[error("its pixels ({0}) cannot be turned into RGB; convert it with ffmpeg")]
     UnknownPixels(&'static str),
+    /// Interlaced frames or a high dynamic range that this libavfilter does not bring to a usual picture.
+    #[error(
+        "cannot be deinterlaced or brought from a high dynamic range to a usual one ({0}); install Debian's libavfilter8, or convert it with ffmpeg"
+    )]
+    Unfiltered(String),
     /// Frames over [`VideoSettings::max_pixels`](super::VideoSettings::max_pixels).
     #[error(
         "frames of {width}x{height} pixels, over the limit of {max_pixels}; raise max_pixels under [video] in the pipeline file to accept it"
@@ -104,7 +109,7 @@ impl From<ffmpeg::Error> for VideoFault {
 }
 
 /// Returns the message of libav for an error.
-pub(super) fn libav_text(error: ffmpeg::Error) -> String {
+pub(crate) fn libav_text(error: ffmpeg::Error) -> String {
     let mut text = [0; ffi::AV_ERROR_MAX_STRING_SIZE];
     // SAFETY: libav writes a text of at most this size, ended by a zero.
     let text = unsafe {

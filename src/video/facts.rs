@@ -14,6 +14,23 @@ use super::colour::Colour;
 use super::orientation::Orientation;
 use super::size::{FrameSize, PixelAspect};
 
+/// A clock that gives this many times more or fewer frames than the packets is wrong.
+const AGREEING: u64 = 4;
+
+/// Packets of a stream.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum CountedPackets {
+    /// All of them.
+    All(u64),
+    /// Those at the start of a large file.
+    First {
+        /// How many the whole file has by its size.
+        expected: u64,
+        /// Whether the container's clock may start again.
+        clock_may_restart: bool,
+    },
+}
+
 /// The properties of a video stream, as its container states them. None of them is used to number frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StreamFacts {
@@ -35,6 +52,9 @@ pub struct StreamFacts {
     pub start_s: Option<f64>,
     /// Number of frames according to the container, which may be wrong.
     pub container_frames: Option<u64>,
+    /// Packets of the stream, counted where the container has no number of frames.
+    #[serde(skip)]
+    pub(super) packets: Option<CountedPackets>,
     /// Name of the pixel format in libav, for example `yuv420p`.
     pub pixel_format: String,
     /// How its colours are converted to RGB; `None` if they are RGB already. From the first frame on, as in that frame;
@@ -67,6 +87,7 @@ impl StreamFacts {
                 .find(|&rate| rate > 0.0),
             duration_s: duration_s(input, stream),
             start_s: start_s(input),
+            packets: None,
             container_frames: u64::try_from(stream.frames()).ok().filter(|&frames| frames > 0),
             pixel_format: format_name(format),
             colour: Colour::choose(
@@ -80,24 +101,32 @@ impl StreamFacts {
     }
 
     /// Corrects the properties by those of the first frame.
-    pub(super) fn correct(
-        &mut self,
-        frame: &frame::Video,
-        size: FrameSize,
-        orientation: Orientation,
-        colour: Option<Colour>,
-    ) {
+    pub(super) fn correct(&mut self, frame: &frame::Video, size: FrameSize, orientation: Orientation) {
         self.size = size;
         self.rotation = orientation.rotation();
         self.mirrored = orientation.mirrored();
         self.pixel_format = format_name(frame.format());
-        self.colour = colour;
+        self.colour = Colour::of_frame(frame);
     }
 
-    /// Estimates the number of frames, for plans and progress bars.
+    /// Estimates the number of frames, for plans and progress bars: from packets, since clocks may jump. Only where the first
+    /// packets of a large file speak for the others, and its clock agrees with them about so, it is the more exact.
     pub fn expected_frames(&self) -> Option<u64> {
         let from_time = || Some((self.duration_s? * self.fps?).round() as u64);
-        self.container_frames.or_else(from_time)
+        let counted = match self.packets {
+            Some(CountedPackets::All(frames)) => Some(frames),
+            Some(CountedPackets::First {
+                expected,
+                clock_may_restart,
+            }) => {
+                let agrees =
+                    |frames: &u64| (expected / AGREEING..=expected.saturating_mul(AGREEING)).contains(frames);
+                let by_clock = from_time().filter(|frames| !clock_may_restart && agrees(frames));
+                Some(by_clock.unwrap_or(expected))
+            }
+            None => None,
+        };
+        self.container_frames.or(counted)
     }
 }
 

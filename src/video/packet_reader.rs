@@ -1,5 +1,6 @@
 //! Opens a video file, which fails for what is not a video, and reads the packets of its best video stream.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -11,15 +12,19 @@ use ffmpeg::format::context::{Input, StreamIo};
 use ffmpeg::format::stream::Disposition;
 use ffmpeg::{Dictionary, Error, Packet, Stream, codec, decoder, frame, media};
 
+use super::clock::{self, Clock};
 use super::containers;
 use super::error::libav_text;
 use super::error::{VideoError, VideoFault};
-use super::facts::{self, StreamFacts};
+use super::facts::{self, CountedPackets, StreamFacts};
 use super::orientation::Orientation;
 use super::settings::VideoSettings;
-use super::size::PixelAspect;
+use super::size::{FrameSize, PixelAspect};
 use super::stall_guard::{GuardedStream, StallGuard};
 use super::truncation::Truncation;
+
+/// Bytes of packets that are counted at most where the container has no count of frames.
+const COUNTED_BYTES: usize = 4 << 20;
 
 /// An opened video file, the video stream chosen in it and a decoder for it.
 pub struct PacketReader {
@@ -30,13 +35,13 @@ pub struct PacketReader {
     /// Properties of the stream, as the container states them.
     pub facts: StreamFacts,
     /// How frames are turned, as the container states it.
-    pub orientation: Orientation,
-    /// Seconds of one tick of the stream's timestamps.
-    pub tick_s: f64,
+    orientation: Orientation,
     /// The time limit for the next frame.
     pub stall_guard: StallGuard,
     input: Input,
     stream: usize,
+    /// Packets of the stream that were read to be counted.
+    counted: VecDeque<Packet>,
     truncation: Truncation,
 }
 
@@ -49,15 +54,17 @@ impl PacketReader {
             None => file,
         };
         let is_mp4 = starts_like_mp4(&file);
-        Self::from_stream(file, containers::extension(path), settings).map_err(|fault| match fault {
+        let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+        Self::from_stream(file, bytes, containers::extension(path), settings).map_err(|fault| match fault {
             VideoFault::NotAVideo if is_mp4 => VideoFault::IndexMissing,
             fault => fault,
         })
     }
 
-    /// As [`PacketReader::open`], for bytes from anywhere.
+    /// As [`PacketReader::open`], for so many bytes from anywhere.
     fn from_stream<R>(
         stream: R,
+        bytes: u64,
         extension: Option<&str>,
         settings: &VideoSettings,
     ) -> Result<Self, VideoFault>
@@ -78,58 +85,116 @@ impl PacketReader {
         if promised > settings.max_frames.into() {
             return Err(VideoFault::TooLong(settings.max_frames));
         }
-        Ok(Self {
+        let mut packets = Self {
             decoder,
             is_threaded: threads > 1,
             facts,
             orientation,
-            tick_s: stream.time_base().into(),
             stall_guard,
             stream: stream.index(),
             input,
+            counted: VecDeque::new(),
             truncation: Truncation::default(),
-        })
+        };
+        if packets.facts.container_frames.is_none() {
+            packets.count_frames(bytes)?;
+        }
+        Ok(packets)
+    }
+
+    /// Counts packets where the container has no count of frames: all of a small file, and of a large one those at its start.
+    /// They are kept to be decoded.
+    fn count_frames(&mut self, file_bytes: u64) -> Result<(), VideoFault> {
+        let mut bytes = 0;
+        let mut whole = false;
+        while bytes < COUNTED_BYTES && !whole {
+            match self.read_packet()? {
+                Some(packet) => {
+                    bytes += packet.size();
+                    if packet.stream() == self.stream {
+                        self.counted.push_back(packet);
+                    }
+                }
+                None => whole = true,
+            }
+        }
+        let frames = self.counted.len() as u64;
+        self.facts.packets = Some(match whole {
+            true => CountedPackets::All(frames),
+            // A container adds little to its packets.
+            false => CountedPackets::First {
+                expected: (frames as f64 * file_bytes as f64 / bytes as f64).round() as u64,
+                clock_may_restart: clock::may_restart(&self.input),
+            },
+        });
+        Ok(())
     }
 
     /// The next packet of the video stream, or `None` at the end.
     pub fn next_packet(&mut self) -> Result<Option<Packet>, VideoFault> {
+        if let Some(packet) = self.counted.pop_front() {
+            return Ok(Some(packet));
+        }
         loop {
-            let mut packet = Packet::empty();
-            let read = packet.read(&mut self.input);
-            self.stall_guard.check()?;
-            match read {
-                Ok(()) => {}
-                Err(Error::Eof) => return Ok(None),
-                // As in ffmpeg and ffprobe: the demuxer knows whether it can continue.
-                Err(_) => {
-                    self.truncation.record_demuxer_error();
-                    return Ok(None);
-                }
-            }
-            let is_video = packet.stream() == self.stream;
-            if let Some(stream) = self.input.stream(packet.stream()) {
-                self.truncation.record(&packet, &stream, is_video);
-            }
-            if is_video {
-                return Ok(Some(packet));
+            match self.read_packet()? {
+                Some(packet) if packet.stream() != self.stream => {}
+                found => return Ok(found),
             }
         }
+    }
+
+    /// The next packet of any stream, or `None` at the end.
+    fn read_packet(&mut self) -> Result<Option<Packet>, VideoFault> {
+        let mut packet = Packet::empty();
+        let read = packet.read(&mut self.input);
+        self.stall_guard.check()?;
+        match read {
+            Ok(()) => {}
+            Err(Error::Eof) => return Ok(None),
+            // As in ffmpeg and ffprobe: the demuxer knows whether it can continue.
+            Err(_) => {
+                self.truncation.record_demuxer_error();
+                return Ok(None);
+            }
+        }
+        let is_video = packet.stream() == self.stream;
+        if let Some(stream) = self.input.stream(packet.stream()) {
+            self.truncation.record(&packet, &stream, is_video);
+        }
+        Ok(Some(packet))
     }
 
     /// Seeks to the last key frame at or before a time on the file's own clock.
     pub fn seek(&mut self, time_s: f64) -> Result<(), VideoFault> {
         let ticks = (time_s * f64::from(ffmpeg::ffi::AV_TIME_BASE)).floor() as i64;
         self.input.seek(ticks, ..ticks)?;
+        self.counted.clear();
         self.decoder.flush();
         Ok(())
     }
 
-    /// Returns the shape of a decoded frame's pixels.
-    pub fn pixel_aspect(&self, frame: &frame::Video) -> PixelAspect {
+    /// Returns a clock for the stream's times, before its first frame.
+    pub fn clock(&self) -> Clock {
         let stream = self.input.stream(self.stream);
-        stream.map_or(PixelAspect::SQUARE, |stream| {
-            facts::pixel_aspect(&self.input, &stream, Some(frame))
-        })
+        let tick_s = stream.map_or(1.0, |stream| stream.time_base().into());
+        Clock::new(tick_s, self.facts.fps, clock::may_restart(&self.input))
+    }
+
+    /// Returns how a decoded frame is turned, and its size.
+    pub fn layout(&self, decoded: &frame::Video) -> (Orientation, FrameSize) {
+        let orientation = Orientation::of_frame(decoded).unwrap_or(self.orientation);
+        let stream = self.input.stream(self.stream);
+        let pixel_aspect = stream.map_or(PixelAspect::SQUARE, |stream| {
+            facts::pixel_aspect(&self.input, &stream, Some(decoded))
+        });
+        let size = FrameSize::new(decoded.width(), decoded.height(), pixel_aspect, orientation);
+        (orientation, size)
+    }
+
+    /// Corrects the facts by those of the first frame.
+    pub fn correct_facts(&mut self, first: &frame::Video) {
+        let (orientation, size) = self.layout(first);
+        self.facts.correct(first, size, orientation);
     }
 
     /// Returns whether the file ended before its video, once there are no more packets.
@@ -338,7 +403,8 @@ mod tests {
             stall_seconds: NonZeroU32::MIN,
             ..VideoSettings::default()
         };
-        let mut packets = match PacketReader::from_stream(stream, Some("y4m"), &settings) {
+        let mut packets = match PacketReader::from_stream(stream, y4m().len() as u64, Some("y4m"), &settings)
+        {
             Ok(packets) => packets,
             Err(fault) => return (0, Some(fault)),
         };

@@ -10,23 +10,25 @@ use ffmpeg::{Error, frame};
 
 use crate::frame::{FrameIndex, Picture};
 
+use super::clock::{Clock, ClockSegment};
 use super::colour::Colour;
 use super::convert::Converter;
 use super::damage::Damage;
 use super::error::{VideoError, VideoFault};
 use super::facts::StreamFacts;
-use super::orientation::Orientation;
+use super::filters::Filters;
 use super::packet_reader::{self, PacketReader};
+use super::record::FrameRecord;
 use super::settings::VideoSettings;
-use super::size::{FrameSize, SizeInUse};
 
 /// A frame of a video.
 #[derive(Debug, Clone)]
 pub struct Frame {
     /// Its number: 1-based, in the order in which the decoder outputs frames.
     pub index: FrameIndex,
-    /// Its presentation time in seconds, as the file gives it: on the file's own clock, which may
-    /// start below or above 0. `None` where the file gives none (raw streams, some AVI).
+    /// Its presentation time in seconds, on the file's own clock, which may start below or above 0; later than that of the
+    /// frame before. Where the clock jumps, the frame follows the one before at the frame rate. `None` where the file has no
+    /// times (raw streams).
     pub time_s: Option<f64>,
     /// Its pixels, upright and square.
     pub picture: Picture,
@@ -39,9 +41,9 @@ const LOOK_AHEAD: usize = 17;
 /// Reads the frames of a video in decode order, as many as `ffprobe -count_frames` counts.
 ///
 /// Of several video streams it reads the one that libav ranks best. Frames are upright, in RGB, each at its own size with
-/// square pixels;
-/// interlaced frames are not changed. The reader decodes in the calling thread, and in as many more as
-/// [`VideoSettings::decode_threads`] sets; it cannot move to another thread.
+/// square pixels; interlaced ones are deinterlaced, and those of a high dynamic range are brought to BT.709. The reader
+/// decodes in the calling thread, and in as many more as [`VideoSettings::decode_threads`] sets; it cannot move to another
+/// thread.
 ///
 /// ```
 /// use abaw::video::{VideoReader, VideoSettings};
@@ -61,13 +63,17 @@ pub struct VideoReader {
     path: PathBuf,
     settings: VideoSettings,
     packets: PacketReader,
+    filters: Filters,
+    clock: Clock,
     converter: Converter,
     decoded: frame::Video,
     /// Frames after `decoded`, where several threads decode.
     ahead: VecDeque<frame::Video>,
+    /// Frames that were decoded and are not ahead; those in the filters count.
+    taken: u32,
+    /// Frames that were returned.
     frames: u32,
-    /// Sizes of frames so far, in order of their first frames.
-    sizes: Vec<SizeInUse>,
+    record: FrameRecord,
     damage: Damage,
     ended: bool,
 }
@@ -82,12 +88,15 @@ impl VideoReader {
         Ok(Self {
             path: path.to_owned(),
             settings: settings.clone(),
+            filters: Filters::new(settings.decode_threads),
+            clock: packets.clock(),
             packets,
             converter: Converter::default(),
             decoded: frame::Video::empty(),
             ahead: VecDeque::new(),
+            taken: 0,
             frames: 0,
-            sizes: Vec::new(),
+            record: FrameRecord::default(),
             damage: Damage::default(),
             ended: false,
         })
@@ -114,23 +123,44 @@ impl VideoReader {
         &self.packets.facts
     }
 
-    /// Returns the sizes of the frames so far, in order of their first frames.
-    pub fn sizes(&self) -> &[SizeInUse] {
-        &self.sizes
+    /// Returns what the frames so far were and what was done to them.
+    pub fn record(&self) -> FrameRecord {
+        FrameRecord {
+            estimated_times: self.clock.estimated(),
+            deinterlaced_frames: self.filters.deinterlaced(),
+            tone_mapped_frames: self.filters.tone_mapped(),
+            ..self.record.clone()
+        }
     }
 
     /// Returns the damage so far. Complete once [`VideoReader::next_frame`] has returned `None`.
     pub fn damage(&self) -> Damage {
-        self.damage
+        let (clock_jumps, first_clock_jump) = self.clock.jumps();
+        Damage {
+            clock_jumps,
+            first_clock_jump,
+            ..self.damage
+        }
     }
 
-    /// Returns the first frame from here on with a time of at least `time_s`, without converting those before it; `None` at
-    /// the end. If frames have no times, the next frame.
+    /// Returns the stretches in which the file's clock ran on so far, to bring other times of the file to those of the
+    /// frames.
+    pub fn clock_segments(&self) -> &[ClockSegment] {
+        self.clock.segments()
+    }
+
+    /// Returns the first frame from here on that has a time of at least `time_s` on the file's clock, without converting those
+    /// before it; `None` at the end. If frames have no times, the next frame.
     pub(super) fn skip_to(&mut self, time_s: f64) -> Result<Option<Frame>, VideoError> {
         self.packets.stall_guard.restart();
+        self.clock = self.packets.clock();
         loop {
-            match self.receive() {
-                Ok(true) if self.time_s().is_some_and(|time| time < time_s) => {}
+            match self.receive_filtered() {
+                Ok(true)
+                    if self
+                        .clock
+                        .file_time_s(&self.decoded)
+                        .is_some_and(|time| time < time_s) => {}
                 Ok(true) => return self.take_frame().map(Some).map_err(|fault| fault.at(&self.path)),
                 Ok(false) => return Ok(None),
                 Err(fault) => return Err(fault.at(&self.path)),
@@ -141,13 +171,41 @@ impl VideoReader {
     /// Seeks to the last key frame at or before a time. The numbers of the frames that follow are meaningless.
     pub(super) fn seek(&mut self, time_s: f64) -> Result<(), VideoError> {
         self.packets.stall_guard.restart();
+        self.filters.clear();
         self.packets.seek(time_s).map_err(|fault| fault.at(&self.path))
     }
 
     fn decode(&mut self) -> Result<Option<Frame>, VideoFault> {
-        match self.receive()? {
+        match self.receive_filtered()? {
             true => self.take_frame().map(Some),
             false => self.end().map(|()| None),
+        }
+    }
+
+    /// Brings the next frame to `decoded`, filtered if it needs that; false at the end.
+    fn receive_filtered(&mut self) -> Result<bool, VideoFault> {
+        loop {
+            if let Some(filtered) = self.filters.receive()? {
+                self.decoded = filtered;
+                return Ok(true);
+            }
+            if !self.receive()? {
+                match self.filters.end()? {
+                    true => continue,
+                    false => return Ok(false),
+                }
+            }
+            if self.taken == 0 {
+                self.packets.correct_facts(&self.decoded);
+            }
+            self.taken += 1;
+            self.count_concealed();
+            let decoded = std::mem::replace(&mut self.decoded, frame::Video::empty());
+            packet_reader::check_size(decoded.width(), decoded.height(), &self.settings)?;
+            if let Some(as_it_is) = self.filters.send(decoded)? {
+                self.decoded = as_it_is;
+                return Ok(true);
+            }
         }
     }
 
@@ -190,7 +248,7 @@ impl VideoReader {
         self.packets.facts = facts;
         self.ahead.clear();
         self.damage = Damage::default();
-        for _ in 0..self.frames {
+        for _ in 0..self.taken {
             if !self.receive_next()? {
                 break;
             }
@@ -234,48 +292,23 @@ impl VideoReader {
         Ok(())
     }
 
-    /// Returns the decoded frame, upright and in RGB.
+    /// Returns the decoded frame, upright, with square pixels and in RGB.
     fn take_frame(&mut self) -> Result<Frame, VideoFault> {
-        let decoded = &self.decoded;
-        packet_reader::check_size(decoded.width(), decoded.height(), &self.settings)?;
         if self.frames >= self.settings.max_frames {
             return Err(VideoFault::TooLong(self.settings.max_frames));
         }
-
-        let colour = Colour::of_frame(decoded);
-        let orientation = Orientation::of_frame(decoded).unwrap_or(self.packets.orientation);
-        let size = FrameSize::new(
-            decoded.width(),
-            decoded.height(),
-            self.packets.pixel_aspect(decoded),
-            orientation,
-        );
-        packet_reader::check_size(size.width, size.height, &self.settings)?;
-        if self.frames == 0 {
-            self.packets.facts.correct(decoded, size, orientation, colour);
-        }
-        self.count_concealed();
         let decoded = &self.decoded;
+        let (orientation, size) = self.packets.layout(decoded);
+        packet_reader::check_size(size.width, size.height, &self.settings)?;
+        let colour = Colour::of_frame(decoded);
         let picture = self.converter.picture(decoded, colour, orientation, size)?;
         self.frames += 1;
-        self.count_size(size);
+        self.record.count(size, self.frames);
         Ok(Frame {
             index: FrameIndex::new(self.frames).ok_or(Error::Bug)?,
-            time_s: self.time_s(),
+            time_s: self.clock.show(decoded, self.frames),
             picture,
         })
-    }
-
-    /// Counts the newest frame among those of its size.
-    fn count_size(&mut self, size: FrameSize) {
-        match self.sizes.iter_mut().find(|known| known.size == size) {
-            Some(known) => known.frames += 1,
-            None => self.sizes.push(SizeInUse {
-                size,
-                first_frame: self.frames,
-                frames: 1,
-            }),
-        }
     }
 
     /// Counts damage of the decoded frame.
@@ -285,18 +318,13 @@ impl VideoReader {
         }
     }
 
-    /// Returns the presentation time of the decoded frame.
-    fn time_s(&self) -> Option<f64> {
-        self.decoded.pts().map(|ticks| ticks as f64 * self.packets.tick_s)
-    }
-
     fn end(&mut self) -> Result<(), VideoFault> {
         if self.frames == 0 {
             return Err(VideoFault::NoFrames);
         }
         self.damage.early_end = self.packets.ended_early();
-        if self.settings.strict && self.damage.any() {
-            return Err(VideoFault::Damaged(self.damage));
+        if self.settings.strict && self.damage().any() {
+            return Err(VideoFault::Damaged(self.damage()));
         }
         Ok(())
     }

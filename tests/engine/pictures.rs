@@ -1,11 +1,12 @@
 //! What the networks see is the picture that a player shows.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use abaw::table::Row;
 
 use crate::support::workspace::Workspace;
-use crate::support::{expect_exit, sample, summary, table};
+use crate::support::{Contents, abaw_with, expect_exit, sample, stderr_of, table};
 
 /// The astronaut as ffmpeg's filters and options make the clip.
 fn astronaut(workspace: &Workspace, filters: &str, frames: u32, name: &str) {
@@ -66,4 +67,127 @@ fn pixels_that_are_not_square_change_no_face() {
             .filter(|(a, b)| a.postprocessed.expression == b.postprocessed.expression);
         assert!(same.count() >= 11, "{name}: other expressions");
     }
+}
+
+/// Runs the ffmpeg tool in the workspace; arguments are split at spaces.
+fn ffmpeg(workspace: &Workspace, arguments: &str) {
+    let mut command = Command::new("ffmpeg");
+    command
+        .args(["-v", "error", "-y", "-nostdin"])
+        .current_dir(workspace.path(""));
+    expect_exit(0, command.args(arguments.split_whitespace()));
+}
+
+/// The times of a film's packets of one kind, ascending.
+fn packet_times(film: &Path, kind: &str) -> Vec<f64> {
+    let mut command = Command::new("ffprobe");
+    command.args([
+        "-v",
+        "error",
+        "-select_streams",
+        kind,
+        "-show_entries",
+        "packet=pts_time",
+        "-of",
+        "csv=p=0",
+    ]);
+    let output = expect_exit(0, command.arg(film));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut times: Vec<f64> = text
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| line.trim_end_matches(',').parse().unwrap())
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times
+}
+
+/// Annotates a video and renders it: its rows and footer, and the film.
+fn annotated_and_rendered(workspace: &Workspace, video: &str) -> (Contents, PathBuf, String) {
+    let run = workspace.path("run");
+    let annotated = expect_exit(0, &mut workspace.annotate(&[workspace.path(video)], &run));
+    let id = Path::new(video).file_stem().unwrap().to_str().unwrap();
+    let film = workspace.path(format!("{id}_film.mp4"));
+    expect_exit(0, &mut abaw_with(&[&"render", &run, &id, &"--out", &film]));
+    (table(&run, id), film, stderr_of(&annotated))
+}
+
+/// Camera segments joined by `cat`, and a clock that leaps 25 hours: `joined_ts`, `ts_time_jump`.
+#[test]
+fn a_clock_that_jumps_gives_one_sequence_of_times_in_table_film_and_sound() {
+    let workspace = Workspace::new();
+    for (start_s, name) in [(0, "a.ts"), (0, "b.ts"), (90_000, "c.ts")] {
+        let encoded = "-c:v libx264 -preset ultrafast -bf 2 -pix_fmt yuv420p -c:a aac";
+        let inputs = format!(
+            "-i {} -f lavfi -i sine=duration=0.8",
+            sample("astronaut.mp4").display()
+        );
+        ffmpeg(
+            &workspace,
+            &format!(
+                "{inputs} -map 0:v -map 1:a -vf scale=128:96 -r 25 -t 0.8 {encoded} -output_ts_offset {start_s} {name}"
+            ),
+        );
+    }
+    let part = |name: &str| std::fs::read(workspace.path(name)).unwrap();
+    for (parts, name) in [(["a.ts", "b.ts"], "again.ts"), (["a.ts", "c.ts"], "leap.ts")] {
+        let bytes: Vec<u8> = parts.into_iter().flat_map(part).collect();
+        std::fs::write(workspace.path(name), bytes).unwrap();
+        let ((rows, footer), film, stderr) = annotated_and_rendered(&workspace, name);
+        let times: Vec<f64> = rows
+            .iter()
+            .filter(|row| row.subject)
+            .map(|row| row.time_s.unwrap())
+            .collect();
+        assert_eq!(times.len(), 40, "{name}");
+        for pair in times.windows(2) {
+            assert!((pair[1] - pair[0] - 0.04).abs() < 1e-3, "{name}: {pair:?}");
+        }
+        assert_eq!(footer.stream["damage"]["clock_jumps"], 1, "{name}");
+        assert_eq!(footer.stream["damage"]["first_clock_jump"]["frame"], 21, "{name}");
+        assert!(
+            stderr.contains("1 clock jumps (the first at frame 21, from "),
+            "{stderr}"
+        );
+        let start_s = footer.stream["start_s"].as_f64().unwrap();
+        let shown = packet_times(&film, "v");
+        assert_eq!(shown.len(), 40, "{name}");
+        for (shown, time_s) in shown.iter().zip(&times) {
+            assert!(
+                (shown - (time_s - start_s)).abs() < 1e-3,
+                "{name}: {shown} {time_s}"
+            );
+        }
+        // The sound of both parts, each with its pictures.
+        let heard = packet_times(&film, "a");
+        assert!((1.4..1.8).contains(heard.last().unwrap()), "{name}: {heard:?}");
+        assert!(
+            heard.windows(2).all(|pair| pair[1] - pair[0] < 0.2),
+            "{name}: {heard:?}"
+        );
+        std::fs::remove_dir_all(workspace.path("run")).unwrap();
+    }
+}
+
+/// As in the original, where sound is heard before the first picture: `delayed_video`.
+#[test]
+fn a_video_that_begins_after_its_sound_does_so_in_the_film() {
+    let workspace = Workspace::new();
+    let astronaut = sample("astronaut.mp4");
+    ffmpeg(
+        &workspace,
+        &format!(
+            "-itsoffset 0.5 -i {} -f lavfi -i sine=duration=1.5 -map 0:v -map 1:a -vf scale=128:96 -vsync passthrough \
+             -frames:v 20 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac delayed.mp4",
+            astronaut.display()
+        ),
+    );
+    let ((rows, footer), film, _) = annotated_and_rendered(&workspace, "delayed.mp4");
+    assert_eq!(footer.stream["start_s"], 0.0);
+    let first_s = rows[0].time_s.unwrap();
+    assert!((first_s - 0.5).abs() < 0.05, "{first_s}");
+    let shown = packet_times(&film, "v");
+    assert_eq!(shown.len(), 20);
+    assert!((shown[0] - first_s).abs() < 1e-3, "{shown:?}");
+    assert!(packet_times(&film, "a")[0] < 0.1);
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use abaw::video::{
-    Damage, Frame, SizeInUse, StreamFacts, VideoError, VideoReader, VideoSettings, silence_libav,
+    Damage, Frame, FrameRecord, StreamFacts, VideoError, VideoReader, VideoSettings, silence_libav,
 };
 
 /// 30 frames of a moving test picture, 96x64.
@@ -35,7 +35,7 @@ pub fn read(path: &Path, settings: &VideoSettings) -> Result<Read, VideoError> {
     Ok(Read {
         frames,
         facts: reader.facts().clone(),
-        sizes: reader.sizes().to_vec(),
+        record: reader.record(),
         damage: reader.damage(),
     })
 }
@@ -49,14 +49,14 @@ pub fn read_well(path: &Path) -> Read {
 pub struct Read {
     pub frames: Vec<Frame>,
     pub facts: StreamFacts,
-    pub sizes: Vec<SizeInUse>,
+    pub record: FrameRecord,
     pub damage: Damage,
 }
 
 /// Presentation times and sizes of the frames that ffprobe decodes.
 pub fn ffprobe(path: &Path) -> Vec<(Option<f64>, (u32, u32))> {
     let arguments = "-v quiet -select_streams V:0 -count_frames -show_entries \
-                     stream=nb_read_frames:frame=pts_time,width,height -of json";
+                     stream=nb_read_frames:frame=best_effort_timestamp_time,width,height -of json";
     let output = run("ffprobe", arguments, Path::new("/"), path.as_os_str());
     let json: serde_json::Value = serde_json::from_slice(&output).unwrap();
     let frames = json["frames"].as_array().cloned().unwrap_or_default();
@@ -70,7 +70,7 @@ pub fn ffprobe(path: &Path) -> Vec<(Option<f64>, (u32, u32))> {
         .iter()
         .map(|frame| {
             (
-                time(&frame["pts_time"]),
+                time(&frame["best_effort_timestamp_time"]),
                 (number(&frame["width"]), number(&frame["height"])),
             )
         })

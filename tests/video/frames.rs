@@ -16,7 +16,8 @@ fn read_as_ffprobe(path: &Path) -> Read {
         let place = format!("{} frame {}", path.display(), frame.index);
         assert_eq!(frame.index.number() as usize, position + 1, "{place}");
         assert_eq!((frame.picture.width(), frame.picture.height()), *size, "{place}");
-        assert_eq!(frame.time_s.is_some(), time.is_some(), "{place}");
+        // The last frame of an AVI with B-frames has no time at all, but one may be estimated.
+        assert!(frame.time_s.is_some() || time.is_none(), "{place}");
         let off = frame
             .time_s
             .zip(*time)

@@ -11,3 +11,4 @@ mod refusals;
 mod rotation;
 #[path = "../support/mod.rs"]
 mod support;
+mod times;
