@@ -10,7 +10,7 @@ root=$roots/build
 sources=$roots/sources
 
 packaging/root.sh make bullseye "$root" g++ make pkg-config ca-certificates python3 libclang-dev clang nasm patch \
-  xz-utils zlib1g-dev libdav1d-dev
+  xz-utils zlib1g-dev libdav1d-dev libzimg-dev
 
 # fetch_source SUITE PACKAGE: a Debian source package, its hash checked by apt against Debian's signed list.
 fetch_source() {

@@ -29,10 +29,10 @@ make PREFIX="$prefix" install-static >>"$prefix.log" 2>&1
 unpack ffmpeg
 PKG_CONFIG_PATH=$prefix/lib/pkgconfig ./configure --prefix="$prefix" --enable-shared --disable-static \
   --pkg-config-flags=--static --disable-programs --disable-doc --disable-debug --disable-autodetect --disable-network \
-  --disable-avdevice --disable-avfilter --disable-postproc \
+  --disable-avdevice --disable-postproc --disable-filters --enable-filter=bwdif,zscale,tonemap,format,scale \
   --disable-encoders --enable-encoder=libopenh264,aac --disable-muxers --enable-muxer=mp4 \
   --disable-protocols --enable-protocol=file \
-  --enable-libopenh264 --enable-libdav1d --enable-zlib >>"$prefix.log" 2>&1
+  --enable-libopenh264 --enable-libdav1d --enable-libzimg --enable-zlib >>"$prefix.log" 2>&1
 make -j"$jobs" >>"$prefix.log" 2>&1
 make install >>"$prefix.log" 2>&1
 
@@ -41,4 +41,7 @@ cp COPYING.LGPLv2.1 "$prefix/licenses/FFmpeg-LGPL-2.1.txt"
 cp LICENSE.md "$prefix/licenses/FFmpeg.md"
 cp "$work/openh264/LICENSE" "$prefix/licenses/OpenH264.txt"
 cp /usr/share/doc/libdav1d4/copyright "$prefix/licenses/dav1d.txt"
-cp "$(ldconfig -p | sed -n 's/.*libdav1d\.so\.4 .*=> //p' | head -n 1)" "$prefix/lib/"
+cp /usr/share/doc/libzimg2/copyright "$prefix/licenses/zimg.txt"
+for library in libdav1d.so.4 libzimg.so.2; do
+  cp "$(ldconfig -p | sed -n "s/.*$library .*=> //p" | head -n 1)" "$prefix/lib/"
+done

@@ -29,7 +29,7 @@ def metadata(version: str, licenses: list[str]) -> str:
             "Name: abaw",
             f"Version: {version}",
             f"Summary: {of_cargo('description')}",
-            f"License-Expression: {of_cargo('license')} AND LGPL-2.1-or-later AND BSD-2-Clause",
+            f"License-Expression: {of_cargo('license')} AND LGPL-2.1-or-later AND BSD-2-Clause AND WTFPL",
             *(f"License-File: {name}" for name in licenses),
             "Requires-Python: >=3.10",
             f"Requires-Dist: torch=={TORCH}",

@@ -41,6 +41,8 @@ struct Form {
     format: Pixel,
     width: u32,
     height: u32,
+    space: Space,
+    range: Range,
     deinterlaced: bool,
     tone_mapped: bool,
 }
@@ -65,7 +67,10 @@ impl Filters {
     }
 
     /// Takes the next frame; gives it back if it needs no filter. [`Filters::receive`] must have returned `None` before.
-    pub fn send(&mut self, frame: frame::Video) -> Result<Option<frame::Video>, VideoFault> {
+    pub fn send(&mut self, mut frame: frame::Video) -> Result<Option<frame::Video>, VideoFault> {
+        if is_high_dynamic_range(&frame) {
+            state_colours(&mut frame);
+        }
         let form = Form::of(&frame);
         let chain = match &mut self.chain {
             None if !form.deinterlaced && !form.tone_mapped => return Ok(Some(frame)),
@@ -129,17 +134,15 @@ impl Filters {
 
 impl Form {
     fn of(frame: &frame::Video) -> Self {
-        let transfer = frame.color_transfer_characteristic();
         Self {
             format: frame.format(),
             width: frame.width(),
             height: frame.height(),
+            space: frame.color_space(),
+            range: frame.color_range(),
             // In RGB nothing is interlaced but by mistake, and the filter takes no palettes.
             deinterlaced: frame.is_interlaced() && !is_rgb(frame.format()),
-            tone_mapped: matches!(
-                transfer,
-                TransferCharacteristic::SMPTE2084 | TransferCharacteristic::ARIB_STD_B67
-            ),
+            tone_mapped: is_high_dynamic_range(frame),
         }
     }
 
@@ -169,10 +172,16 @@ impl Chain {
             let sink = filter::find("buffersink").ok_or(Error::FilterNotFound)?;
             let format = ffi::AVPixelFormat::from(form.format) as i32;
             // Times are passed on but not used.
-            let input = format!(
+            let mut input = format!(
                 "video_size={}x{}:pix_fmt={format}:time_base=1/1000",
                 form.width, form.height
             );
+            // Before, filters ask each frame.
+            if cfg!(ffmpeg_7) {
+                let space = ffi::AVColorSpace::from(form.space) as i32;
+                let range = ffi::AVColorRange::from(form.range) as i32;
+                input += &format!(":colorspace={space}:range={range}");
+            }
             graph.add(&source, "in", &input)?;
             graph.add(&sink, "out", "")?;
             graph.output("in", 0)?.input("out", 0)?.parse(&steps.join(","))?;
@@ -187,10 +196,7 @@ impl Chain {
         })
     }
 
-    fn send(&mut self, mut frame: frame::Video) -> Result<(), VideoFault> {
-        if self.form.tone_mapped {
-            state_colours(&mut frame);
-        }
+    fn send(&mut self, frame: frame::Video) -> Result<(), VideoFault> {
         let mut input = self.graph.get("in").ok_or(Error::Bug)?;
         input.source().add(&frame).map_err(unfiltered)
     }
@@ -213,6 +219,14 @@ impl Chain {
             Err(error) => Err(unfiltered(error)),
         }
     }
+}
+
+/// Whether a frame is coded by PQ or HLG.
+fn is_high_dynamic_range(frame: &frame::Video) -> bool {
+    matches!(
+        frame.color_transfer_characteristic(),
+        TransferCharacteristic::SMPTE2084 | TransferCharacteristic::ARIB_STD_B67
+    )
 }
 
 /// States what a frame of high dynamic range leaves unsaid, which is always the same.
