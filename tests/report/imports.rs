@@ -359,7 +359,7 @@ fn exports_have_the_delay_of_the_video() {
     ffmpeg.args("-v error -y -nostdin -f lavfi -i sine=duration=2 -itsoffset 0.5 -i".split(' '));
     ffmpeg.arg(sample("astronaut.mp4"));
     ffmpeg.args(
-        "-map 0:a -map 1:v -frames:v 20 -vf scale=128:96 -c:v libx264 -pix_fmt yuv420p -c:a aac".split(' '),
+        "-map 0:a -map 1:v -vsync passthrough -frames:v 20 -vf scale=128:96 -c:v libx264 -pix_fmt yuv420p -c:a aac".split(' '),
     );
     expect_exit(0, ffmpeg.arg(&clip));
     let mut ffprobe = Command::new("ffprobe");
