@@ -38,7 +38,7 @@ pub struct TrackerSettings {
     /// one that is found is the one that was found before.
     pub hidden_cost: f64,
     /// How far a face may leap between two frames that the detector saw, beyond all that its motion explains, face sizes:
-    /// half its width a frame, or a sudden stop. Only where no other face and no other track is in reach.
+    /// half its width a frame, or a sudden stop. Only where it is the only face.
     pub leap: f64,
     /// The motion of a face.
     pub motion: MotionSettings,
@@ -262,33 +262,16 @@ impl Tracker {
         assign(&costs, detections.len(), self.tracks.len(), max_cost)
     }
 
-    /// Gives tracks that were in sight when the detector last ran, and lost their face, the one that is near where it was, if
-    /// no other face and no other track is in reach of either.
+    /// Gives the only face to the only track if it is near where the face was when the detector last ran. With others about
+    /// nobody leaps: one who is missed for a frame would get a neighbour's face.
     fn leap(&mut self, detections: &[Detection], owners: &mut [Option<usize>]) {
-        let settings = &self.settings;
-        let only = |mut near: Vec<usize>| if near.len() == 1 { near.pop() } else { None };
-        let mut leaps = Vec::new();
-        for (at, seen) in detections
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| owners[*at].is_none())
-        {
-            let tracks = 0..self.tracks.len();
-            let reaching = tracks.filter(|&track| self.tracks[track].reaches(seen, settings));
-            let Some(track) = only(reaching.collect()) else {
-                continue;
-            };
-            let in_reach = |at: &usize| self.tracks[track].reaches(&detections[*at], settings);
-            let near = only((0..detections.len()).filter(in_reach).collect());
-            let is_lost = self.tracks[track].in_sight && !owners.contains(&Some(track));
-            if near == Some(at) && is_lost && self.tracks[track].is_like(seen) {
-                leaps.push((track, at));
-            }
-        }
-        for (track, at) in leaps {
-            owners[at] = Some(track);
+        let ([seen], [None], [track]) = (detections, &*owners, &mut self.tracks[..]) else {
+            return;
+        };
+        if track.in_sight && track.reaches(seen, &self.settings) && track.is_like(seen) {
+            owners[0] = Some(0);
             // What it did before tells nothing of what comes.
-            self.tracks[track].motion = Motion::new(&detections[at].bounding_box, &self.settings.motion);
+            track.motion = Motion::new(&seen.bounding_box, &self.settings.motion);
         }
     }
 
