@@ -169,6 +169,38 @@ fn numbers_are_the_networks_for_the_same_pixels() {
     );
 }
 
+/// Decoders show what is there above grey, which would be read as a face.
+#[test]
+fn a_jpeg_that_was_cut_off_in_copying_is_damage() {
+    let set = Set::new();
+    for number in 1..=3 {
+        face(number)
+            .save(set.image("v", &format!("{number:05}.jpg")))
+            .unwrap();
+    }
+    let cut = set.image("v", "00002.jpg");
+    let bytes = fs::read(&cut).unwrap();
+    fs::write(&cut, &bytes[..bytes.len() * 2 / 3]).unwrap();
+    let output = set.annotate(&[]);
+    assert!(output.status.success(), "{}", stderr_of(&output));
+    let stderr = stderr_of(&output);
+    assert!(stderr.contains("1 of 3 images unreadable"), "{stderr}");
+    assert!(
+        stderr.contains("cut off: the end of the image is missing"),
+        "{stderr}"
+    );
+    let (rows, footer) = set.table("v");
+    let seen: Vec<bool> = rows.iter().map(|row| row.sighting.is_face()).collect();
+    assert_eq!(seen, [true, false, true]);
+    assert_eq!(
+        footer.stream["damage"]["unreadable_images"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
 #[test]
 fn unreadable_images_are_recorded_and_filled() {
     let set = Set::new();

@@ -191,3 +191,38 @@ fn a_video_that_begins_after_its_sound_does_so_in_the_film() {
     assert!((shown[0] - first_s).abs() < 1e-3, "{shown:?}");
     assert!(packet_times(&film, "a")[0] < 0.1);
 }
+
+/// A stream that changes its size: boxes are in pixels of each frame, and the footer lists the sizes.
+#[test]
+fn boxes_are_right_in_pictures_of_every_size() {
+    let workspace = Workspace::new();
+    workspace.pipeline("[detector]\nlong_side = 320\n");
+    std::fs::create_dir(workspace.path("videos")).unwrap();
+    for (size, name) in [("320:240", "small"), ("640:480", "large")] {
+        ffmpeg(
+            &workspace,
+            &format!(
+                "-i {} -vf scale={size} -frames:v 6 -an -pix_fmt yuv420p -c:v libx264 -preset ultrafast -bf 0 \
+                 videos/{name}.h264",
+                sample("astronaut.mp4").display()
+            ),
+        );
+    }
+    let part = |name: &str| std::fs::read(workspace.path(format!("videos/{name}.h264"))).unwrap();
+    let bytes = [part("small"), part("large"), part("small")].concat();
+    std::fs::write(workspace.path("videos/both.h264"), bytes).unwrap();
+    let run = workspace.path("run");
+    expect_exit(0, &mut workspace.annotate(&[workspace.path("videos")], &run));
+    let (both, footer) = table(&run, "both");
+    let (small, large) = (table(&run, "small").0, table(&run, "large").0);
+    for (range, alone) in [(0..6, &small), (6..12, &large), (12..18, &small)] {
+        let off = box_distance(&both[range], alone);
+        assert!(off < 1.0, "boxes are up to {off} pixels off");
+    }
+    let sizes = footer.stream["sizes"].as_array().unwrap();
+    let known: Vec<[u64; 4]> = sizes
+        .iter()
+        .map(|size| ["width", "height", "first_frame", "frames"].map(|key| size[key].as_u64().unwrap()))
+        .collect();
+    assert_eq!(known, [[320, 240, 1, 12], [640, 480, 7, 6]]);
+}
