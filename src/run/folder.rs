@@ -65,6 +65,11 @@ impl RunFolder {
         self.root.join("run.json")
     }
 
+    /// `RUN/summary.csv`: a row for each video and person, written by `abaw summary`.
+    pub fn persons(&self) -> PathBuf {
+        self.root.join("summary.csv")
+    }
+
     /// `RUN/frames`.
     pub fn tables(&self) -> PathBuf {
         self.root.join("frames")

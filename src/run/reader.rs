@@ -5,7 +5,7 @@ use super::input::VideoId;
 use super::names::InputNames;
 use super::plan::{Plan, PlanError, PlannedInput};
 use crate::face::subject::SubjectRule;
-use crate::table::{self, ColumnSelection, Footer, Row, TableError, mark_subject};
+use crate::table::{self, ColumnSelection, Footer, Row, TableBatches, TableError, mark_subject};
 
 /// A run cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +118,25 @@ impl RunReader {
             id: id.clone(),
             reason: self.folder.read_failure(id).map(|failure| failure.error),
         })
+    }
+
+    /// An input's table in pieces, with all its columns.
+    ///
+    /// # Errors
+    /// As [`RunReader::table`].
+    pub fn batches(&self, id: &VideoId) -> Result<TableBatches, RunReaderError> {
+        let path = self.folder.table(id);
+        if !path.exists() {
+            return Err(RunReaderError::NoTable {
+                id: id.clone(),
+                reason: self.folder.read_failure(id).map(|failure| failure.error),
+            });
+        }
+        let batches = TableBatches::open(&path)?;
+        if batches.footer().settings_hash != self.plan.settings_hash {
+            return Err(RunReaderError::OtherSettings { id: id.clone() });
+        }
+        Ok(batches)
     }
 
     /// Some columns of an input's table, and its footer; `None` if there is no table.

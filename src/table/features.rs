@@ -1,6 +1,6 @@
 //! The features of a video's faces, as Parquet: for those who train models over time on them.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use parquet::file::properties::WriterProperties;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+use super::column_order::mark_type_defined;
 use super::{FOOTER_KEY, TableError, WeightsRecord};
 use crate::face::PersonId;
 use crate::face::identity::FEATURE;
@@ -66,7 +67,9 @@ pub fn write_features(
     card: &FeatureCard,
 ) -> Result<(), TableError> {
     publish(path, |file| {
-        write_to(file, video, features, card).map_err(io::Error::other)
+        write_to(&mut *file, video, features, card).map_err(io::Error::other)?;
+        file.flush()?;
+        mark_type_defined(file.get_ref(), schema().fields().len())
     })
     .map_err(PathError::at(path))?;
     Ok(())

@@ -1,5 +1,7 @@
 //! Tables: one row per frame and person, as Parquet.
 
+mod batches;
+mod column_order;
 mod columns;
 mod features;
 mod footer;
@@ -8,6 +10,8 @@ mod row;
 mod subject;
 mod write;
 
+pub use batches::TableBatches;
+pub use column_order::mark_type_defined;
 pub use features::{FaceFeature, FeatureCard, write_features};
 pub use footer::{Counts, FOOTER_KEY, Footer, SECONDS_KEY, StageSeconds, Timing, WeightsRecord};
 pub use read::{ColumnSelection, read, read_columns, read_footer};

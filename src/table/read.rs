@@ -86,7 +86,10 @@ fn open(path: &Path) -> Result<File, TableError> {
     Ok(File::open(path).map_err(PathError::at(path))?)
 }
 
-fn footer_in(path: &Path, metadata: &ParquetMetaData) -> Result<(Footer, StageSeconds), TableError> {
+pub(super) fn footer_in(
+    path: &Path,
+    metadata: &ParquetMetaData,
+) -> Result<(Footer, StageSeconds), TableError> {
     let pairs = metadata.file_metadata().key_value_metadata();
     let text = |key: &str| {
         pairs
@@ -146,7 +149,10 @@ fn read_unguarded(path: &Path, columns: ColumnSelection) -> Result<(Vec<Row>, Fo
     Ok((rows, footer))
 }
 
-fn not_a_table(path: &Path, reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TableError {
+pub(super) fn not_a_table(
+    path: &Path,
+    reason: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> TableError {
     TableError::NotATable {
         path: path.to_owned(),
         source: reason.into(),

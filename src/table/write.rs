@@ -1,6 +1,6 @@
 //! Rows to Parquet.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
+use super::column_order::mark_type_defined;
 use super::columns::{columns, schema};
 use super::{FOOTER_KEY, Footer, Row, SECONDS_KEY, StageSeconds, TableError};
 use crate::path_error::PathError;
@@ -32,11 +33,13 @@ pub fn write(
     seconds: &StageSeconds,
 ) -> Result<(), TableError> {
     publish(path, |file| {
-        write_to(file, video, rows, footer, seconds).map_err(|error| match error {
+        write_to(&mut *file, video, rows, footer, seconds).map_err(|error| match error {
             // The file system's own error, without the wrapping.
             ParquetError::External(error) => io::Error::other(error),
             error => io::Error::other(error),
-        })
+        })?;
+        file.flush()?;
+        mark_type_defined(file.get_ref(), schema().fields().len())
     })
     .map_err(PathError::at(path))?;
     Ok(())
