@@ -1,12 +1,151 @@
-//! Prints the summary of a run.
+//! `abaw summary`, and the summary that ends a run.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
+use abaw::error_chain::sentence;
 use abaw::escape::escape_control;
+use abaw::finalise::{PersonSummary, Spread, summarise_persons};
 use abaw::labels::{Expression, FinalAffect, ValenceArousal};
+use abaw::publish::publish;
 use abaw::report::numbers::count;
-use abaw::run::{DEMO, RunFolder, RunSummary, Status, missing_tasks_warning};
+use abaw::run::{DEMO, RunFolder, RunReader, RunSummary, Status, missing_tasks_warning};
 use abaw::table::{self, ColumnSelection, Row};
+use clap::Args;
+use serde_json::Value;
+
+use super::{CommandResult, EXIT_DONE, EXIT_SOME_FAILED};
+
+/// Show what a run found of each person, and write it to RUN/summary.csv.
+///
+/// A row for each video and person: frames, frames in which the face was seen, mean and standard deviation of valence and
+/// arousal, the share of the frames with each expression and each action unit, and the longest stretch with one
+/// expression other than neutral.
+#[derive(Args)]
+pub struct Arguments {
+    /// Folder of the run.
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// Print the rows as JSON: a list of objects with the columns of summary.csv.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Summarises.
+pub fn run(arguments: Arguments) -> CommandResult {
+    let run = RunReader::open(RunFolder::new(&arguments.run))?;
+    let mut persons = Vec::new();
+    let mut failed = 0;
+    for of_video in summarise_persons(&run) {
+        match of_video {
+            Ok(of_video) => persons.extend(of_video),
+            Err(error) => {
+                failed += 1;
+                tracing::error!("{}", sentence(&error));
+            }
+        }
+    }
+    if arguments.json {
+        let objects = persons
+            .iter()
+            .map(|person| Value::Object(person.columns().into_iter().collect()));
+        println!("{}", serde_json::to_string_pretty(&objects.collect::<Vec<_>>())?);
+    } else {
+        print_persons(&persons);
+    }
+    let path = run.folder().persons();
+    match write_csv(&path, &persons) {
+        Ok(()) if arguments.json => {}
+        Ok(()) => println!("all columns: {}", path.display()),
+        Err(error) => tracing::warn!("{}: {error}", path.display()),
+    }
+    Ok(ExitCode::from(if failed > 0 {
+        EXIT_SOME_FAILED
+    } else {
+        EXIT_DONE
+    }))
+}
+
+/// Writes `summary.csv`: all columns that any person has.
+fn write_csv(path: &Path, persons: &[PersonSummary]) -> io::Result<()> {
+    let rows: Vec<Vec<(String, Value)>> = persons.iter().map(PersonSummary::columns).collect();
+    let mut header: Vec<String> = Vec::new();
+    let mut known = BTreeSet::new();
+    for (name, _) in rows.iter().flatten() {
+        if known.insert(name.clone()) {
+            header.push(name.clone());
+        }
+    }
+    publish(path, |file| {
+        let mut csv = csv::Writer::from_writer(file);
+        csv.write_record(&header)?;
+        for row in &rows {
+            let cells = header.iter().map(|column| {
+                let value = row
+                    .iter()
+                    .find(|(name, _)| name == column)
+                    .map(|(_, value)| value);
+                match value {
+                    None | Some(Value::Null) => String::new(),
+                    Some(Value::String(text)) => text.clone(),
+                    Some(number) => number.to_string(),
+                }
+            });
+            csv.write_record(cells)?;
+        }
+        csv.flush()
+    })
+}
+
+fn print_persons(persons: &[PersonSummary]) {
+    let names = persons
+        .iter()
+        .map(|person| escape_control(&person.video).chars().count());
+    let width = names.max().unwrap_or(0).max(5);
+    println!(
+        "{:width$}  {:>6}  {:>7}  {:>7}  {:>7}  {:>13}  {:>13}  {:<14}  longest bout",
+        "video", "person", "frames", "seen", "usable", "valence", "arousal", "mostly"
+    );
+    for person in persons {
+        let number = |value: Option<u64>| value.map_or("-".to_owned(), |value| value.to_string());
+        let spread = |spread: Spread| match (spread.mean, spread.sd) {
+            (Some(mean), Some(sd)) => format!("{mean:+.2} sd {sd:.2}"),
+            (Some(mean), None) => format!("{mean:+.2}"),
+            _ => "-".to_owned(),
+        };
+        let mostly = person.expressions.and_then(|shares| {
+            let most = Expression::ALL
+                .into_iter()
+                .max_by(|a, b| shares[a.index()].total_cmp(&shares[b.index()]))?;
+            Some(format!(
+                "{} {:.0} %",
+                most.name().to_lowercase(),
+                100.0 * shares[most.index()]
+            ))
+        });
+        let bout = person.longest_bout.map(|bout| {
+            let length = bout.seconds.map_or_else(
+                || format!("{} frames", bout.frames),
+                |seconds| format!("{seconds:.1} s"),
+            );
+            format!("{} {length}", bout.expression.name().to_lowercase())
+        });
+        println!(
+            "{:width$}  {:>6}  {:>7}  {:>7}  {:>7}  {:>13}  {:>13}  {:<14}  {}",
+            escape_control(&person.video),
+            person.person.map_or("-".to_owned(), |person| person.to_string()),
+            person.frames,
+            person.seen,
+            number(person.usable),
+            spread(person.valence),
+            spread(person.arousal),
+            mostly.unwrap_or_else(|| "-".to_owned()),
+            bout.unwrap_or_else(|| "-".to_owned())
+        );
+    }
+}
 
 /// Largest run of which all videos are listed; of larger runs only failed and damaged videos are.
 const LISTED: usize = 40;

@@ -12,6 +12,7 @@ mod annotated;
 mod annotators;
 mod corrections;
 mod cvat;
+mod data;
 mod elan;
 mod error;
 mod face_csv;
@@ -27,6 +28,7 @@ mod xml;
 pub use annotated::AnnotatedVideo;
 pub use annotators::{AnnotatorChoice, VideoAnnotations};
 pub use corrections::{Corrections, PersonLabels, Whose};
+pub use data::{DataError, DataFormat, DataWritten, write_data};
 pub use error::ExportError;
 pub use intervals::{FrameTimes, Interval, IntervalRules, intervals};
 

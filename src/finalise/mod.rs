@@ -2,6 +2,7 @@
 
 mod evaluation;
 mod label_rate;
+mod person_summary;
 mod postprocess_run;
 mod postprocessor;
 mod run_blend;
@@ -9,6 +10,7 @@ mod subject;
 
 pub use evaluation::{Evaluation, ScoredVideo, evaluate, labelled_videos};
 pub use label_rate::{LabelNotes, LabelRateError, match_labels};
+pub use person_summary::{Bout, PersonSummary, Spread, summarise_persons};
 pub use postprocess_run::{PostprocessRunError, PostprocessSummary, postprocess_run, postprocess_table};
 pub use postprocessor::{Postprocessor, PostprocessorError};
 pub use run_blend::{BlendError, Blended, record_contents};

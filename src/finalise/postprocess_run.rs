@@ -142,6 +142,7 @@ fn rewrite(
         counts: footer.counts,
         seconds,
         damage: None,
+        note: None,
     })
 }
 
