@@ -42,9 +42,14 @@ pub fn run(arguments: Arguments) -> CommandResult {
     abaw::video::silence_libav();
     let run = RunReader::open(RunFolder::new(&arguments.run))?;
     let input = run.input(&arguments.video)?;
-    if input.kind == InputKind::Crops {
+    let made_from = match input.kind {
+        InputKind::Video => None,
+        InputKind::Crops => Some("aligned crops"),
+        InputKind::Image => Some("a picture"),
+    };
+    if let Some(made_from) = made_from {
         return Err(format!(
-            "{}: made from aligned crops, so there is no video to render",
+            "{}: made from {made_from}, so there is no video to render",
             input.id
         )
         .into());

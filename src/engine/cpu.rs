@@ -76,7 +76,7 @@ fn read_frames(
     mut reading: Reading,
 ) -> Result<(), String> {
     let kind = match video.input.kind {
-        InputKind::Video => PermitKind::Frame,
+        InputKind::Video | InputKind::Image => PermitKind::Frame,
         InputKind::Crops => PermitKind::Crop,
     };
     let mut frames = 0;
@@ -194,6 +194,7 @@ fn track(context: &Context, frames: Slice<(FrameInWork, Option<Vec<Candidate>>)>
     if let Some(tracked) = tracked {
         context.queue.put_faces(tracked.faces);
         context.send(Event::Frames {
+            id: video.input.id.clone(),
             count: tracked.frames,
             waiting: context.queue.waiting(),
         });

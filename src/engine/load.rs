@@ -132,7 +132,7 @@ fn predictors(
 /// come aligned, to what is not known.
 fn other_alignment(plan: &Plan, trained: TemplateSet) -> Option<String> {
     let ours = plan.settings.pipeline.alignment.templates;
-    let aligns = plan.inputs.iter().any(|input| input.kind == InputKind::Video);
+    let aligns = plan.inputs.iter().any(|input| input.kind != InputKind::Crops);
     (aligns && ours != trained).then(|| {
         format!(
             "the weights were trained on faces aligned to {trained}, this run aligns to {ours}: \

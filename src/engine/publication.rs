@@ -23,6 +23,13 @@ pub struct Publication {
     halved: Mutex<BTreeMap<Stage, usize>>,
 }
 
+/// What there is to tell of a table that was written.
+struct Published {
+    counts: Counts,
+    damage: Option<String>,
+    note: Option<String>,
+}
+
 impl Publication {
     /// The publication of a plan; `inference`: on what and in which form the networks run.
     pub fn new(
@@ -75,11 +82,12 @@ impl Publication {
         let id = &video.input.id;
         let published = outcome.and_then(|finished| self.write(video, finished));
         match published {
-            Ok((counts, damage)) => Event::Done {
+            Ok(Published { counts, damage, note }) => Event::Done {
                 id: id.clone(),
                 counts,
                 seconds: video.clock.seconds(),
                 damage,
+                note,
             },
             // Another process may have done it meanwhile.
             Err(_) if self.plan.table_state(&self.run, &video.input) == TableState::Current => {
@@ -155,11 +163,7 @@ impl Publication {
         written.map_err(|error| (Stage::Write, sentence(&error)))
     }
 
-    fn write(
-        &self,
-        video: &VideoState,
-        finished: FinishedVideo,
-    ) -> Result<(Counts, Option<String>), (Stage, String)> {
+    fn write(&self, video: &VideoState, finished: FinishedVideo) -> Result<Published, (Stage, String)> {
         if finished.timeline.frames() == 0 {
             return Err((Stage::Decode, "no frame could be decoded".to_owned()));
         }
@@ -198,7 +202,11 @@ impl Publication {
         .map_err(|error| (Stage::Write, error.to_string()))?;
         // A leftover record of an earlier failure is only confusing; merge prefers the table.
         let _ = self.run.forget_failure(id);
-        Ok((counts, finished.source.damage))
+        Ok(Published {
+            counts,
+            damage: finished.source.damage,
+            note: finished.source.note,
+        })
     }
 }
 

@@ -13,6 +13,7 @@ use crate::face::DetectorSettings;
 use crate::face::shot::{ShotDetector, Signature};
 use crate::frame::{FrameIndex, Picture};
 use crate::model::{AlignedFace, ModelError};
+use crate::photograph::{Photograph, is_turned};
 use crate::run::{InputKind, PlannedInput, Stage, StageClock, absence};
 use crate::video::{Damage, FrameRecord, StreamFacts, VideoError, VideoReader, VideoSettings};
 
@@ -20,6 +21,7 @@ use crate::video::{Damage, FrameRecord, StreamFacts, VideoError, VideoReader, Vi
 pub enum Source {
     Video(Box<VideoSource>),
     Crops(CropSource),
+    Pictures(Box<PictureSource>),
 }
 
 /// Frames of a video file, with the cuts between them.
@@ -29,10 +31,20 @@ pub struct VideoSource {
     detector: DetectorSettings,
 }
 
+/// The pictures of a photograph or an animation, with the cuts between them.
+pub struct PictureSource {
+    photograph: Photograph,
+    shots: ShotDetector,
+    detector: DetectorSettings,
+    next: FrameIndex,
+}
+
 /// Images of a folder, each an aligned face.
 pub struct CropSource {
     folder: CropFolder,
     images: vec::IntoIter<(FrameIndex, PathBuf)>,
+    /// Images whose EXIF tag asks to turn them, which is not done.
+    turned: usize,
     /// Images asked for so far, and why some could not be read.
     asked: usize,
     unreadable: Vec<String>,
@@ -75,6 +87,8 @@ pub struct SourceReport {
     pub facts: serde_json::Value,
     /// A sentence on damage, if there was any.
     pub damage: Option<String>,
+    /// A sentence that the user should know beside it.
+    pub note: Option<String>,
 }
 
 /// What the footer records of a video's stream.
@@ -130,12 +144,20 @@ impl Source {
                     detector: pipeline.detector.clone(),
                 })))
             }
+            InputKind::Image => Ok(Self::Pictures(Box::new(PictureSource {
+                photograph: Photograph::open(&input.path, pipeline.video.max_pixels)
+                    .map_err(SourceError::Unreadable)?,
+                shots: ShotDetector::new(pipeline.shots),
+                detector: pipeline.detector.clone(),
+                next: FrameIndex::FIRST,
+            }))),
             InputKind::Crops => {
                 let folder = CropFolder::open(&input.path)?;
                 let images = folder.images().map(|(frame, path)| (frame, path.to_owned()));
                 Ok(Self::Crops(CropSource {
                     images: images.collect::<Vec<_>>().into_iter(),
                     folder,
+                    turned: 0,
                     asked: 0,
                     unreadable: Vec::new(),
                 }))
@@ -147,6 +169,7 @@ impl Source {
     pub fn frame_rate(&self) -> Option<f64> {
         match self {
             Self::Video(video) => video.reader.facts().fps,
+            Self::Pictures(pictures) => Some(pictures.photograph.rate),
             Self::Crops(_) => None,
         }
     }
@@ -155,6 +178,7 @@ impl Source {
     pub fn expected_frames(&self) -> Option<u64> {
         match self {
             Self::Video(video) => video.reader.facts().expected_frames(),
+            Self::Pictures(pictures) => (!pictures.photograph.is_animated()).then_some(1),
             Self::Crops(crops) => Some(crops.folder.images().len() as u64),
         }
     }
@@ -166,6 +190,7 @@ impl Source {
     pub fn next(&mut self, clock: &StageClock) -> Result<Option<SourceFrame>, SourceError> {
         match self {
             Self::Video(video) => video.next(clock),
+            Self::Pictures(pictures) => pictures.next(clock),
             Self::Crops(crops) => crops.next(clock),
         }
     }
@@ -177,6 +202,7 @@ impl Source {
     pub fn report(self) -> Result<SourceReport, SourceError> {
         match self {
             Self::Video(video) => Ok(video.report()),
+            Self::Pictures(pictures) => Ok(pictures.report()),
             Self::Crops(crops) => crops.report(),
         }
     }
@@ -207,6 +233,39 @@ impl VideoSource {
         SourceReport {
             facts: json!(facts),
             damage: damage.any().then(|| damage.to_string()),
+            note: None,
+        }
+    }
+}
+
+impl PictureSource {
+    fn next(&mut self, clock: &StageClock) -> Result<Option<SourceFrame>, SourceError> {
+        let next = clock.time(Stage::Decode, || self.photograph.next_picture());
+        let Some((time_s, picture)) = next.map_err(SourceError::Unreadable)? else {
+            return Ok(None);
+        };
+        let is_cut = clock.time(Stage::Track, || self.shots.is_cut(&Signature::of(&picture)));
+        let index = self.next;
+        self.next = index.next();
+        Ok(Some(SourceFrame {
+            index,
+            time_s: self.photograph.is_animated().then_some(time_s),
+            is_cut,
+            detect: self.detector.runs_on(index, is_cut),
+            content: Content::Picture(picture),
+        }))
+    }
+
+    fn report(self) -> SourceReport {
+        SourceReport {
+            facts: json!({
+                "width": self.photograph.width,
+                "height": self.photograph.height,
+                "fps": self.photograph.rate,
+                "damage": {},
+            }),
+            damage: None,
+            note: None,
         }
     }
 }
@@ -217,6 +276,7 @@ impl CropSource {
             return Ok(None);
         };
         self.asked += 1;
+        self.turned += usize::from(std::fs::read(&path).is_ok_and(|bytes| is_turned(&bytes)));
         let crop = match clock.time(Stage::Decode, || read_crop(&path)) {
             Ok(picture) => Some(AlignedFace::new(picture)?),
             Err(error) => {
@@ -245,6 +305,12 @@ impl CropSource {
             "unnumbered_images": self.folder.unnumbered(),
             "damage": { "unreadable_images": self.unreadable },
         });
-        Ok(SourceReport { facts, damage })
+        let note = (self.turned > 0).then(|| {
+            format!(
+                "{} of {all} crops have an EXIF tag that asks to turn them; they are read as they are, as in the training",
+                self.turned
+            )
+        });
+        Ok(SourceReport { facts, damage, note })
     }
 }

@@ -16,6 +16,7 @@ use crate::error_chain::sentence;
 use crate::face::BoundingBox;
 use crate::frame::{FrameIndex, Picture};
 use crate::path_error::PathError;
+use crate::photograph::Photograph;
 use crate::run::{InputKind, Plan, PlannedInput};
 use crate::video::{Stills, VideoReader};
 
@@ -82,6 +83,7 @@ pub fn write(
     let read = match input.kind {
         InputKind::Crops => crops(&input.path, &asked, &mut take),
         InputKind::Video => frames(plan, &input.path, &asked, &mut take),
+        InputKind::Image => pictures(plan, &input.path, &asked, &mut take),
     };
     let reason = match read {
         Ok(()) if names.len() < by_frame.len() => Some("not all of its frames were found again".to_owned()),
@@ -99,6 +101,24 @@ enum Stopped {
 }
 
 type Take<'a> = &'a mut dyn FnMut(FrameIndex, &Picture) -> Result<(), ReportError>;
+
+fn pictures(
+    plan: &Plan,
+    path: &Path,
+    asked: &[(FrameIndex, Option<f64>)],
+    take: Take,
+) -> Result<(), Stopped> {
+    let max_pixels = plan.settings.pipeline.video.max_pixels;
+    let mut photograph = Photograph::open(path, max_pixels).map_err(Stopped::Reading)?;
+    let mut frame = FrameIndex::FIRST;
+    while let Some((_, picture)) = photograph.next_picture().map_err(Stopped::Reading)? {
+        if asked.iter().any(|(asked, _)| *asked == frame) {
+            take(frame, &picture).map_err(Stopped::Report)?;
+        }
+        frame = frame.next();
+    }
+    Ok(())
+}
 
 fn crops(folder: &Path, asked: &[(FrameIndex, Option<f64>)], take: Take) -> Result<(), Stopped> {
     let reading = |error: crate::crops::CropError| Stopped::Reading(sentence(&error));

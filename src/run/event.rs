@@ -26,6 +26,8 @@ pub enum Event {
     },
     /// Frames have passed detection, or crops have been read.
     Frames {
+        /// Their video.
+        id: VideoId,
         /// How many.
         count: u64,
         /// What is queued at this moment.
@@ -63,6 +65,8 @@ pub enum Event {
         seconds: StageSeconds,
         /// A sentence about damage in the file, if any.
         damage: Option<String>,
+        /// A sentence about something else that the user should know, if any.
+        note: Option<String>,
     },
     /// The table of a video existed already.
     Skipped {

@@ -23,11 +23,11 @@ impl FileState {
     pub fn of(path: &Path, kind: InputKind) -> Option<Self> {
         let file = path.metadata().ok()?;
         Some(match kind {
-            InputKind::Video if file.is_file() => Self {
+            InputKind::Video | InputKind::Image if file.is_file() => Self {
                 bytes: file.len(),
                 modified: file.modified().ok().and_then(|time| time.try_into().ok()),
             },
-            InputKind::Video => Self::default(),
+            InputKind::Video | InputKind::Image => Self::default(),
             InputKind::Crops => Self {
                 bytes: images_in(path),
                 modified: None,

@@ -63,6 +63,8 @@ pub enum InputKind {
     Video,
     /// A folder of aligned crops, `00001.jpg`, the name being the frame's number.
     Crops,
+    /// A picture that is no video: a photograph, or an animated WebP.
+    Image,
 }
 
 /// One video, or one folder of crops, to be annotated.
@@ -112,11 +114,14 @@ pub fn absence(argument: &Path, kind: InputKind) -> String {
     let path = argument.display();
     match (argument.is_dir(), kind) {
         (true, InputKind::Video) => {
-            format!("{path}: no videos in this folder (for folders of face crops add --crops)")
+            format!(
+                "{path}: no videos in this folder (for photographs add --images, for folders of face crops --crops)"
+            )
         }
         (true, InputKind::Crops) => {
             format!("{path}: no folders of images named by frame number, such as 00001.jpg, here")
         }
+        (true, InputKind::Image) => format!("{path}: no .jpg, .png, .webp, .bmp or .tif in this folder"),
         (false, InputKind::Crops) if argument.exists() => {
             format!("{path}: --crops takes folders of images, not files")
         }

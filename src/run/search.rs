@@ -16,6 +16,7 @@ use super::input::{Input, InputError, InputKind, absence};
 use super::own_files::{is_own_file, is_own_folder, is_part_of_run};
 use super::plan::PlannedInput;
 use crate::crops::is_image_name;
+use crate::photograph::is_animated_webp;
 use crate::video::{VideoSettings, is_video_name};
 
 /// How the arguments of a run are searched.
@@ -142,7 +143,7 @@ fn unanswered(argument: &Path, kind: InputKind) -> Candidate {
 /// Sends what an argument leads to. Stops when nobody listens any more.
 fn search_argument(argument: &Path, kind: InputKind, steps: &Sender<Step>) {
     let found = match kind {
-        InputKind::Video => search_videos(argument, steps),
+        InputKind::Video | InputKind::Image => search_files(argument, kind, steps),
         InputKind::Crops => search_crops(argument, steps),
     };
     if let Ok(Some(reason)) = found {
@@ -159,8 +160,8 @@ impl<T> From<mpsc::SendError<T>> for Unheard {
     }
 }
 
-/// Returns why there is none, if there is none.
-fn search_videos(argument: &Path, steps: &Sender<Step>) -> Result<Option<String>, Unheard> {
+/// Searches for videos, or for images. Returns why there is none, if there is none.
+fn search_files(argument: &Path, wanted: InputKind, steps: &Sender<Step>) -> Result<Option<String>, Unheard> {
     let own_name = PathBuf::from(argument.file_name().unwrap_or(OsStr::new("folder")));
     if !argument.is_dir() {
         if is_own_file(argument) {
@@ -168,40 +169,51 @@ fn search_videos(argument: &Path, steps: &Sender<Step>) -> Result<Option<String>
             steps.send(Step::Warning(warning.clone()))?;
             return Ok(Some(warning));
         }
-        let video = candidate(argument, InputKind::Video, own_name.with_extension(""), own_name);
-        let is_there = video.is_there;
-        steps.send(Step::Candidate(video))?;
-        return Ok((!is_there).then(|| absence(argument, InputKind::Video)));
+        let kind = if is_image_name(argument) {
+            InputKind::Image
+        } else {
+            wanted
+        };
+        let file = candidate(argument, kind, own_name.with_extension(""), own_name);
+        let is_there = file.is_there;
+        steps.send(Step::Candidate(file))?;
+        return Ok((!is_there).then(|| absence(argument, wanted)));
     }
+    let kind_wanted = |path: &Path| match wanted {
+        InputKind::Image => is_image_name(path).then_some(InputKind::Image),
+        // Pictures that move are videos; photographs beside videos are not meant.
+        _ if is_animated_webp(path) => Some(InputKind::Image),
+        _ => is_video_name(path).then_some(InputKind::Video),
+    };
     let (mut listed, mut is_there) = (false, false);
-    walk(argument, steps, |path, is_folder| {
+    walk(argument, wanted, steps, |path, is_folder| {
         if is_folder {
             return Ok(());
         }
-        if !is_video_name(path) {
+        let Some(kind) = kind_wanted(path) else {
             return Ok(steps.send(Step::LeftOut(kind_of(path)))?);
-        }
+        };
         if is_own_file(path) {
             return Ok(steps.send(Step::LeftOut("films of abaw".to_owned()))?);
         }
         let below = path.strip_prefix(argument).unwrap_or(path);
-        let video = candidate(path, InputKind::Video, below.with_extension(""), below.to_owned());
-        (listed, is_there) = (true, is_there | video.is_there);
-        Ok(steps.send(Step::Candidate(video))?)
+        let file = candidate(path, kind, below.with_extension(""), below.to_owned());
+        (listed, is_there) = (true, is_there | file.is_there);
+        Ok(steps.send(Step::Candidate(file))?)
     })?;
     if !listed {
-        let mut nothing = candidate(argument, InputKind::Video, own_name.clone(), own_name);
+        let mut nothing = candidate(argument, wanted, own_name.clone(), own_name);
         nothing.is_there = false;
         steps.send(Step::Candidate(nothing))?;
     }
-    Ok((!is_there).then(|| absence(argument, InputKind::Video)))
+    Ok((!is_there).then(|| absence(argument, wanted)))
 }
 
 /// Returns why there is no image, if there is none.
 fn search_crops(argument: &Path, steps: &Sender<Step>) -> Result<Option<String>, Unheard> {
     let mut folders: BTreeMap<PathBuf, u64> = BTreeMap::new();
     if argument.is_dir() {
-        walk(argument, steps, |path, is_folder| {
+        walk(argument, InputKind::Crops, steps, |path, is_folder| {
             if is_folder {
                 // The empty folder of a video whose crops are missing is reported as a failed input.
                 if path.read_dir().is_ok_and(|mut entries| entries.next().is_none()) {
@@ -238,7 +250,7 @@ fn search_crops(argument: &Path, steps: &Sender<Step>) -> Result<Option<String>,
 
 fn candidate(path: &Path, kind: InputKind, stem: PathBuf, below: PathBuf) -> Candidate {
     let state = match kind {
-        InputKind::Video => FileState::of(path, kind),
+        InputKind::Video | InputKind::Image => FileState::of(path, kind),
         InputKind::Crops => None,
     };
     Candidate {
@@ -274,6 +286,7 @@ fn kind_of(path: &Path) -> String {
 /// `visit` takes for a file: a link to nothing that is named like a video is meant as one.
 fn walk(
     folder: &Path,
+    wanted: InputKind,
     steps: &Sender<Step>,
     mut visit: impl FnMut(&Path, bool) -> Result<(), Unheard>,
 ) -> Result<(), Unheard> {
@@ -300,7 +313,9 @@ fn walk(
             Ok(entry) => visit(entry.path(), false)?,
             Err(error) => match error.path() {
                 Some(path) if is_hidden(path) => {}
-                Some(path) if is_named_input(path) && error.loop_ancestor().is_none() => visit(path, false)?,
+                Some(path) if is_named_input(path, wanted) && error.loop_ancestor().is_none() => {
+                    visit(path, false)?
+                }
                 _ => steps.send(Step::Warning(why_not_visited(&error)))?,
             },
         }
@@ -313,8 +328,11 @@ fn is_hidden(path: &Path) -> bool {
         .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
-fn is_named_input(path: &Path) -> bool {
-    is_video_name(path) || is_image_name(path)
+fn is_named_input(path: &Path, wanted: InputKind) -> bool {
+    match wanted {
+        InputKind::Video => is_video_name(path),
+        InputKind::Crops | InputKind::Image => is_image_name(path),
+    }
 }
 
 fn skip(entry: &DirEntry, entries: &mut walkdir::IntoIter) {

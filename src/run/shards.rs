@@ -29,6 +29,7 @@ pub fn assign(inputs: &[Input], shards: u32, settings: &RunSettings) -> Vec<u32>
 fn expected_work(inputs: &[Input], settings: &RunSettings) -> Vec<u64> {
     read_each(inputs, |input| match input.kind {
         InputKind::Crops => input.bytes,
+        InputKind::Image => input.bytes * PIXELS_A_BYTE,
         InputKind::Video => {
             let (path, video) = (input.path.clone(), settings.pipeline.video.clone());
             let limit = Duration::from_secs(video.stall_seconds.get().into());

@@ -14,10 +14,10 @@ pub const DEMUXERS: &str = "mov,matroska,avi,flv,asf,mpeg,mpegts,mpegvideo,ogg,m
 
 /// Extensions of video files, in lower case.
 const EXTENSIONS: &[&str] = &[
-    "3g2", "3gp", "asf", "avc", "avi", "divx", "dv", "f4v", "flv", "gxf", "h263", "h264", "h265", "264",
-    "265", "hevc", "ivf", "m1v", "m2t", "m2ts", "m2v", "m4v", "mkv", "mov", "mp4", "mpe", "mpeg", "mpg",
-    "mts", "mxf", "nut", "obu", "ogm", "ogv", "qt", "rm", "rmvb", "tod", "ts", "vc1", "vob", "webm", "wmv",
-    "wtv", "y4m",
+    "3g2", "3gp", "asf", "avc", "avi", "divx", "dv", "f4v", "flv", "gif", "gxf", "h263", "h264", "h265",
+    "264", "265", "hevc", "ivf", "m1v", "m2t", "m2ts", "m2v", "m4v", "mkv", "mov", "mp4", "mpe", "mpeg",
+    "mpg", "mts", "mxf", "nut", "obu", "ogm", "ogv", "qt", "rm", "rmvb", "tod", "ts", "vc1", "vob", "webm",
+    "wmv", "wtv", "y4m",
 ];
 
 /// Whether a file name has the extension of a video, in any case. For walking folders: a file

@@ -20,10 +20,10 @@ use image::{GrayImage, RgbImage};
 use serde_json::Value;
 use tch::Device;
 
-use crate::support::{abaw, errors, golden, read_json, stderr_of, stdout_of};
+use crate::support::{abaw, errors, expect_exit, golden, read_json, root, stderr_of, stdout_of};
 
 /// A face, 112x112, a little to the right for each number.
-fn face(number: u32) -> RgbImage {
+pub fn face(number: u32) -> RgbImage {
     let picture = image::open(golden("face/images/portrait_odd_size.png"))
         .unwrap()
         .into_rgb8();
@@ -212,7 +212,7 @@ fn unreadable_images_are_recorded_and_filled() {
     fs::write(&whole, &bytes[..bytes.len() / 2]).unwrap();
     face(30).save(set.image("v", "00005.jpg")).unwrap();
     fs::write(set.image("v", "00006.png"), b"").unwrap();
-    let output = set.annotate(&[]);
+    let output = set.annotate(&["--set", "postprocess.smoothing={}"]);
     assert!(output.status.success(), "{}", stderr_of(&output));
     assert!(
         stderr_of(&output).contains("3 of 5 images unreadable"),
@@ -402,4 +402,28 @@ fn hundreds_of_folders_of_any_name() {
     for video in &videos {
         assert_eq!(set.table(video).0[0].frame.number(), 3);
     }
+}
+
+#[test]
+fn crops_stay_as_they_are_whatever_their_exif_tag_asks_for() {
+    let set = Set::new();
+    face(5).save(set.image("v", "00001.png")).unwrap();
+    let path = set.image("v", "00002.png");
+    let script = "import sys; from PIL import Image; e = Image.Exif(); e[0x112] = 6\n\
+                  Image.open(sys.argv[1]).save(sys.argv[2], exif=e)";
+    let mut python = std::process::Command::new("python3");
+    python
+        .env("PYTHONPATH", root().join(".deps/python"))
+        .arg("-c")
+        .arg(script);
+    expect_exit(0, python.arg(set.image("v", "00001.png")).arg(&path));
+    let output = set.annotate(&[]);
+    assert!(output.status.success(), "{}", stderr_of(&output));
+    let rows = set.table("v").0;
+    assert_eq!(rows[0].raw, rows[1].raw);
+    assert!(
+        stderr_of(&output).contains("v: 1 of 2 crops have an EXIF tag"),
+        "{}",
+        stderr_of(&output)
+    );
 }

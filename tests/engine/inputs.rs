@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use abaw::run::Plan;
 
 use crate::support::workspace::Workspace;
-use crate::support::{abaw, errors, expect_exit, stderr_of, stdout_of, summary, table};
+use crate::support::{abaw, errors, expect_exit, golden, root, stderr_of, stdout_of, summary, table};
 
 fn ids(run: &Path) -> Vec<String> {
     let plan = Plan::read(&run.join("plan.json")).unwrap();
@@ -301,6 +301,20 @@ fn a_file_replaced_after_its_shard_is_named_by_merge_and_done_again() {
 }
 
 #[test]
+fn a_plan_is_refused_for_what_does_not_exist() {
+    let workspace = Workspace::new();
+    let clip = workspace.clip("a.mkv", 2);
+    let run = workspace.path("run");
+    let mut plan = abaw();
+    plan.args(["plan", "--device", "cpu", "--shards", "2", "--out"])
+        .arg(&run);
+    let output = expect_exit(2, plan.arg(&clip).arg(workspace.path("missing.mkv")));
+    let [error] = errors(&output).try_into().unwrap();
+    assert!(error.contains("missing.mkv: no such file or folder"), "{error}");
+    assert!(!run.exists());
+}
+
+#[test]
 fn damaged_inputs_are_marked_in_summaries() {
     let workspace = Workspace::new();
     let whole = workspace.ffmpeg(
@@ -326,5 +340,147 @@ fn damaged_inputs_are_marked_in_summaries() {
         stdout_of(&merged).contains("1 videos are damaged"),
         "{}",
         stdout_of(&merged)
+    );
+}
+
+/// Makes files with Pillow, which the test packages have.
+fn pillow(script: &str, arguments: &[&Path]) {
+    let mut python = Command::new("python3");
+    python.env("PYTHONPATH", root().join(".deps/python"));
+    expect_exit(0, python.arg("-c").arg(script).args(arguments));
+}
+
+/// The box of the only face of a table with one row.
+fn only_box(run: &Path, id: &str) -> [f32; 4] {
+    let (rows, _) = table(run, id);
+    assert_eq!(rows.len(), 1, "{id}");
+    let place = rows[0]
+        .sighting
+        .location()
+        .unwrap_or_else(|| panic!("{id}: no face"))
+        .0;
+    [place.x1, place.y1, place.x2, place.y2]
+}
+
+#[test]
+fn photographs_are_read_upright_one_table_each() {
+    let workspace = Workspace::new();
+    let photographs = workspace.path("photographs");
+    std::fs::create_dir_all(photographs.join("more")).unwrap();
+    // The second lies on its side and says so, the third is a mirror image that says so.
+    pillow(
+        "import sys; from PIL import Image\n\
+         im = Image.open(sys.argv[1]).convert('RGB'); out = sys.argv[2]\n\
+         exif = Image.Exif()\n\
+         im.save(out + '/upright.png')\n\
+         exif[0x112] = 6; im.rotate(90, expand=True).save(out + '/lying.jpg', quality=98, exif=exif)\n\
+         exif[0x112] = 2; im.transpose(Image.FLIP_LEFT_RIGHT).save(out + '/more/mirrored.jpg', quality=98, exif=exif)\n\
+         im.save(out + '/more/a.webp', quality=98); im.save(out + '/b.bmp'); im.save(out + '/c.tif')\n\
+         open(out + '/notes.txt', 'w').write('none')",
+        &[&golden("face/images/portrait_odd_size.png"), &photographs],
+    );
+    let run = workspace.path("run");
+    let output = expect_exit(
+        0,
+        &mut workspace.annotate_with(&["--images"], &[&photographs], &run),
+    );
+    assert_eq!(
+        ids(&run),
+        ["b", "c", "lying", "more/a", "more/mirrored", "upright"]
+    );
+    assert!(stderr_of(&output).contains("1 .txt"), "{}", stderr_of(&output));
+    let upright = only_box(&run, "upright");
+    for id in ["b", "c", "lying", "more/a", "more/mirrored"] {
+        let found = only_box(&run, id);
+        let apart = found
+            .iter()
+            .zip(upright)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        assert!(apart < 4.0, "{id}: {found:?} {upright:?}");
+    }
+    // Single photographs need no flag; beside videos in a folder they are not meant.
+    let single = workspace.path("single");
+    expect_exit(
+        0,
+        &mut workspace.annotate(
+            &[photographs.join("lying.jpg"), photographs.join("b.bmp")],
+            &single,
+        ),
+    );
+    assert_eq!(ids(&single), ["lying", "b"]);
+    workspace.clip("photographs/film.mkv", 2);
+    let mixed = workspace.path("mixed");
+    let output = expect_exit(0, &mut workspace.annotate(&[&photographs], &mixed));
+    assert_eq!(ids(&mixed), ["film"]);
+    assert!(
+        stderr_of(&output).contains("2 .jpg") && stderr_of(&output).contains("1 .webp"),
+        "{}",
+        stderr_of(&output)
+    );
+}
+
+#[test]
+fn pictures_that_move_are_videos() {
+    let workspace = Workspace::new();
+    let clip = workspace.face_clip("clip.mkv", 6);
+    std::fs::create_dir(workspace.path("moving")).unwrap();
+    let mut gif = Command::new("ffmpeg");
+    gif.args(["-v", "error", "-nostdin", "-i"]).arg(&clip);
+    expect_exit(0, gif.arg(workspace.path("moving/a.gif")));
+    pillow(
+        "import sys; from PIL import Image, ImageSequence\n\
+         frames = [f.convert('RGB') for f in ImageSequence.Iterator(Image.open(sys.argv[1]))]\n\
+         assert len(frames) == 6\n\
+         frames[0].save(sys.argv[2], save_all=True, append_images=frames[1:], duration=[40, 40, 80, 40, 40, 40], lossless=True)\n\
+         frames[0].save(sys.argv[3])",
+        &[
+            &workspace.path("moving/a.gif"),
+            &workspace.path("moving/b.webp"),
+            &workspace.path("moving/still.webp"),
+        ],
+    );
+    let run = workspace.path("run");
+    expect_exit(0, &mut workspace.annotate(&[workspace.path("moving")], &run));
+    assert_eq!(ids(&run), ["a", "b"]);
+    assert_eq!(table(&run, "a").1.counts.frames, 6);
+    let (rows, footer) = table(&run, "b");
+    assert_eq!(footer.counts.frames, 6);
+    let mut times: Vec<f64> = rows.iter().filter_map(|row| row.time_s).collect();
+    times.dedup();
+    let milliseconds: Vec<i64> = times
+        .iter()
+        .map(|time_s| (time_s * 1000.0).round() as i64)
+        .collect();
+    assert_eq!(milliseconds, [0, 40, 80, 160, 200, 240]);
+}
+
+#[test]
+fn inputs_can_be_listed_in_a_file() {
+    let workspace = Workspace::new();
+    for name in ["a", "b c", "d"] {
+        workspace.clip(format!("{name}.mkv"), 2);
+    }
+    std::fs::write(workspace.path("list.txt"), "a.mkv\r\n\nb c.mkv\n").unwrap();
+    let listed = |options: &[&str], inputs: &[&str], run: &Path| {
+        let mut annotate = workspace.annotate_with(options, inputs, run);
+        annotate
+            .current_dir(workspace.path(""))
+            .stdin(std::fs::File::open(workspace.path("list.txt")).unwrap());
+        expect_exit(0, &mut annotate);
+        ids(run)
+    };
+    let run = |name: &str| workspace.path(name);
+    assert_eq!(listed(&[], &["@list.txt"], &run("1")), ["a", "b c"]);
+    assert_eq!(
+        listed(&["--inputs-from", "list.txt"], &["d.mkv"], &run("2")),
+        ["d", "a", "b c"]
+    );
+    assert_eq!(listed(&["--inputs-from", "-"], &[], &run("3")), ["a", "b c"]);
+    let output = expect_exit(2, &mut workspace.annotate(&["@nowhere.txt"], &run("4")));
+    assert!(
+        errors(&output)[0].contains("nowhere.txt"),
+        "{}",
+        stderr_of(&output)
     );
 }
