@@ -2,7 +2,7 @@
 
 INPUT =
 OUT = $(if $(INPUT),runs/$(notdir $(INPUT:%/=%)),runs/sample)
-PIPELINE = pipelines/annotate.toml
+PIPELINE =
 DEVICE = auto
 CUDA =
 FUZZ_SECONDS = 60
@@ -20,7 +20,7 @@ help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-22s %s\n", $$1, $$2 }'
 
 annotate: build detector $(if $(INPUT),,samples) ## annotate the sample clips; or your own: INPUT=videos OUT=runs/mine PIPELINE=file DEVICE=cpu|cuda
-	$(ABAW) annotate $(if $(INPUT),"$(INPUT)",$(SAMPLES)) --out "$(OUT)" --pipeline "$(PIPELINE)" --device "$(DEVICE)"
+	$(ABAW) annotate $(if $(INPUT),"$(INPUT)",$(SAMPLES)) --out "$(OUT)" $(if $(PIPELINE),--pipeline "$(PIPELINE)") --device "$(DEVICE)"
 	$(if $(INPUT),,$(ABAW) submit "$(OUT)" --challenge mtl --template sample_data/aff-wild2/MTL/frame_list.txt --out "$(OUT)/submissions/mtl.txt")
 
 test: setup ## run all tests
@@ -29,6 +29,10 @@ test: setup ## run all tests
 .PHONY: test-cluster slurm
 test-cluster: setup slurm ## run the job scripts on a Slurm cluster of two nodes on this machine, some of which die
 	cargo test --release --test cluster -- --ignored --nocapture
+
+.PHONY: man
+man: build ## write the man pages to man/man1: man -M man abaw
+	@$(ABAW) man man/man1
 
 slurm: packages ## install Slurm for test-cluster (root or sudo); nothing of it is started or set up
 	@setup/packages.sh slurm
@@ -87,7 +91,7 @@ snakemake: packages ## fetch Snakemake for the test of the Snakefile
 	@setup/snakemake.sh
 
 .PHONY: dist roots
-dist: libtorch detector roots ## make the wheel dist/abaw-VERSION-py3-none-manylinux_2_31_x86_64.whl, in a root of Debian 11 below ROOTS=.deps/roots (root)
+dist: man libtorch detector roots ## make the wheel dist/abaw-VERSION-py3-none-manylinux_2_31_x86_64.whl, in a root of Debian 11 below ROOTS=.deps/roots (root)
 	@packaging/dist.sh
 
 roots: packages
@@ -108,5 +112,5 @@ picture: build detector samples browser ## make docs/report.png, the picture in 
 	@docs/make_picture.sh
 
 clean: ## remove what was built and fetched here; runs/ and the machine-wide cache stay
-	rm -rf target .deps
+	rm -rf target .deps man
 	rm -f models/retinaface-mobilenet0.25.safetensors sample_data/carphone.mp4 sample_data/two_people.mp4

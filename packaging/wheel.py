@@ -96,6 +96,9 @@ def files(program: Path, libraries: Path | None) -> dict[str, Path]:
     pipelines = REPOSITORY / "pipelines"
     for file in sorted(file for file in pipelines.rglob("*") if file.is_file()):
         found[f"abaw/pipelines/{file.relative_to(pipelines)}"] = file
+    # Where pip puts what `man abaw` finds.
+    for page in sorted((REPOSITORY / "man/man1").glob("*.1")):
+        found[f"abaw-{of_cargo('version')}.data/data/share/man/man1/{page.name}"] = page
     if libraries is not None:
         for name, file in sonames(libraries / "lib").items():
             found[f"abaw/lib/{name}"] = file

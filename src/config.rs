@@ -69,6 +69,14 @@ pub enum ConfigError {
         /// The file system's reason.
         source: std::io::Error,
     },
+    /// A name that is neither a recipe of the program nor a file.
+    #[error("--pipeline {}: neither a recipe ({recipes}) nor a file", path.display())]
+    Unknown {
+        /// What was asked for.
+        path: PathBuf,
+        /// The names of the recipes.
+        recipes: String,
+    },
     /// A setting is unknown or not valid.
     #[error("pipeline file {}: {reason}", path.display())]
     Invalid {
@@ -118,6 +126,32 @@ impl Pipeline {
         Ok(pipeline)
     }
 
+    /// As [`Pipeline::parse`], with other values for some keys, which may be deep: `detector.every`.
+    ///
+    /// # Errors
+    /// As [`Pipeline::parse`]; a key below one that has no keys.
+    pub fn parse_with(text: &str, folder: &Path, changes: &[(String, toml::Value)]) -> Result<Self, String> {
+        if changes.is_empty() {
+            return Self::parse(text, folder);
+        }
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
+        for (key, value) in changes {
+            let (sections, name) = key.rsplit_once('.').unwrap_or(("", key));
+            let mut section = &mut table;
+            for part in sections.split('.').filter(|part| !part.is_empty()) {
+                let below = section
+                    .entry(part)
+                    .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+                section = below
+                    .as_table_mut()
+                    .ok_or_else(|| format!("{key}: `{part}` has no keys"))?;
+            }
+            section.insert(name.to_owned(), value.clone());
+        }
+        let text = toml::to_string(&table).map_err(|error| error.to_string())?;
+        Self::parse(&text, folder)
+    }
+
     /// Puts numbers in place of sizes of batches that are `"auto"`: those of a device kind, with so many bytes of memory if
     /// that is known. Outputs differ by rounding between sizes, so a plan holds them.
     pub fn fix_batches(&mut self, device_kind: &str, memory: Option<usize>) {
@@ -148,6 +182,35 @@ impl Pipeline {
 mod tests {
     use super::*;
     use crate::labels::PerTask;
+
+    #[test]
+    fn single_keys_can_be_changed() {
+        let changed = |key: &str, value: toml::Value| {
+            let change = [(key.to_owned(), value)];
+            Pipeline::parse_with("[detector]\nevery = 2\nlong_side = 320\n", Path::new(""), &change)
+        };
+        let every = changed("detector.every", 3.into()).unwrap().detector;
+        assert_eq!((every.every.get(), every.long_side), (3, 320));
+        assert_eq!(
+            changed("tracker.motion.speed", 2.0.into())
+                .unwrap()
+                .tracker
+                .motion
+                .speed,
+            2.0
+        );
+        assert!(
+            changed("detector.evry", 3.into())
+                .unwrap_err()
+                .contains("unknown field `evry`")
+        );
+        assert!(
+            changed("detector.every.x", 3.into())
+                .unwrap_err()
+                .contains("`every` has no keys")
+        );
+        assert!(changed("detector.every", 0.into()).is_err());
+    }
 
     #[test]
     fn every_recipe_can_be_used() {

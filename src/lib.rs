@@ -34,6 +34,8 @@ pub mod loaded_library;
 pub mod metrics;
 pub mod model;
 pub mod path_error;
+pub mod photograph;
+pub mod pipelines;
 pub mod postprocess;
 pub mod publish;
 pub mod render;

@@ -54,7 +54,8 @@ fn run_whole(arguments: &Arguments, console: &Console, stop: &Stop) -> CommandRe
     let work_arguments = &arguments.work;
     let pipeline = plan::pipeline(work_arguments)?;
     let run = plan::out(work_arguments)?;
-    let asked = plan::collect(work_arguments, &run, &pipeline)?;
+    let inputs = plan::inputs(work_arguments)?;
+    let asked = plan::collect(work_arguments, &inputs, &run, &pipeline)?;
     let devices = plan::resolve(work_arguments.device)?;
     let inputs = plan::with_earlier(work_arguments, &run, asked)?;
     let plan = plan::make(work_arguments, pipeline, inputs, 1, &devices)?;
@@ -70,7 +71,9 @@ fn run_whole(arguments: &Arguments, console: &Console, stop: &Stop) -> CommandRe
     }
     match run::merge(&run, Some(pace)) {
         Ok(merged) => {
-            summary::print(&run, &merged);
+            if !console.is_quiet() {
+                summary::print(&run, &merged);
+            }
             Ok(exit_code(outcome))
         }
         Err(error) => {

@@ -5,9 +5,9 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use abaw::escape::escape_control;
-use abaw::run::{Event, NetworkTimes, QueueLengths, Stage};
+use abaw::run::{Event, NetworkTimes, QueueLengths, Stage, VideoId};
 use abaw::stop::Stop;
-use clap::ValueEnum;
+use clap::{ColorChoice, ValueEnum};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::{Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::registry::LookupSpan;
 
 /// Seconds between two lines of progress where there is no terminal.
-pub const LINE_EVERY: Duration = Duration::from_secs(10);
+pub const LINE_EVERY: Duration = Duration::from_secs(60);
 
 /// The form of messages on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,29 +26,59 @@ pub enum LogFormat {
     Json,
 }
 
+/// How much is written to stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Errors.
+    Quiet,
+    /// Also warnings and progress.
+    Usual,
+    /// Also a line for each video beside a bar.
+    Verbose,
+}
+
+/// What messages are written, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Messages {
+    pub format: LogFormat,
+    pub verbosity: Verbosity,
+    pub color: ColorChoice,
+}
+
 /// stderr, shared by messages and progress bars.
 pub struct Console {
     bars: MultiProgress,
-    format: LogFormat,
+    messages: Messages,
 }
 
 impl Console {
     /// Sets up the messages of this process; called once.
-    pub fn new(format: LogFormat) -> Self {
+    pub fn new(messages: Messages) -> Self {
         let bars = MultiProgress::new();
+        let level = match messages.verbosity {
+            Verbosity::Quiet => Level::ERROR,
+            Verbosity::Usual => Level::INFO,
+            Verbosity::Verbose => Level::DEBUG,
+        };
         let lines = tracing_subscriber::fmt()
-            .with_max_level(Level::INFO)
+            .with_max_level(level)
+            .with_ansi(is_coloured(messages.color))
             .with_writer(AboveBars(bars.clone()));
-        match format {
+        match messages.format {
             LogFormat::Text => lines.event_format(Sentence).init(),
             LogFormat::Json => lines.json().flatten_event(true).with_target(false).init(),
         }
-        Self { bars, format }
+        Self { bars, messages }
+    }
+
+    /// Whether only errors are asked for.
+    pub fn is_quiet(&self) -> bool {
+        self.messages.verbosity == Verbosity::Quiet
     }
 
     /// Makes a progress bar, and returns whether it is drawn: only on a terminal; elsewhere lines are printed instead.
     pub fn bar(&self, template: &str) -> (ProgressBar, bool) {
-        let drawn = self.format == LogFormat::Text && io::stderr().is_terminal();
+        let drawn = self.messages.format == LogFormat::Text && !self.is_quiet() && io::stderr().is_terminal();
         let bar = ProgressBar::new(0).with_style(
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
@@ -68,6 +98,8 @@ impl Console {
         Progress {
             bar,
             drawn,
+            is_verbose: self.messages.verbosity == Verbosity::Verbose,
+            running: Vec::new(),
             start: Instant::now(),
             last_line: Instant::now(),
             frames: 0,
@@ -84,10 +116,47 @@ impl Console {
     }
 }
 
+/// Whether messages are coloured. NO_COLOR (no-color.org) counts where nothing is asked for.
+fn is_coloured(color: ColorChoice) -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    match color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+            io::stderr().is_terminal() && !is_set("NO_COLOR") && !is_dumb
+        }
+    }
+}
+
+/// A video that is being annotated.
+struct VideoProgress {
+    start: Instant,
+    frames: u64,
+    expected: Option<u64>,
+}
+
+impl VideoProgress {
+    /// The share that is done, in percent, and the seconds left at its speed so far.
+    fn state(&self) -> Option<(f64, f64)> {
+        let expected = self.expected.filter(|expected| *expected > 0)?;
+        let done = (self.frames as f64 / expected as f64).min(1.0);
+        (done > 0.0).then(|| {
+            (
+                100.0 * done,
+                self.start.elapsed().as_secs_f64() * (1.0 - done) / done,
+            )
+        })
+    }
+}
+
 /// The progress of a run.
 pub struct Progress {
     bar: ProgressBar,
     drawn: bool,
+    is_verbose: bool,
+    /// The videos that are being annotated, the one that was begun first in front.
+    running: Vec<(VideoId, VideoProgress)>,
     start: Instant,
     last_line: Instant,
     frames: u64,
@@ -110,11 +179,20 @@ impl Progress {
     /// Updates the progress by an event.
     pub fn see(&mut self, event: &Event) {
         match event {
-            Event::Started { expected_frames, .. } => {
+            Event::Started { id, expected_frames } => {
+                let video = VideoProgress {
+                    start: Instant::now(),
+                    frames: 0,
+                    expected: *expected_frames,
+                };
+                self.running.push((id.clone(), video));
                 self.started += 1;
                 self.expected_frames += expected_frames.unwrap_or(0);
             }
-            Event::Frames { count, waiting } => {
+            Event::Frames { id, count, waiting } => {
+                if let Some((_, video)) = self.running.iter_mut().find(|(running, _)| running == id) {
+                    video.frames += count;
+                }
                 self.frames += count;
                 self.waiting = *waiting;
             }
@@ -142,12 +220,16 @@ impl Progress {
                 counts,
                 seconds,
                 damage,
+                note,
             } => {
-                self.bar.inc(1);
+                self.ended(id);
                 if let Some(damage) = damage {
                     tracing::warn!(video = %id, "{id}: damaged: {damage}");
                 }
-                if !self.drawn {
+                if let Some(note) = note {
+                    tracing::warn!(video = %id, "{id}: {note}");
+                }
+                if !self.drawn || self.is_verbose {
                     tracing::info!(
                         video = %id, frames = counts.frames, frames_with_face = counts.frames_with_face,
                         persons = counts.persons, work_seconds = seconds.values().sum::<f64>(),
@@ -162,7 +244,7 @@ impl Progress {
             }
             Event::Failed { id, failure } => {
                 self.failed += 1;
-                self.bar.inc(1);
+                self.ended(id);
                 tracing::error!(video = %id, stage = failure.stage.name(), "{id}: {}", failure.error);
             }
         }
@@ -171,6 +253,11 @@ impl Progress {
             self.last_line = Instant::now();
             self.print_line();
         }
+    }
+
+    fn ended(&mut self, id: &VideoId) {
+        self.running.retain(|(running, _)| running != id);
+        self.bar.inc(1);
     }
 
     /// Prints the progress, if no bar shows it.
@@ -234,11 +321,14 @@ impl Progress {
         if frames + faces > 0 {
             line += &format!(", {frames} frames and {faces} faces waiting");
         }
+        let words = |seconds: f64| indicatif::HumanDuration(Duration::from_secs_f64(seconds));
+        let first = self.running.first();
+        if let Some((id, (percent, left))) = first.and_then(|(id, video)| Some((id, video.state()?))) {
+            let id = escape_control(id.as_str());
+            line += &format!(", {id} {percent:.0} %, {} left", words(left));
+        }
         if let Some(left) = self.seconds_left() {
-            line += &format!(
-                ", about {} left",
-                indicatif::HumanDuration(Duration::from_secs_f64(left))
-            );
+            line += &format!(", about {} left in all", words(left));
         }
         if self.failed > 0 {
             line += &format!(", {} failed", self.failed);
@@ -277,14 +367,18 @@ where
         mut writer: Writer<'_>,
         event: &tracing::Event<'_>,
     ) -> fmt::Result {
-        let level = match *event.metadata().level() {
-            Level::ERROR => "error: ",
-            Level::WARN => "warning: ",
-            _ => "",
+        let (level, color) = match *event.metadata().level() {
+            Level::ERROR => ("error: ", "\u{1b}[1;31m"),
+            Level::WARN => ("warning: ", "\u{1b}[1;33m"),
+            _ => ("", ""),
+        };
+        let (color, plain) = match writer.has_ansi_escapes() && !level.is_empty() {
+            true => (color, "\u{1b}[0m"),
+            false => ("", ""),
         };
         let mut message = Message(String::new());
         event.record(&mut message);
-        writeln!(writer, "{level}{}", escape_control(&message.0))
+        writeln!(writer, "{color}{level}{plain}{}", escape_control(&message.0))
     }
 }
 

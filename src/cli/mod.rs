@@ -6,13 +6,17 @@ mod stdout;
 
 mod annotate;
 mod calibration;
+mod completions;
 mod console;
 mod doctor;
 mod evaluate;
 mod export;
+mod help;
 mod import_labels;
 mod label_arguments;
+mod man;
 mod merge;
+mod pipelines;
 mod plan;
 mod postprocess;
 mod render;
@@ -27,9 +31,9 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use abaw::error_chain;
-use clap::{Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use console::{Console, LogFormat};
+use console::{Console, LogFormat, Messages, Verbosity};
 
 /// Everything is done.
 const EXIT_DONE: u8 = 0;
@@ -47,12 +51,24 @@ type CommandResult = Result<ExitCode, Box<dyn Error>>;
 #[command(
     name = "abaw",
     version,
-    after_help = "Exit codes: 0 done, 2 usage or settings, 3 some inputs failed, 75 stopped."
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_help = "abaw help TOPIC: inputs, table, settings, labels, exit-codes, or a command.\n\
+                  Exit codes: 0 done, 2 usage or settings, 3 some inputs failed, 75 stopped."
 )]
 struct Arguments {
     /// How messages are written to stderr.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+    /// Print errors only, and nothing else on stderr.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Print more: a line for each video also beside a progress bar.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// When messages and help are coloured; auto: on a terminal, unless NO_COLOR is set.
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    color: ColorChoice,
     #[command(subcommand)]
     command: Command,
 }
@@ -67,19 +83,53 @@ enum Command {
     Evaluate(evaluate::Arguments),
     Tune(tune::Arguments),
     Train(train::Arguments),
+    Summary(summary::Arguments),
     Report(report::Arguments),
     Weights(weights::Arguments),
     Render(render::Arguments),
     Export(export::Arguments),
     ImportLabels(import_labels::Arguments),
+    Pipelines(pipelines::Arguments),
     Doctor(doctor::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
+    Help(help::Arguments),
+}
+
+impl Arguments {
+    /// Parses the command line. Help is coloured as `--color` asks, so that is looked for first.
+    fn of_command_line() -> Self {
+        let words: Vec<_> = std::env::args_os()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        let color = words
+            .iter()
+            .enumerate()
+            .find_map(|(at, word)| match word.as_str() {
+                "--color" => words.get(at + 1).map(String::as_str),
+                word => word.strip_prefix("--color="),
+            });
+        let color = color
+            .and_then(|color| color.parse().ok())
+            .unwrap_or(ColorChoice::Auto);
+        let matches = Self::command().color(color).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
 }
 
 /// Parses the command line, runs the subcommand, and returns the exit code.
 pub fn run() -> ExitCode {
     stdout::end_with_the_reader();
-    let arguments = Arguments::parse();
-    let console = Console::new(arguments.log_format);
+    let arguments = Arguments::of_command_line();
+    let console = Console::new(Messages {
+        format: arguments.log_format,
+        verbosity: match (arguments.quiet, arguments.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Usual,
+        },
+        color: arguments.color,
+    });
     let result = match arguments.command {
         Command::Annotate(arguments) => annotate::run(arguments, &console),
         Command::Plan(arguments) => plan::run(arguments),
@@ -89,12 +139,17 @@ pub fn run() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Tune(arguments) => tune::run(arguments),
         Command::Train(arguments) => train::run(arguments, &console),
+        Command::Summary(arguments) => summary::run(arguments),
         Command::Report(arguments) => report::run(arguments, &console),
         Command::Weights(arguments) => weights::run(arguments),
         Command::Render(arguments) => render::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::ImportLabels(arguments) => import_labels::run(arguments),
+        Command::Pipelines(arguments) => pipelines::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Completions(arguments) => completions::run(arguments),
+        Command::Man(arguments) => man::run(arguments),
+        Command::Help(arguments) => help::run(arguments),
     };
     result.unwrap_or_else(|error| {
         // One line, so that each error is one entry of a log.

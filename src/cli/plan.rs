@@ -1,7 +1,10 @@
 //! `abaw plan`: writes the work list and the settings of a run to its plan.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,7 +13,9 @@ use abaw::device::{DeviceChoice, DeviceError};
 use abaw::error_chain::sentence;
 use abaw::finalise;
 use abaw::model::{InferenceForm, Precision};
+use abaw::pipelines;
 use abaw::run::{self, Input, InputKind, Plan, PlanError, PlannedInput, RunFolder, RunSettings, Search};
+use abaw::time_limit::within;
 use clap::Args;
 
 use super::{CommandResult, EXIT_DONE, calibration};
@@ -38,9 +43,19 @@ pub struct WorkArguments {
     /// Folder of the run; an unfinished run in it is continued.
     #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
-    /// Pipeline file (TOML); without one, the defaults.
-    #[arg(long, value_name = "FILE")]
+    /// Settings: the name of a recipe (`abaw pipelines`) or a file (TOML); without it the everyday recipe, `annotate`.
+    #[arg(long, value_name = "NAME|FILE")]
     pub pipeline: Option<PathBuf>,
+    /// One setting in place of the pipeline's, such as detector.long_side=960; repeatable. `abaw pipelines new` prints
+    /// all keys.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
+    pub set: Vec<(String, toml::Value)>,
+    /// Detect faces on every n-th frame only: short for --set detector.every=N.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub every: Option<u32>,
+    /// Pictures and faces that go through the networks together: detector.batch and model.batch.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
     /// DDAMFN weights; overrides the pipeline file.
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
@@ -54,6 +69,13 @@ pub struct WorkArguments {
     /// Number format of the networks' arithmetic (tf32 and f16 need a GPU); overrides the pipeline file.
     #[arg(long, value_enum)]
     pub precision: Option<Precision>,
+    /// The inputs are photographs, or folders to search for them: each has a table of its own, and nobody is followed
+    /// from one to the next. Single .jpg, .png, .webp, .bmp and .tif files need no flag.
+    #[arg(long, conflicts_with = "crops")]
+    pub images: bool,
+    /// A file with more inputs, one a line; `-` is stdin. The argument @FILE is short for it.
+    #[arg(long, value_name = "FILE")]
+    pub inputs_from: Vec<PathBuf>,
     /// The inputs are folders of aligned crops, <name>/00001.jpg; nothing is detected.
     #[arg(long)]
     pub crops: bool,
@@ -85,7 +107,9 @@ pub fn run(arguments: Arguments) -> CommandResult {
     let earlier: Vec<Plan> = earlier.collect::<Result<_, _>>()?;
     let pipeline = pipeline(work)?;
     let out = out(work)?;
-    let asked = collect(work, &out, &pipeline)?;
+    let inputs = inputs(work)?;
+    refuse_absent(&inputs, &pipeline)?;
+    let asked = collect(work, &inputs, &out, &pipeline)?;
     let all = asked.len();
     let asked = run::new_since(asked, &earlier);
     if asked.is_empty() {
@@ -127,33 +151,55 @@ pub fn out(work: &WorkArguments) -> Result<RunFolder, &'static str> {
         .ok_or("no --out RUN: name the folder that the run shall fill")
 }
 
-/// Returns the settings that the pipeline file gives.
+/// Returns the settings of the pipeline that the command line names, with its changes.
 pub fn pipeline(work: &WorkArguments) -> Result<Pipeline, ConfigError> {
-    work.pipeline
-        .as_deref()
-        .map_or_else(|| Ok(Pipeline::default()), Pipeline::read)
+    let short = |key: &str, value: Option<u32>| value.map(|value| (key.to_owned(), value.into()));
+    let shorts = [
+        short("detector.every", work.every),
+        short("detector.batch", work.batch),
+        short("model.batch", work.batch),
+    ];
+    let changes: Vec<(String, toml::Value)> = work
+        .set
+        .iter()
+        .cloned()
+        .chain(shorts.into_iter().flatten())
+        .collect();
+    pipelines::read(work.pipeline.as_deref(), &changes)
 }
 
-/// Returns the inputs that the command line asks for.
+/// Parses `KEY=VALUE`, the value as in a pipeline file; a text needs no quotation marks.
+fn parse_setting(text: &str) -> Result<(String, toml::Value), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or("expected KEY=VALUE, such as detector.every=3")?;
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"));
+    let parsed = parsed.ok().and_then(|mut table| table.remove("value"));
+    let value = parsed.unwrap_or_else(|| toml::Value::String(value.trim().to_owned()));
+    Ok((key.trim().to_owned(), value))
+}
+
+/// Searches for the inputs that the command line asks for.
 pub fn collect(
     work: &WorkArguments,
+    inputs: &[PathBuf],
     out: &RunFolder,
     pipeline: &Pipeline,
 ) -> Result<Vec<Input>, Box<dyn Error>> {
-    if work.inputs.is_empty() {
+    if inputs.is_empty() {
         return Err("no INPUT: name video files, or folders of videos".into());
     }
     let earlier = earlier(out)?;
     let search = Search {
-        kind: if work.crops {
-            InputKind::Crops
-        } else {
-            InputKind::Video
+        kind: match (work.crops, work.images) {
+            (true, _) => InputKind::Crops,
+            (_, true) => InputKind::Image,
+            _ => InputKind::Video,
         },
         earlier: &earlier,
         stall: Duration::from_secs(pipeline.video.stall_seconds.get().into()),
     };
-    let found = search.collect(&work.inputs)?;
+    let found = search.collect(inputs)?;
     for warning in &found.warnings {
         tracing::warn!("{warning}");
     }
@@ -168,6 +214,61 @@ pub fn collect(
         );
     }
     Ok(found.inputs)
+}
+
+/// Refuses arguments that do not exist: a shard would find that out too late. A mount that does not answer is left to its
+/// shard, and what a folder lacks to the search.
+fn refuse_absent(inputs: &[PathBuf], pipeline: &Pipeline) -> Result<(), String> {
+    let stall = Duration::from_secs(pipeline.video.stall_seconds.get().into());
+    let is_absent = |argument: &PathBuf| {
+        let path = argument.clone();
+        matches!(within(stall, move || path.try_exists()), Some(Ok(false)))
+    };
+    let absent: Vec<String> = inputs
+        .iter()
+        .filter(|argument| is_absent(argument))
+        .map(|argument| format!("{}: no such file or folder", argument.display()))
+        .collect();
+    match absent.is_empty() {
+        true => Ok(()),
+        false => Err(absent.join("; ")),
+    }
+}
+
+/// The inputs as arguments and in files that list them.
+pub fn inputs(work: &WorkArguments) -> Result<Vec<PathBuf>, String> {
+    let mut arguments = Vec::new();
+    for argument in &work.inputs {
+        let list = argument
+            .as_os_str()
+            .as_bytes()
+            .strip_prefix(b"@")
+            .filter(|_| !argument.exists());
+        match list {
+            Some(list) => arguments.extend(listed(Path::new(OsStr::from_bytes(list)))?),
+            None => arguments.push(argument.clone()),
+        }
+    }
+    for list in &work.inputs_from {
+        arguments.extend(listed(list)?);
+    }
+    Ok(arguments)
+}
+
+/// The paths in a file, one a line, in any encoding.
+fn listed(list: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut bytes = Vec::new();
+    let read = match list.as_os_str() == "-" {
+        true => io::stdin().read_to_end(&mut bytes).map(drop),
+        false => std::fs::read(list).map(|read| bytes = read),
+    };
+    read.map_err(|error| format!("{}: {error}", list.display()))?;
+    let lines = bytes.split(|byte| *byte == b'\n');
+    let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    Ok(lines
+        .filter(|line| !line.is_empty())
+        .map(|line| PathBuf::from(OsStr::from_bytes(line)))
+        .collect())
 }
 
 /// Returns the inputs of the run: those that are asked for, and those that it has already.
@@ -225,10 +326,16 @@ pub fn make(
         .filter_map(|device| abaw::device::memory(*device))
         .min();
     pipeline.fix_batches(abaw::device::kind(device), memory);
+    let is_chosen = work.pipeline.is_some() || work.set.iter().any(|(key, _)| key.starts_with("postprocess"));
     let calibration = match &work.calibration {
-        Some(path) => Some(calibration::read_for(path, &pipeline.postprocess)?),
+        Some(path) if is_chosen => Some(calibration::read_for(path, &pipeline.postprocess)?),
+        Some(path) => Some(calibration::read(path)?.1),
         None => found.calibration,
     };
+    if let (Some(calibration), false) = (&calibration, is_chosen) {
+        // Nobody chose the everyday recipe, so what was tuned counts.
+        pipeline.postprocess.give_way_to(calibration);
+    }
     let settings = RunSettings {
         pipeline,
         calibration,

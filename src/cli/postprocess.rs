@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use abaw::config::Pipeline;
 use abaw::finalise::{postprocess_run, record_contents};
+use abaw::pipelines;
 use abaw::run::{Plan, RunFolder};
 use abaw::stop::{EXIT_STOPPED, Stop};
 use abaw::table::WeightsRecord;
@@ -21,8 +21,9 @@ pub struct Arguments {
     /// Folder of the run.
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// Pipeline file (TOML), of which only [postprocess] and [quality] are used; without one, the settings of the run.
-    #[arg(long, value_name = "FILE")]
+    /// Recipe or pipeline file (TOML), of which only [postprocess] and [quality] are used; without one, the settings of the
+    /// run.
+    #[arg(long, value_name = "NAME|FILE")]
     pipeline: Option<PathBuf>,
     /// Thresholds and smoothing that `abaw tune` found; the pipeline file overrides it. Without one, those of
     /// the run.
@@ -36,7 +37,7 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
     let plan = Plan::read(&run.plan())?;
     let (settings, quality) = match &arguments.pipeline {
         Some(path) => {
-            let pipeline = Pipeline::read(path)?;
+            let pipeline = pipelines::read(Some(path), &[])?;
             let mut settings = pipeline.postprocess;
             record_contents(&mut settings.blend)?;
             (settings, pipeline.quality)

@@ -6,6 +6,9 @@ use crate::labels::Affect;
 use crate::table::Timing;
 use std::ops::Range;
 
+/// A frame with its prediction and its time.
+type Entry = (FrameIndex, (Option<Affect>, Option<f64>));
+
 /// Times closer than this are the same, seconds.
 const SAME_TIME_S: f64 = 1e-6;
 
@@ -102,7 +105,7 @@ impl Series {
             .skip(1)
             .map(|shot| self.frames[shot.start])
             .collect();
-        let mut entries: Vec<(FrameIndex, (Option<Affect>, Option<f64>))> = self
+        let mut entries: Vec<Entry> = self
             .frames
             .into_iter()
             .zip(self.values.into_iter().zip(self.times))

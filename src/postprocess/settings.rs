@@ -101,6 +101,13 @@ impl PostprocessSettings {
             .collect())
     }
 
+    /// Leaves to a calibration what it sets.
+    pub fn give_way_to(&mut self, calibration: &Preset) {
+        let smoothing = self.smoothing.zip(calibration.smoothing);
+        self.smoothing = smoothing.map(|(ours, theirs)| ours.filter(|_| theirs.is_none()));
+        self.thresholds = self.thresholds.filter(|_| calibration.thresholds.is_none());
+    }
+
     /// The settings made here or by the named presets.
     fn set_here(&self) -> Result<Preset, PostprocessError> {
         let mut set = Preset {

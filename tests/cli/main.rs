@@ -5,7 +5,10 @@
 
 mod bad_input;
 mod closed_output;
+mod commands;
 mod crops;
+mod data;
+mod documents;
 mod fuzz_cases;
 mod installed;
 mod labels;
