@@ -215,6 +215,7 @@ impl Reporter<'_> {
             counts: footer.counts,
             seconds: Default::default(),
             damage: None,
+            note: None,
         };
         Ok(Reported {
             thumbnails: pictures.written(),

@@ -135,10 +135,7 @@ impl<'a> Overview<'a> {
             expressions: expression_shares(&affect),
             units: unit_shares(&affect),
             plane: plane(&affect),
-            videos: entries
-                .iter()
-                .map(|entry| Line::of(entry, scores.is_some()))
-                .collect(),
+            videos: worst_first(entries, scores.is_some()),
             scores,
             untrained: weights.iter().any(WeightsCard::is_untrained),
             weights,
@@ -147,6 +144,19 @@ impl<'a> Overview<'a> {
             postprocess: toml::to_string_pretty(&postprocess)?,
         })
     }
+}
+
+/// The lines of the table: failed videos, then those with the smallest share of frames with a face; of equals in the order
+/// of the plan.
+fn worst_first(entries: &[VideoEntry], scored: bool) -> Vec<Line<'_>> {
+    let mut lines: Vec<Line> = entries.iter().map(|entry| Line::of(entry, scored)).collect();
+    let works = |line: &Line| line.failure.is_none();
+    lines.sort_by(|a, b| {
+        works(a)
+            .cmp(&works(b))
+            .then(a.faces_percent.total_cmp(&b.faces_percent))
+    });
+    lines
 }
 
 fn tiles(summary: &RunSummary, entries: &[VideoEntry], seconds: f64) -> Vec<Tile> {

@@ -338,10 +338,7 @@ fn all_persons_can_be_imported_and_scored() {
         &["--person", &other.to_string()],
     );
     assert_eq!(one.labels("two"), import.labels(&format!("two_person{other}")));
-    assert_eq!(
-        one.labels("two")[0].action_units[ActionUnit::Au1.index()].is_some(),
-        true
-    );
+    assert!(one.labels("two")[0].action_units[ActionUnit::Au1.index()].is_some());
 }
 
 #[test]

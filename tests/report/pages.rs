@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::browser::{Job, look};
-use crate::support::stderr_of;
+use crate::support::workspace::Workspace;
+use crate::support::{expect_exit, stderr_of, summary};
 use crate::{real_run, report};
 
 /// Of `two_people.mp4` and `astronaut.mp4` in frames.
@@ -172,4 +173,23 @@ pub fn strings(list: &Value) -> Vec<&str> {
         .iter()
         .map(|text| text.as_str().unwrap())
         .collect()
+}
+
+#[test]
+fn the_overview_begins_with_the_worst_and_finds_in_all_columns() {
+    let workspace = Workspace::new();
+    let (good, nobody) = (workspace.face_clip("a.mkv", 4), workspace.clip("b.mkv", 4));
+    let broken = workspace.path("c.mkv");
+    std::fs::write(&broken, "no video").unwrap();
+    let run = workspace.path("run");
+    expect_exit(3, &mut workspace.annotate(&[good, nobody, broken], &run));
+    let out = workspace.path("report");
+    assert!(report(&run, &out, None).status.success());
+    let reason = summary(&run)["videos"][2]["failure"]["error"].as_str().unwrap()[..12].to_uppercase();
+    let job = Job::new(&out.join("index.html"), 1280)
+        .then("text", &[json!("#table tbody th")])
+        .then("find", &[json!(reason)]);
+    let seen = look(vec![job]);
+    assert_eq!(seen[0]["did"][0], json!(["c", "b", "a"]));
+    assert_eq!(seen[0]["did"][1], json!(["c"]), "{reason}");
 }

@@ -35,7 +35,8 @@
     const part = find.value.trim().toLowerCase();
     let shown = 0;
     for (const row of rows) {
-      row.hidden = !row.cells[0].dataset.v.toLowerCase().includes(part);
+      const text = `${row.cells[0].dataset.v} ${row.textContent}`;
+      row.hidden = !text.toLowerCase().includes(part);
       shown += row.hidden ? 0 : 1;
     }
     found.textContent = part ? `${shown} of ${rows.length}` : "";
