@@ -180,7 +180,7 @@ fn tables_of_older_versions_are_read() {
                   for name, kind in [('frame', pa.uint32()), ('person', pa.uint16())]:\n    \
                       s = s.set(s.get_field_index(name), s.field(name).with_type(kind))\n\
                   kept = {k: v for k, v in pq.read_metadata(sys.argv[1]).metadata.items() if k.startswith(b'abaw')}\n\
-                  pq.write_table(t.cast(s).replace_schema_metadata(kept), sys.argv[1])\n";
+                  pq.write_table(t.cast(s).replace_schema_metadata(kept), sys.argv[1], compression='zstd')\n";
     python(script, &path);
     assert!(table(&set.run(), "a") == new);
     set.write("VA_Set/a.txt", &wave(25.0, 2.0));
