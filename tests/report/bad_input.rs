@@ -162,13 +162,14 @@ fn a_broken_table_and_a_failed_video_cost_their_own_pages() {
         Job::new(&out.join("index.html"), 400).then("text", &[json!("#table .note")]),
     ]);
     let notes = strings(&seen[0]["did"][0]);
-    assert!(notes[0].contains("damaged 2 corrupt packets"), "{notes:?}");
+    // The worst first.
+    assert!(notes[2].contains("damaged 2 corrupt packets"), "{notes:?}");
     assert!(
         notes[1].contains("broken.parquet: not a table written by abaw"),
         "{notes:?}"
     );
     assert!(
-        notes[2].contains("failed decode: not a video <b>at all</b>"),
+        notes[0].contains("failed decode: not a video <b>at all</b>"),
         "{notes:?}"
     );
 }
