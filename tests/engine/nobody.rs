@@ -16,7 +16,7 @@ fn nobody_there_means_no_numbers_for_all_readers() {
     let workspace = Workspace::new();
     let graph = format!(
         "[0]trim=end_frame=1,scale=160:120,loop={}:1,setpts=N/25/TB[face];\
-         mandelbrot=size=160x120:rate=25,trim=end_frame={},setpts=N/25/TB[nobody];[face][nobody]concat",
+         mandelbrot=size=160x120:rate=25,trim=end_frame={},setpts=N/25/TB[nobody];[face][nobody]concat,settb=1/25,setpts=N",
         SEEN - 1,
         FRAMES - SEEN
     );
