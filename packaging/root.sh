@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A fresh Debian in a folder, made by debootstrap, and commands in it. As root.
-#   root.sh make SUITE DIR [PACKAGE...]              a minimal Debian; silent if DIR has it already
+#   root.sh make SUITE DIR [PACKAGE...]              a minimal Debian; silent if DIR has it and these packages
 #   root.sh mirror                                    prints the Debian archive of this machine
 #   root.sh run DIR USER [HOST=INSIDE...] -- COMMAND  as root or as the ordinary user `ann`; HOST is a folder to show inside
 # What is mounted for a command is seen by it alone and is gone when it ends, however it ends.
@@ -20,7 +20,13 @@ mirror() {
 make_root() {
   local suite=$1 dir=$2 part
   shift 2
-  [ -e "$dir/etc/debian_version" ] && return
+  if [ -e "$dir/etc/debian_version" ]; then
+    # Made by an older version of the scripts, perhaps, which needed fewer packages.
+    [ $# = 0 ] || chroot "$dir" dpkg-query -W "$@" >/dev/null 2>&1 ||
+      run_in_root "$dir" root -- sh -c 'apt-get -qq update && apt-get -qq -y --no-install-recommends install "$@" >/dev/null 2>&1' - "$@" ||
+      fail "packages cannot be installed in $dir: $*"
+    return
+  fi
   [ "$(id -u)" = 0 ] || fail "debootstrap needs root"
   command -v debootstrap >/dev/null || fail "debootstrap is missing: apt-get install debootstrap"
   mkdir -p "$(dirname "$dir")"
