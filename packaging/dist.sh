@@ -10,7 +10,7 @@ root=$roots/build
 sources=$roots/sources
 
 packaging/root.sh make bullseye "$root" g++ make pkg-config ca-certificates python3 libclang-dev clang nasm patch \
-  xz-utils zlib1g-dev libdav1d-dev libzimg-dev
+  xz-utils zlib1g-dev libdav1d-dev autoconf automake libtool
 
 # fetch_source SUITE PACKAGE: a Debian source package, its hash checked by apt against Debian's signed list.
 fetch_source() {
@@ -34,10 +34,11 @@ fi
 
 libav=libav-$(sha256sum <packaging/libav.sh | cut -c1-8)
 if [ ! -e "$root/opt/$libav/licenses" ]; then
-  say "libav for the wheel: fetching 13 MB of sources, building for some minutes"
+  say "libav for the wheel: fetching 14 MB of sources, building for some minutes"
   rm -rf "$sources"
   fetch_source trixie ffmpeg
   fetch_source bookworm openh264
+  fetch_source bookworm zimg
   packaging/root.sh run "$root" root "$sources=/sources" "$PWD/packaging=/packaging" -- \
     /packaging/libav.sh /sources "/opt/$libav" || fail "libav does not build, see $root/opt/$libav.log"
 fi

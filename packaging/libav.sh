@@ -26,6 +26,15 @@ unpack openh264
 make -j"$jobs" PREFIX="$prefix" libraries >"$prefix.log" 2>&1
 make PREFIX="$prefix" install-static >>"$prefix.log" 2>&1
 
+# High dynamic range, by the filter zscale. Debian 11 has no zimg.
+unpack zimg
+{
+  ./autogen.sh
+  ./configure --prefix="$prefix" --disable-shared --enable-static --with-pic
+  make -j"$jobs"
+  make install
+} >>"$prefix.log" 2>&1
+
 unpack ffmpeg
 PKG_CONFIG_PATH=$prefix/lib/pkgconfig ./configure --prefix="$prefix" --enable-shared --disable-static \
   --pkg-config-flags=--static --disable-programs --disable-doc --disable-debug --disable-autodetect --disable-network \
@@ -41,7 +50,5 @@ cp COPYING.LGPLv2.1 "$prefix/licenses/FFmpeg-LGPL-2.1.txt"
 cp LICENSE.md "$prefix/licenses/FFmpeg.md"
 cp "$work/openh264/LICENSE" "$prefix/licenses/OpenH264.txt"
 cp /usr/share/doc/libdav1d4/copyright "$prefix/licenses/dav1d.txt"
-cp /usr/share/doc/libzimg2/copyright "$prefix/licenses/zimg.txt"
-for library in libdav1d.so.4 libzimg.so.2; do
-  cp "$(ldconfig -p | sed -n "s/.*$library .*=> //p" | head -n 1)" "$prefix/lib/"
-done
+cp "$work/zimg/COPYING" "$prefix/licenses/zimg.txt"
+cp "$(ldconfig -p | sed -n 's/.*libdav1d\.so\.4 .*=> //p' | head -n 1)" "$prefix/lib/"

@@ -22,7 +22,9 @@ make_root() {
   shift 2
   if [ -e "$dir/etc/debian_version" ]; then
     # Made by an older version of the scripts, perhaps, which needed fewer packages.
-    [ $# = 0 ] || chroot "$dir" dpkg-query -W "$@" >/dev/null 2>&1 ||
+    local missing=
+    [ $# = 0 ] || missing=$({ chroot "$dir" dpkg-query -W -f '${db:Status-Status}\n' "$@" || true; } 2>&1 | grep -vx installed || true)
+    [ -z "$missing" ] ||
       run_in_root "$dir" root -- sh -c 'apt-get -qq update && apt-get -qq -y --no-install-recommends install "$@" >/dev/null 2>&1' - "$@" ||
       fail "packages cannot be installed in $dir: $*"
     return
