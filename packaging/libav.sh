@@ -30,7 +30,7 @@ make PREFIX="$prefix" install-static >>"$prefix.log" 2>&1
 unpack zimg
 {
   ./autogen.sh
-  ./configure --prefix="$prefix" --disable-shared --enable-static --with-pic
+  ./configure --prefix="$prefix" --disable-shared --enable-static --with-pic STL_LIBS="-lstdc++ -lm"
   make -j"$jobs"
   make install
 } >>"$prefix.log" 2>&1
