@@ -23,6 +23,7 @@ const FRAMES: u32 = 24;
 static WEIGHTS: LazyLock<TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     weights(folder.path(), SEED);
+    std::fs::write(folder.path().join("unsmoothed.toml"), "").unwrap();
     folder
 });
 const SEED: u64 = 2407_12390;
@@ -60,9 +61,8 @@ fn annotate_into(folder: &Path, pipeline: Option<&Path>) -> Output {
     command
         .arg("--weights")
         .arg(WEIGHTS.path().join(format!("{SEED}.safetensors")));
-    if let Some(pipeline) = pipeline {
-        command.arg("--pipeline").arg(pipeline);
-    }
+    let unsmoothed = WEIGHTS.path().join("unsmoothed.toml");
+    command.arg("--pipeline").arg(pipeline.unwrap_or(&unsmoothed));
     command.output().unwrap()
 }
 
