@@ -120,8 +120,11 @@ fn assert_nothing_unfinished(run: &Path) {
 #[track_caller]
 fn assert_same_table(ours: &Path, theirs: &Path, frames: u32) {
     assert!(columns(ours) == columns(theirs), "{} differs", ours.display());
-    let (rows, footer) = table::read(ours).unwrap();
-    assert_eq!(footer, table::read(theirs).unwrap().1);
+    let (rows, mut footer) = table::read(ours).unwrap();
+    let expected = table::read(theirs).unwrap().1;
+    // A copy of a video is younger than the video.
+    footer.input_modified = expected.input_modified;
+    assert_eq!(footer, expected);
     let numbers = rows
         .iter()
         .filter(|row| row.subject)
