@@ -45,8 +45,7 @@ impl Networks {
                 self.detector.submit(batch).map_err(|error| sentence(&error))?,
             ));
         };
-        let (fingerprint, pictures) = (batch.fingerprint(), batch.pictures());
-        let (outputs, end) = stand_in.detect(fingerprint, pictures, || {
+        let (outputs, end) = stand_in.detect(&batch.fingerprints(), || {
             let pass = self
                 .detector
                 .submit(batch)
@@ -73,8 +72,7 @@ impl Networks {
                 ))
             });
         };
-        let (fingerprint, faces) = (batch.fingerprint(), batch.faces());
-        let (outputs, end) = stand_in.infer(fingerprint, faces, || {
+        let (outputs, end) = stand_in.infer(&batch.fingerprints(), || {
             let pass = self
                 .affect
                 .submit(batch)

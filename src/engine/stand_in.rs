@@ -3,7 +3,6 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,11 +26,11 @@ pub struct StandIn {
     times: PassTimes,
     /// When the passes given so far have ended.
     busy_until: Cell<Instant>,
-    detections: Known<Vec<Vec<Candidate>>>,
-    affects: Known<Vec<FaceOutputs>>,
+    detections: Known<Vec<Candidate>>,
+    affects: Known<FaceOutputs>,
 }
 
-/// Outputs by the fingerprint of their batch.
+/// Outputs by the fingerprint of their picture or face: which share a batch differs from run to run.
 type Known<R> = Arc<Mutex<HashMap<u64, R>>>;
 
 impl StandIn {
@@ -45,26 +44,24 @@ impl StandIn {
         }
     }
 
-    /// The outputs for a batch of pictures, and when they are there.
+    /// The outputs for a batch of pictures of these fingerprints, and when they are there.
     pub(super) fn detect<E>(
         &self,
-        fingerprint: u64,
-        pictures: usize,
+        pictures: &[u64],
         compute: impl FnOnce() -> Result<Vec<Vec<Candidate>>, E>,
     ) -> Result<(Vec<Vec<Candidate>>, Instant), E> {
-        let outputs = known(&self.detections, fingerprint, compute)?;
-        Ok((outputs, self.end_of_pass(self.times.picture, pictures)))
+        let outputs = known(&self.detections, pictures, compute)?;
+        Ok((outputs, self.end_of_pass(self.times.picture, pictures.len())))
     }
 
-    /// The outputs for a batch of faces, and when they are there.
+    /// The outputs for a batch of faces of these fingerprints, and when they are there.
     pub(super) fn infer<E>(
         &self,
-        fingerprint: u64,
-        faces: usize,
+        faces: &[u64],
         compute: impl FnOnce() -> Result<Vec<FaceOutputs>, E>,
     ) -> Result<(Vec<FaceOutputs>, Instant), E> {
-        let outputs = known(&self.affects, fingerprint, compute)?;
-        Ok((outputs, self.end_of_pass(self.times.face, faces)))
+        let outputs = known(&self.affects, faces, compute)?;
+        Ok((outputs, self.end_of_pass(self.times.face, faces.len())))
     }
 
     /// A pass begins when the ones before have ended.
@@ -76,16 +73,20 @@ impl StandIn {
     }
 }
 
-fn known<K: Hash + Eq + Copy, R: Clone, E>(
-    outputs: &Mutex<HashMap<K, R>>,
-    key: K,
-    compute: impl FnOnce() -> Result<R, E>,
-) -> Result<R, E> {
+fn known<R: Clone, E>(
+    outputs: &Mutex<HashMap<u64, R>>,
+    items: &[u64],
+    compute: impl FnOnce() -> Result<Vec<R>, E>,
+) -> Result<Vec<R>, E> {
     let lock = || outputs.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = lock().get(&key) {
-        return Ok(known.clone());
+    let all: Option<Vec<R>> = {
+        let known = lock();
+        items.iter().map(|item| known.get(item).cloned()).collect()
+    };
+    if let Some(all) = all {
+        return Ok(all);
     }
     let computed = compute()?;
-    lock().insert(key, computed.clone());
+    lock().extend(items.iter().copied().zip(computed.iter().cloned()));
     Ok(computed)
 }

@@ -66,11 +66,12 @@ impl FrameBatch {
         self.pictures
     }
 
-    /// A number that differs between batches of different content as good as always.
-    pub fn fingerprint(&self) -> u64 {
-        match &self.pixels {
-            FramePixels::Resized(bytes) | FramePixels::Whole(_, bytes) => bytes.fingerprint(),
-        }
+    /// A number for each picture, those that fill up not counted, which differs between pictures as good as always.
+    pub fn fingerprints(&self) -> Vec<u64> {
+        let (FramePixels::Resized(bytes) | FramePixels::Whole(_, bytes)) = &self.pixels;
+        let mut fingerprints = bytes.fingerprints(self.size);
+        fingerprints.truncate(self.pictures);
+        fingerprints
     }
 
     /// Width and height of the network's input in pixels.
@@ -80,9 +81,11 @@ impl FrameBatch {
 }
 
 impl FaceBatch {
-    /// A number that differs between batches of different content as good as always.
-    pub fn fingerprint(&self) -> u64 {
-        self.pixels.fingerprint()
+    /// A number for each face, those that fill up not counted, which differs between faces as good as always.
+    pub fn fingerprints(&self) -> Vec<u64> {
+        let mut fingerprints = self.pixels.fingerprints(self.size);
+        fingerprints.truncate(self.faces);
+        fingerprints
     }
 
     /// The number of faces, those that fill up not counted.

@@ -95,13 +95,17 @@ impl Staging {
         unsafe { std::slice::from_raw_parts_mut(data, self.len) }
     }
 
-    /// A hash of the length and of each 16th group of 8 bytes.
-    pub fn fingerprint(&self) -> u64 {
+    /// Hashes of equal parts, each of its length and of each 16th group of 8 bytes.
+    pub fn fingerprints(&self, parts: usize) -> Vec<u64> {
         const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
-        let groups = self.bytes().as_chunks::<8>().0.iter().step_by(16);
-        groups.fold(self.len as u64, |hash, group| {
-            (hash.rotate_left(23) ^ u64::from_le_bytes(*group)).wrapping_mul(PRIME)
-        })
+        let fingerprint = |part: &[u8]| {
+            let groups = part.as_chunks::<8>().0.iter().step_by(16);
+            groups.fold(part.len() as u64, |hash, group| {
+                (hash.rotate_left(23) ^ u64::from_le_bytes(*group)).wrapping_mul(PRIME)
+            })
+        };
+        let length = (self.len / parts.max(1)).max(1);
+        self.bytes().chunks_exact(length).map(fingerprint).collect()
     }
 
     fn bytes(&self) -> &[u8] {
