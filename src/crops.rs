@@ -105,12 +105,21 @@ impl CropFolder {
 /// # Errors
 /// [`CropError::Unreadable`] with the reason.
 pub fn read_crop(path: &Path) -> Result<Picture, CropError> {
+    read_crop_and(path, |_| ()).map(|(crop, ())| crop)
+}
+
+/// As [`read_crop`]; `examine` gets the bytes of the file, too.
+///
+/// # Errors
+/// As [`read_crop`].
+pub fn read_crop_and<T>(path: &Path, examine: impl FnOnce(&[u8]) -> T) -> Result<(Picture, T), CropError> {
     let unreadable = |reason: String| CropError::Unreadable {
         path: path.to_owned(),
         reason,
     };
     let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-    decode_crop(&bytes).map_err(unreadable)
+    let crop = decode_crop(&bytes).map_err(unreadable)?;
+    Ok((crop, examine(&bytes)))
 }
 
 /// Decodes an image as RGB and resizes it to 112x112 pixels, bilinear, whatever its shape, as the authors of

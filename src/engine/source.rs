@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::config::Pipeline;
-use crate::crops::{CropError, CropFolder, read_crop};
+use crate::crops::{CropError, CropFolder, read_crop_and};
 use crate::face::DetectorSettings;
 use crate::face::shot::{ShotDetector, Signature};
 use crate::frame::{FrameIndex, Picture};
@@ -276,9 +276,11 @@ impl CropSource {
             return Ok(None);
         };
         self.asked += 1;
-        self.turned += usize::from(std::fs::read(&path).is_ok_and(|bytes| is_turned(&bytes)));
-        let crop = match clock.time(Stage::Decode, || read_crop(&path)) {
-            Ok(picture) => Some(AlignedFace::new(picture)?),
+        let crop = match clock.time(Stage::Decode, || read_crop_and(&path, is_turned)) {
+            Ok((picture, turned)) => {
+                self.turned += usize::from(turned);
+                Some(AlignedFace::new(picture)?)
+            }
             Err(error) => {
                 self.unreadable.push(error.to_string());
                 None
