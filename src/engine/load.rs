@@ -86,14 +86,16 @@ pub fn load(plan: &Plan, devices: &[Device]) -> Result<Loaded, NetworksError> {
         cuda::allow_tf32(false)?;
     }
     let tf32 = (model.precision == Precision::Tf32).then(Arc::default);
+    let features = model.features || pipeline.tracker.identity.joins();
     let mut networks = Vec::with_capacity(devices.len());
     let mut inference = String::new();
     for &device in devices {
         let form = InferenceForm::fast(device, model.precision);
         inference = form.to_string();
+        let affect = Ensemble::new(predictors(&members, form)?, model.batch);
         networks.push(Networks {
             detector: Detector::load(detector_path, device, &pipeline.detector)?,
-            affect: Ensemble::new(predictors(&members, form)?, model.batch),
+            affect: if features { affect.with_features() } else { affect },
             tf32: tf32.clone(),
             stand_in: None,
         });

@@ -218,14 +218,20 @@ impl VideoState {
     pub fn faces_inferred(&self, faces: Vec<Face>, outputs: Vec<FaceOutputs>) -> io::Result<()> {
         let mut kept = Ok(());
         if let Some(features) = &self.features {
-            let mut pairs = faces.iter().zip(&outputs);
-            kept = pairs.try_for_each(|(face, outputs)| features.put(face.slot, &outputs.feature));
+            let mut found = faces
+                .iter()
+                .zip(&outputs)
+                .filter_map(|(face, outputs)| Some((face.slot, outputs.feature.as_deref()?)));
+            kept = found.try_for_each(|(slot, feature)| features.put(slot, feature));
         }
+        let joins = self.pipeline.tracker.identity.joins();
         let mut progress = self.progress();
         progress.faces_out = progress.faces_out.saturating_sub(faces.len());
         for (Face { slot, permit, .. }, outputs) in faces.into_iter().zip(outputs) {
             progress.timeline.set_raw(slot, outputs.affect);
-            progress.timeline.add_look(slot, &outputs.feature);
+            if let Some(feature) = outputs.feature.filter(|_| joins) {
+                progress.timeline.add_look(slot, &feature);
+            }
             drop(permit);
         }
         kept

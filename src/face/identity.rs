@@ -32,6 +32,13 @@ impl Default for IdentitySettings {
     }
 }
 
+impl IdentitySettings {
+    /// Whether tracks can be joined at all.
+    pub fn joins(&self) -> bool {
+        self.same_person <= 1.0
+    }
+}
+
 /// The default of [`IdentitySettings::same_person`].
 const SAME_PERSON: f64 = 2.0;
 

@@ -33,6 +33,18 @@ impl Ensemble {
         Self { members, batch }
     }
 
+    /// The same ensemble, whose first network gives the feature of each face.
+    pub fn with_features(self) -> Self {
+        let mut members = self.members.into_iter();
+        let first = members
+            .next()
+            .map(|(first, weights)| (first.with_features(), weights));
+        Self {
+            members: first.into_iter().chain(members).collect(),
+            ..self
+        }
+    }
+
     /// Where the networks are.
     pub fn device(&self) -> Device {
         let first = self.members.first();
@@ -76,7 +88,7 @@ impl Ensemble {
     }
 
     /// Waits for a pass: for each face the weighted mean of the networks' outputs. A task in which no network has a
-    /// weight above 0 is `None`. The feature is the first network's.
+    /// weight above 0 is `None`. The feature is the first network's, if it is wanted.
     ///
     /// # Errors
     /// [`ModelError::NotFinite`] where an output is NaN or infinite, or libtorch's.

@@ -29,6 +29,8 @@ pub struct Predictor {
     class_order: Option<ClassOrder>,
     /// Whether there are outputs for valence and arousal, and for action units.
     tasks: [bool; 2],
+    /// Whether the feature is given beside them.
+    features: bool,
     /// Of red, green and blue, on the scale of 0 to 255.
     mean: Parameter,
     deviation: Parameter,
@@ -58,6 +60,7 @@ impl Predictor {
                 }
                 Architecture::Official(_) => [false; 2],
             },
+            features: false,
             mean: on_scale_of_bytes(Normalisation::IMAGENET.mean, form.device)?,
             deviation: on_scale_of_bytes(Normalisation::IMAGENET.std, form.device)?,
         })
@@ -74,6 +77,14 @@ impl Predictor {
             deviation: on_scale_of_bytes(normalisation.std, device)?,
             ..self
         })
+    }
+
+    /// The same network, which also gives the feature of each face.
+    pub fn with_features(self) -> Self {
+        Self {
+            features: true,
+            ..self
+        }
     }
 
     /// How the network is run.
@@ -126,8 +137,8 @@ impl Predictor {
         }
     }
 
-    /// The outputs of all tasks and the embedding side by side, `[N, outputs + 512]`: valence and arousal, probabilities of
-    /// expressions and of action units, feature.
+    /// The outputs of all tasks side by side, `[N, outputs]`, and the feature if it is wanted, `[N, outputs + 512]`: valence and
+    /// arousal, probabilities of expressions and of action units, feature.
     fn table(&self, Outputs { heads, embedding, .. }: &Outputs) -> Result<Tensor, TchError> {
         let mut columns = Vec::new();
         if let Some(valence_arousal) = &heads.valence_arousal {
@@ -140,7 +151,9 @@ impl Predictor {
         if let Some(logits) = &heads.action_unit_logits {
             columns.push(logits.f_sigmoid()?);
         }
-        columns.push(embedding.shallow_clone());
+        if self.features {
+            columns.push(embedding.shallow_clone());
+        }
         Tensor::f_cat(&columns, 1)
     }
 
@@ -161,8 +174,13 @@ impl Predictor {
                 expression: self.class_order.map(|order| row.expression(order)).transpose()?,
                 action_units: action_units.then(|| row.action_units()).transpose()?,
             };
-            let feature = row.take(FEATURE, NotFinite::Feature)?.into();
-            Ok(FaceOutputs { affect, feature })
+            let feature = self
+                .features
+                .then(|| row.take(FEATURE, NotFinite::Feature).map(Box::from));
+            Ok(FaceOutputs {
+                affect,
+                feature: feature.transpose()?,
+            })
         })
         .collect()
     }
@@ -173,8 +191,8 @@ impl Predictor {
 pub struct FaceOutputs {
     /// The outputs of its tasks.
     pub affect: Affect,
-    /// The embedding from which they are computed, [`FEATURE`] numbers.
-    pub feature: Box<[f32]>,
+    /// The embedding from which they are computed, [`FEATURE`] numbers; `None` if it is not wanted.
+    pub feature: Option<Box<[f32]>>,
 }
 
 /// A value for each channel, from the scale of 0 to 1 to that of 0 to 255.
