@@ -32,7 +32,7 @@ fn user_data(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     let end = file.metadata()?.len();
     let (start, length) = find(&file, *b"moov", 0, end)?;
-    let (start, length) = find(&file, *b"udta", start, start + length)?;
+    let (start, length) = find(&file, *b"udta", start, start.saturating_add(length))?;
     let mut data = vec![0; length.min(LONGEST_USER_DATA) as usize];
     file.read_exact_at(&mut data, start)?;
     Ok(data)
