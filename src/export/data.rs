@@ -205,13 +205,13 @@ fn flat_arrays(array: &ArrayRef) -> Vec<ArrayRef> {
     let length = list.value_length();
     let values = list.values();
     let column = |nth: usize| {
-        let places = (0..list.len()).map(|row| {
-            let place = (list.value_offset_at(row) + nth) as i64;
-            list.is_valid(row).then_some(place)
+        let indices = (0..list.len()).map(|row| {
+            let index = (list.value_offset_at(row) + nth) as i64;
+            list.is_valid(row).then_some(index)
         });
-        let places = arrow::array::Int64Array::from_iter(places);
-        // Places of the list itself are always inside its values.
-        arrow::compute::take(values, &places, None)
+        let indices = arrow::array::Int64Array::from_iter(indices);
+        // Indices of the list itself are always inside its values.
+        arrow::compute::take(values, &indices, None)
             .unwrap_or_else(|_| new_null_array(values.data_type(), list.len()))
     };
     (0..length.unsigned_abs() as usize).map(column).collect()

@@ -91,7 +91,7 @@ pub fn read(path: &Path) -> Result<Vec<VideoAnnotations>, ExportError> {
 /// A track of a face, its boxes in the order of frames.
 struct FaceTrack<'a> {
     id: &'a str,
-    /// As its attribute says, which is the label's default in a track that an annotator began.
+    /// As its attribute tells, which is the label's default in a track that an annotator began.
     person: Option<PersonId>,
     boxes: Vec<FaceBox<'a>>,
 }
