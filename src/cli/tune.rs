@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use abaw::finalise;
+use abaw::finalise::{self, LabelledFrames};
 use abaw::publish::publish;
 use abaw::tuning::{Calibration, Gain, LabelledVideo, TuningSettings, count_labelled, tune};
 use clap::Args;
@@ -27,12 +27,19 @@ pub struct Arguments {
     /// Groups of videos for the cross-validation, at least 3; by default 5, or as many as there are labelled videos.
     #[arg(long, value_name = "N")]
     folds: Option<usize>,
+    /// Tune on the frames with a usable look alone (column `usable`), and print the gains on all frames beside.
+    #[arg(long)]
+    usable: bool,
 }
 
 /// Tunes.
 pub fn run(arguments: Arguments) -> CommandResult {
     let (run, labels) = arguments.labels.open()?;
-    let (videos, absent) = finalise::labelled_videos(&run, &labels)?;
+    let frames = match arguments.usable {
+        true => LabelledFrames::Usable,
+        false => LabelledFrames::All,
+    };
+    let (videos, absent) = finalise::labelled_videos(&run, &labels, frames)?;
     if !absent.is_empty() {
         tracing::warn!(
             "{} of {} labelled videos have no table in the run (first: {})",
@@ -46,8 +53,18 @@ pub fn run(arguments: Arguments) -> CommandResult {
         ..TuningSettings::default()
     };
     let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    if arguments.usable {
+        let (on_all, _) = finalise::labelled_videos(&run, &labels, LabelledFrames::All)?;
+        println!("all labelled frames, for comparison:");
+        print(&tune(&on_all, &settings, &date)?);
+        println!("\nonly the labelled frames with a usable look:");
+    }
     let found = tune(&videos, &settings, &date)?;
     print(&found);
+    println!(
+        "\nExpect the gain on new videos; that on the tuning set is too optimistic. A setting is kept if its gain on \
+         new videos is above 0."
+    );
     let text = toml::to_string(&found)?;
     publish::<io::Error>(&arguments.out, |file| file.write_all(text.as_bytes()))
         .map_err(|error| format!("{}: {error}", arguments.out.display()))?;
@@ -102,10 +119,6 @@ fn print(found: &Calibration) {
         );
     }
     print_gain("P, all that is kept together", &found.total, None);
-    println!(
-        "\nExpect the gain on new videos; that on the tuning set is too optimistic. A setting is kept if its gain on \
-         new videos is above 0."
-    );
 }
 
 fn print_gain(what: impl Display, gain: &Gain, kept: Option<bool>) {

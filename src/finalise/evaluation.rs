@@ -176,6 +176,15 @@ impl FirstPass {
     }
 }
 
+/// The labelled frames that count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LabelledFrames {
+    /// All of them.
+    All,
+    /// Those with a usable look at the face (column `usable`).
+    Usable,
+}
+
 /// The labelled videos of a run with its raw predictions, and the names of those that have no table.
 ///
 /// # Errors
@@ -183,18 +192,27 @@ impl FirstPass {
 pub fn labelled_videos(
     run: &RunReader,
     labels: &Labels,
+    frames: LabelledFrames,
 ) -> Result<(Vec<LabelledVideo>, Vec<String>), SubjectError> {
     let by_video: Vec<_> = labels.by_video().collect();
     let subjects = SubjectReader::of(run);
     let found: Vec<Result<LabelledVideo, String>> = by_video
         .into_par_iter()
         .map(|(name, rows)| {
-            let Some((id, series)) = subjects.raw_series(name)? else {
+            let Some(subject) = subjects.raw_series(name)? else {
                 return Ok(Err(name.to_owned()));
             };
-            let labels = rows.iter().map(|row| (row.frame, annotation(row))).collect();
+            let counts =
+                |row: &&&LabelRow| frames == LabelledFrames::All || subject.usable.contains(&row.frame);
+            let labels = rows.iter().filter(counts);
+            let labels = labels.map(|row| (row.frame, annotation(row))).collect();
             let gap = run.plan().settings.pipeline.postprocess.fill_gap_s;
-            Ok(Ok(LabelledVideo::new(id.into(), series, gap, labels)))
+            Ok(Ok(LabelledVideo::new(
+                subject.id.into(),
+                subject.series,
+                gap,
+                labels,
+            )))
         })
         .collect::<Result<_, SubjectError>>()?;
     let (mut videos, mut absent) = (Vec::new(), Vec::new());

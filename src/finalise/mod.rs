@@ -8,7 +8,7 @@ mod postprocessor;
 mod run_blend;
 mod subject;
 
-pub use evaluation::{Evaluation, ScoredVideo, evaluate, labelled_videos};
+pub use evaluation::{Evaluation, LabelledFrames, ScoredVideo, evaluate, labelled_videos};
 pub use label_rate::{LabelNotes, LabelRateError, match_labels};
 pub use person_summary::{Bout, PersonSummary, Spread, summarise_persons};
 pub use postprocess_run::{PostprocessRunError, PostprocessSummary, postprocess_run, postprocess_table};

@@ -1,10 +1,12 @@
 //! The subject of a video in a run: final predictions for a submission, raw ones for tuning.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::postprocessor::{Postprocessor, PostprocessorError};
 use super::run_blend::BlendError;
 use crate::affwild2::{self, FramePrediction, VideoPredictions};
+use crate::frame::FrameIndex;
 use crate::labels::FinalAffect;
 use crate::postprocess::{Postprocess, PostprocessError, Series, series_of};
 use crate::run::{RunReader, RunReaderError, VideoId};
@@ -48,6 +50,16 @@ pub struct SubjectTable {
     pub footer: Footer,
     /// The post-processing of the run.
     pub postprocess: Postprocess,
+}
+
+/// The predictions for one person over one video before any post-processing.
+pub struct RawSubject {
+    /// The input of the table.
+    pub id: VideoId,
+    /// The predictions, frame by frame.
+    pub series: Series,
+    /// The frames with a usable look at the face (column `usable`).
+    pub usable: HashSet<FrameIndex>,
 }
 
 impl<'run> SubjectReader<'run> {
@@ -114,12 +126,12 @@ impl<'run> SubjectReader<'run> {
     }
 
     /// The predictions for a video's subject before any post-processing, blended with other runs if the plan asks for
-    /// it, and the input of the table; `None` if the run has no table of a video of this name.
+    /// it; `None` if the run has no table of a video of this name.
     ///
     /// # Errors
     /// A table that cannot be read, or of other settings than the plan's; a run to be blended in that cannot be read;
     /// frames that do not ascend.
-    pub fn raw_series(&self, video: &str) -> Result<Option<(VideoId, Series)>, SubjectError> {
+    pub fn raw_series(&self, video: &str) -> Result<Option<RawSubject>, SubjectError> {
         let Some((input, rule)) = self.run.input_named(video) else {
             return Ok(None);
         };
@@ -142,7 +154,12 @@ impl<'run> SubjectReader<'run> {
             settings.stop_at_cuts,
             settings.fill_gap_s,
         )?;
-        Ok(Some((input.id.clone(), series)))
+        let of_usable = rows.iter().filter(|row| row.subject && row.usable == Some(true));
+        Ok(Some(RawSubject {
+            id: input.id.clone(),
+            series,
+            usable: of_usable.map(|row| row.frame).collect(),
+        }))
     }
 
     fn postprocessor(&self) -> Result<&Postprocessor, Arc<PostprocessorError>> {

@@ -157,3 +157,63 @@ fn usable_frames_are_scored_beside_all_and_shown() {
     let film = workspace.path("film.mp4");
     expect_exit(0, &mut abaw_with(&[&"render", &run, &"v", &"--out", &film]));
 }
+
+#[test]
+fn thresholds_are_tuned_on_usable_frames_where_asked() {
+    let workspace = Workspace::new();
+    workspace.pipeline("[detector]\nlong_side = 320\n");
+    let graph = "[0]trim=end_frame=8,split[a][b];[b]gblur=sigma=9,setpts=PTS-STARTPTS[blurred];[a][blurred]concat,scale=320:-2";
+    let clips = ["u.mkv", "v.mkv", "w.mkv"].map(|name| {
+        let arguments = format!("-i {} -filter_complex {graph}", sample("astronaut.mp4").display());
+        workspace.ffmpeg(&arguments, 16, Path::new(name))
+    });
+    let run = workspace.path("run");
+    expect_exit(
+        0,
+        &mut workspace.annotate(&clips.each_ref().map(|clip| clip.as_path()), &run),
+    );
+    let usable: usize = ["u", "v", "w"]
+        .map(|name| {
+            let rows = table(&run, name).0;
+            rows.iter().filter(|row| row.usable == Some(true)).count()
+        })
+        .iter()
+        .sum();
+    assert!((24..48).contains(&usable), "{usable}");
+
+    let labels = workspace.path("labels.txt");
+    let header = abaw::affwild2::Challenge::Mtl.submission_header();
+    let lines = ["u", "v", "w"].map(|video| {
+        let line = |frame| {
+            format!(
+                "{video}/{frame:05}.jpg,0.{},0.5,4,0,0,0,0,0,0,1,0,0,0,1,0\n",
+                frame % 10
+            )
+        };
+        (1..=16).map(line).collect::<String>()
+    });
+    std::fs::write(&labels, format!("{header}\n{}", lines.concat())).unwrap();
+    let calibration = workspace.path("calibration.toml");
+    let printed = stdout_of(&expect_exit(
+        0,
+        &mut abaw_with(&[
+            &"tune",
+            &run,
+            &"--labels",
+            &labels,
+            &"--usable",
+            &"--out",
+            &calibration,
+        ]),
+    ));
+    assert!(printed.contains("labelled frames: 48 VA"), "{printed}");
+    assert!(
+        printed.contains(&format!("labelled frames: {usable} VA")),
+        "{printed}"
+    );
+    let calibration: toml::Value = toml::from_str(&std::fs::read_to_string(&calibration).unwrap()).unwrap();
+    assert_eq!(
+        calibration["frames"]["valence_arousal"].as_integer(),
+        Some(usable as i64)
+    );
+}
