@@ -180,8 +180,9 @@ fn track(context: &Context, frames: Slice<(FrameInWork, Option<Vec<Candidate>>)>
         let settings = &context.pipeline.detector;
         let detected = |(read, candidates): (FrameInWork, Option<Vec<Candidate>>)| {
             let faces = candidates.zip(read.frame.picture()).map(|(candidates, picture)| {
-                let factor = Resize::factor_of(picture.width(), picture.height(), settings.long_side);
-                detections(candidates, factor, settings.overlap)
+                let size = (picture.width(), picture.height());
+                let factor = Resize::factor_of(size.0, size.1, settings.long_side);
+                detections(candidates, size, factor, settings.overlap)
             });
             DetectedFrame {
                 detections: faces,

@@ -1,7 +1,7 @@
 //! From what the detector answers for priors to one box a face.
 
 use super::prior::Prior;
-use super::suppression::suppress;
+use super::suppression::{keep_one_filling_face, suppress};
 use super::{BoundingBox, Detection, Landmarks, Point};
 
 /// A prior that the network takes for a face, with its numbers for it.
@@ -28,14 +28,16 @@ impl Candidate {
     }
 }
 
-/// The faces of a picture in its pixels, most probable first. `factor`: pixels of the network's input a pixel of
-/// the picture. `overlap`: see [`suppress`].
-pub fn detections(candidates: Vec<Candidate>, factor: f64, overlap: f32) -> Vec<Detection> {
+/// The faces of a picture of `size` (width, height) in its pixels, most probable first. `factor`: pixels of the
+/// network's input a pixel of the picture. `overlap`: see [`suppress`].
+pub fn detections(candidates: Vec<Candidate>, size: (u32, u32), factor: f64, overlap: f32) -> Vec<Detection> {
     let faces = candidates
         .iter()
         .map(|candidate| scale(candidate.detection(), 1.0 / factor))
         .filter(is_finite);
-    suppress(faces.collect(), overlap)
+    let mut faces = suppress(faces.collect(), overlap);
+    keep_one_filling_face(&mut faces, size.0, size.1);
+    faces
 }
 
 fn scale(detection: Detection, factor: f64) -> Detection {

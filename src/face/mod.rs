@@ -82,16 +82,21 @@ impl BoundingBox {
         }
     }
 
-    /// Intersection over union with another box, in [0, 1].
-    pub fn overlap(&self, other: &BoundingBox) -> f32 {
-        let common = BoundingBox {
+    /// What both boxes cover; of area 0 if there is nothing.
+    pub fn common(&self, other: &BoundingBox) -> BoundingBox {
+        BoundingBox {
             x1: self.x1.max(other.x1),
             y1: self.y1.max(other.y1),
             x2: self.x2.min(other.x2),
             y2: self.y2.min(other.y2),
-        };
-        let union = self.area() + other.area() - common.area();
-        if union > 0.0 { common.area() / union } else { 0.0 }
+        }
+    }
+
+    /// Intersection over union with another box, in [0, 1].
+    pub fn overlap(&self, other: &BoundingBox) -> f32 {
+        let common = self.common(other).area();
+        let union = self.area() + other.area() - common;
+        if union > 0.0 { common / union } else { 0.0 }
     }
 }
 

@@ -17,6 +17,42 @@ pub fn suppress(mut detections: Vec<Detection>, overlap: f32) -> Vec<Detection> 
     kept
 }
 
+/// Part of the picture from which a face fills it: the detector then sees parts of the face as further ones.
+const FILLS: f32 = 0.5;
+/// Part of the picture that such a further face covers at least; a second person behind the first is smaller.
+const FURTHER: f32 = 0.2;
+/// Part of the further face that lies within the first one at least.
+const SHARED: f32 = 0.3;
+
+/// Keeps one box of a face that is as large as the picture or larger: of a box that covers half the picture and another
+/// large one that lies over it, the more probable. Boxes count as far as they lie within the picture of
+/// `width` x `height` pixels. `detections` are ordered, best first.
+pub fn keep_one_filling_face(detections: &mut Vec<Detection>, width: u32, height: u32) {
+    let picture = BoundingBox {
+        x1: 0.0,
+        y1: 0.0,
+        x2: width as f32,
+        y2: height as f32,
+    };
+    let mut kept: Vec<BoundingBox> = Vec::new();
+    detections.retain(|detection| {
+        let visible = detection.bounding_box.common(&picture);
+        let part = |b: &BoundingBox| b.area() / picture.area();
+        let same = |better: &BoundingBox| {
+            let (small, large) = match better.area() < visible.area() {
+                true => (better, &visible),
+                false => (&visible, better),
+            };
+            part(large) > FILLS && part(small) > FURTHER && small.common(large).area() > SHARED * small.area()
+        };
+        let is_first = !kept.iter().any(same);
+        if is_first {
+            kept.push(visible);
+        }
+        is_first
+    });
+}
+
 /// Intersection over union of boxes whose corners are pixels that belong to them: a side has
 /// `x2 - x1 + 1` pixels. RetinaFace's thresholds are meant for this convention.
 fn pixel_overlap(a: &BoundingBox, b: &BoundingBox) -> f32 {
@@ -62,6 +98,30 @@ mod tests {
             detection(0.7, 8.0, 17.0),
         ];
         assert_eq!(suppress(chain.to_vec(), 0.3), [chain[0], chain[2]]);
+    }
+
+    #[test]
+    fn a_face_that_fills_the_picture_has_no_second_one_over_it() {
+        let face = |score, x1, y1, x2, y2| Detection {
+            bounding_box: BoundingBox { x1, y1, x2, y2 },
+            ..detection(score, 0.0, 0.0)
+        };
+        let kept = |mut faces: Vec<Detection>| {
+            keep_one_filling_face(&mut faces, 1280, 960);
+            faces.iter().map(|face| face.score).collect::<Vec<f32>>()
+        };
+        // Of the man in the car, six times as large as in the sample.
+        let left = face(0.995, -9.0, 88.0, 967.0, 1301.0);
+        let right = face(0.964, 423.0, -91.0, 1358.0, 1118.0);
+        assert_eq!(kept(vec![left, right]), [0.995]);
+        // Someone small behind, and two who share the picture.
+        let behind = face(0.9, 900.0, 100.0, 1100.0, 350.0);
+        assert_eq!(kept(vec![left, behind]), [0.995, 0.9]);
+        let halves = [
+            face(0.9, 0.0, 0.0, 660.0, 960.0),
+            face(0.8, 600.0, 0.0, 1280.0, 960.0),
+        ];
+        assert_eq!(kept(halves.to_vec()), [0.9, 0.8]);
     }
 
     #[test]

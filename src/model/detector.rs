@@ -77,9 +77,9 @@ impl Detector {
             let batch: Vec<&Picture> = indices.iter().map(|&i| pictures[i]).collect();
             let found = self.finish(self.submit(feed.frames(&batch)?)?)?;
             for (&i, candidates) in indices.iter().zip(found) {
-                let (width, height) = (pictures[i].width(), pictures[i].height());
-                let factor = Resize::factor_of(width, height, self.settings.long_side);
-                faces[i] = detections(candidates, factor, self.settings.overlap);
+                let size = (pictures[i].width(), pictures[i].height());
+                let factor = Resize::factor_of(size.0, size.1, self.settings.long_side);
+                faces[i] = detections(candidates, size, factor, self.settings.overlap);
             }
         }
         Ok(faces)

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Damage {
-    /// Packets that were cut short or that the decoder refused.
+    /// Packets that were cut short or that the decoder refused. Where transport streams were joined, libavformat takes the
+    /// last packet before the join for such a one, since the packets' counter starts again.
     pub corrupt_packets: u64,
     /// Frames in which the decoder had to conceal a part of the picture. Not every decoder
     /// notices: a flipped bit can also show as wrong pixels.

@@ -85,3 +85,38 @@ fn who_is_away_for_two_seconds_comes_back_as_another() {
     println!("man {man:?} in {of_man} frames");
     assert_eq!(man.len(), 2, "{man:?}");
 }
+
+#[test]
+fn a_face_larger_than_the_frame_is_one_person() {
+    let workspace = Workspace::new();
+    workspace.pipeline("[detector]\nlong_side = 640\n");
+    // The side of the part that is shown, as wide as the face or narrower, and its middle.
+    let clips = [
+        ("astronaut.mp4", 140, "305:150"),
+        ("carphone.mp4", 40, "82:58"),
+        ("carphone.mp4", 46, "82:58"),
+    ]
+    .map(|(source, width, middle)| {
+        let (x, y) = middle.split_once(':').unwrap();
+        let height = width * 3 / 4;
+        let shown =
+            format!("crop={width}:{height}:{x}-{width}/2:{y}-{height}/2:exact=1,scale=640:480,setsar=1");
+        let name = format!("{width}_{source}.mkv");
+        let arguments = format!("-ss 1 -i {} -vf {shown}", sample(source).display());
+        workspace.ffmpeg(&arguments, 60, Path::new(&name))
+    });
+    let run = workspace.path("run");
+    expect_exit(
+        0,
+        &mut workspace.annotate(&clips.each_ref().map(|clip| clip.as_path()), &run),
+    );
+    for clip in &clips {
+        let rows = table(&run, clip.file_stem().unwrap().to_str().unwrap()).0;
+        let seen = rows.iter().filter(|row| row.sighting.is_face());
+        let persons: Vec<u16> = seen.filter_map(|row| Some(row.person?.0)).collect();
+        let numbers: BTreeSet<u16> = persons.iter().copied().collect();
+        println!("{}: {} faces, {numbers:?}", clip.display(), persons.len());
+        assert_eq!(numbers.len(), 1, "{}: {numbers:?}", clip.display());
+        assert!(persons.len() > 40, "{}: {}", clip.display(), persons.len());
+    }
+}
