@@ -120,7 +120,8 @@ fn row(frame: u32, random: &mut fastrand::Rng) -> Row {
             arousal: random.f32(),
         }),
         expression: Some(std::array::from_fn(|_| random.f32() / 8.0)),
-        action_units: Some(std::array::from_fn(|_| random.f32())),
+        action_units: std::array::from_fn(|_| Some(random.f32())),
+        extra_units: Box::default(),
     };
     Row {
         frame: FrameIndex::new(frame).unwrap(),
@@ -130,11 +131,12 @@ fn row(frame: u32, random: &mut fastrand::Rng) -> Row {
         sighting: Sighting::Crop,
         quality: None,
         usable: None,
-        raw: affect,
+        raw: affect.clone(),
         postprocessed: FinalAffect {
             affect,
             expression: None,
-            action_units: Some([false; 12]),
+            action_units: [Some(false); 12],
+            extra_units: Box::default(),
         },
     }
 }

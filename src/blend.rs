@@ -5,8 +5,8 @@ use crate::labels::{Affect, PerTask, ValenceArousal};
 /// The weighted mean of several predictions for one face, task by task.
 ///
 /// `members`: predictions and their weight in each task. A prediction counts in a task if it has numbers there, all
-/// finite, and a weight above 0. A task in which none counts is `None`.
-pub fn blend_affects(members: impl Iterator<Item = (Affect, PerTask<f64>)> + Clone) -> Affect {
+/// finite, and a weight above 0; each action unit by itself. A task or unit in which none counts is `None`.
+pub fn blend_affects<'a>(members: impl Iterator<Item = (&'a Affect, PerTask<f64>)> + Clone) -> Affect {
     let point = mean(members.clone().filter_map(|(affect, weights)| {
         let point = affect.valence_arousal?;
         Some(([point.valence, point.arousal], weights.valence_arousal))
@@ -14,12 +14,24 @@ pub fn blend_affects(members: impl Iterator<Item = (Affect, PerTask<f64>)> + Clo
     let expression = members
         .clone()
         .filter_map(|(affect, weights)| Some((affect.expression?, weights.expression)));
-    let action_units =
-        members.filter_map(|(affect, weights)| Some((affect.action_units?, weights.action_units)));
+    let unit = |unit: usize| {
+        let of_unit = members
+            .clone()
+            .filter_map(|(affect, weights)| Some(([affect.action_units[unit]?], weights.action_units)));
+        mean(of_unit).map(|[probability]| probability)
+    };
+    let extra_unit = |unit: usize| {
+        let of_unit = members.clone().filter_map(|(affect, weights)| {
+            Some(([(*affect.extra_units.get(unit)?)?], weights.action_units))
+        });
+        mean(of_unit).map(|[probability]| probability)
+    };
+    let extra_units = members.clone().map(|(affect, _)| affect.extra_units.len()).max();
     Affect {
         valence_arousal: point.map(|[valence, arousal]| ValenceArousal { valence, arousal }),
         expression: mean(expression),
-        action_units: mean(action_units),
+        action_units: std::array::from_fn(unit),
+        extra_units: (0..extra_units.unwrap_or(0)).map(extra_unit).collect(),
     }
 }
 

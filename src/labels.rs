@@ -160,9 +160,58 @@ impl ActionUnit {
         NUMBERS[self.index()]
     }
 
+    /// The action unit of a FACS number, if it is one of ABAW's.
+    pub fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|unit| unit.number() == number)
+    }
+
     /// The name in ABAW headers: `AU1`, `AU2`, ...
     pub fn name(self) -> String {
         format!("AU{}", self.number())
+    }
+}
+
+/// An action unit of FACS that the ABAW challenge does not score, by its number: 1 to 99 without ABAW's twelve.
+///
+/// ```
+/// use abaw::labels::ExtraUnit;
+///
+/// assert_eq!(ExtraUnit::new(14).unwrap().name(), "AU14");
+/// assert_eq!(ExtraUnit::new(12), None, "one of ABAW's");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct ExtraUnit(u8);
+
+impl ExtraUnit {
+    /// The unit of a FACS number; `None` for one of ABAW's, 0, or a number of three digits.
+    pub fn new(number: u8) -> Option<Self> {
+        let is_abaws = ActionUnit::of_number(number).is_some();
+        ((1..=99).contains(&number) && !is_abaws).then_some(Self(number))
+    }
+
+    /// The FACS number.
+    pub fn number(self) -> u8 {
+        self.0
+    }
+
+    /// The name: `AU5`, `AU14`, ...
+    pub fn name(self) -> String {
+        format!("AU{}", self.0)
+    }
+}
+
+impl TryFrom<u8> for ExtraUnit {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Self, String> {
+        Self::new(number).ok_or_else(|| format!("{number} is not the number of an extra action unit"))
+    }
+}
+
+impl From<ExtraUnit> for u8 {
+    fn from(unit: ExtraUnit) -> Self {
+        unit.0
     }
 }
 
@@ -176,25 +225,54 @@ pub struct ValenceArousal {
 }
 
 /// The outputs of a network for one face. A task that the network has no head for is `None`.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Affect {
     /// Valence and arousal, as predicted.
     pub valence_arousal: Option<ValenceArousal>,
     /// Probabilities in class order, sum 1.
     pub expression: Option<[f32; EXPRESSIONS]>,
-    /// Independent probabilities in ABAW order.
-    pub action_units: Option<[f32; ACTION_UNITS]>,
+    /// Independent probabilities in ABAW order; `None` for a unit that no network has an output for.
+    pub action_units: [Option<f32>; ACTION_UNITS],
+    /// Likewise those of the run's extra units, in the order of their numbers; empty in a run without any.
+    pub extra_units: Box<[Option<f32>]>,
+}
+
+impl Affect {
+    /// Whether there is a number of any task.
+    pub fn has_numbers(&self) -> bool {
+        let mut units = self.action_units.iter().chain(&self.extra_units);
+        self.valence_arousal.is_some() || self.expression.is_some() || units.any(Option::is_some)
+    }
+
+    /// The probabilities of the twelve action units, if all of them are there.
+    pub fn all_action_units(&self) -> Option<[f32; ACTION_UNITS]> {
+        all(self.action_units)
+    }
 }
 
 /// The final prediction for one face in one frame, after gap filling, smoothing and thresholds.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct FinalAffect {
     /// Valence and arousal in [-1, 1]; probabilities, those of the expressions of sum 1.
     pub affect: Affect,
     /// The most probable expression; the first of equals.
     pub expression: Option<Expression>,
-    /// Which action units are present.
-    pub action_units: Option<[bool; ACTION_UNITS]>,
+    /// Which action units are present, in ABAW order.
+    pub action_units: [Option<bool>; ACTION_UNITS],
+    /// Which of the run's extra units are present, in the order of their numbers.
+    pub extra_units: Box<[Option<bool>]>,
+}
+
+impl FinalAffect {
+    /// Which of the twelve action units are present, if all of them are decided.
+    pub fn all_action_units(&self) -> Option<[bool; ACTION_UNITS]> {
+        all(self.action_units)
+    }
+}
+
+fn all<T: Copy + Default>(units: [Option<T>; ACTION_UNITS]) -> Option<[T; ACTION_UNITS]> {
+    let known = units.iter().all(Option::is_some);
+    known.then(|| units.map(Option::unwrap_or_default))
 }
 
 /// One value for each of the three tasks: valence and arousal, expressions, action units.

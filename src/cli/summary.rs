@@ -218,7 +218,7 @@ pub fn print(run: &RunFolder, summary: &RunSummary) {
 fn affect_of_subject(table: &Path) -> Option<String> {
     let (rows, _) = table::read_columns(table, ColumnSelection::Final).ok()?;
     let of_subject: Vec<&Row> = rows.iter().filter(|row| row.subject).collect();
-    let predictions: Vec<FinalAffect> = of_subject.iter().map(|row| row.postprocessed).collect();
+    let predictions: Vec<&FinalAffect> = of_subject.iter().map(|row| &row.postprocessed).collect();
     let seen = of_subject.iter().filter(|row| row.sighting.is_face()).count();
     let usable = of_subject.iter().filter(|row| row.usable == Some(true)).count();
     let is_judged = of_subject.iter().any(|row| row.usable.is_some());

@@ -59,7 +59,9 @@ impl AnnotatedVideo {
             times: FrameTimes::new(times_s.into_iter(), rate, fact("start_s")),
             people: BTreeMap::new(),
             subject: vec![None; frames.len()],
-            has_action_units: rows.iter().any(|row| row.postprocessed.action_units.is_some()),
+            has_action_units: rows
+                .iter()
+                .any(|row| row.postprocessed.action_units.iter().any(Option::is_some)),
             author: format!("abaw {} {}", env!("CARGO_PKG_VERSION"), author.join(", ")),
             frames,
         };

@@ -44,7 +44,7 @@ pub fn write(video: &AnnotatedVideo, rules: IntervalRules, folder: &Path) -> Res
         }
         for unit in ActionUnit::ALL {
             let present = video.series(person, |row| {
-                row.postprocessed.action_units?[unit.index()].then_some(())
+                row.postprocessed.action_units[unit.index()]?.then_some(())
             });
             for interval in intervals(&present, rules) {
                 result.push(region(

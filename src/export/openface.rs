@@ -82,14 +82,13 @@ pub fn write(video: &AnnotatedVideo, folder: &Path) -> Result<(), ExportError> {
             ("confidence", row.sighting.score().unwrap_or(0.0).to_string()),
             ("success", u8::from(row.sighting.is_face()).to_string()),
         ];
-        if let (Some(probabilities), Some(present)) = (
-            row.postprocessed.affect.action_units,
-            row.postprocessed.action_units,
-        ) {
-            for unit in ActionUnit::ALL {
-                let (intensity, decision) = &units[unit.index()];
-                cells.push((intensity, format!("{:.3}", 5.0 * probabilities[unit.index()])));
-                cells.push((decision, f32::from(u8::from(present[unit.index()])).to_string()));
+        for (unit, (intensity, decision)) in units.iter().enumerate() {
+            if let (Some(probability), Some(present)) = (
+                row.postprocessed.affect.action_units[unit],
+                row.postprocessed.action_units[unit],
+            ) {
+                cells.push((intensity, format!("{:.3}", 5.0 * probability)));
+                cells.push((decision, f32::from(u8::from(present)).to_string()));
             }
         }
         if let Some(point) = row.postprocessed.affect.valence_arousal {

@@ -98,14 +98,13 @@ pub fn write(video: &AnnotatedVideo, folder: &Path) -> Result<(), ExportError> {
             let pairs = emotions.iter().zip(probabilities);
             cells.extend(pairs.map(|(name, probability)| (name.as_str(), probability.to_string())));
         }
-        if let (Some(probabilities), Some(present)) = (
-            row.postprocessed.affect.action_units,
-            row.postprocessed.action_units,
-        ) {
-            for unit in ActionUnit::ALL {
-                let (column, decision) = &units[unit.index()];
-                cells.push((column, probabilities[unit.index()].to_string()));
-                cells.push((decision, u8::from(present[unit.index()]).to_string()));
+        for (unit, (column, decision)) in units.iter().enumerate() {
+            if let (Some(probability), Some(present)) = (
+                row.postprocessed.affect.action_units[unit],
+                row.postprocessed.action_units[unit],
+            ) {
+                cells.push((column, probability.to_string()));
+                cells.push((decision, u8::from(present).to_string()));
             }
         }
         cells

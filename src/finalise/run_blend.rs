@@ -179,13 +179,13 @@ impl Blend {
             theirs.push((other.weights_per_task, found, partners));
         }
         let blended = rows.iter().enumerate().map(|(at, row)| {
-            let own = row.sighting.is_face().then_some((row.raw, self.own));
+            let own = row.sighting.is_face().then_some((&row.raw, self.own));
             let others = theirs.iter().filter_map(|(weights, found, partners)| {
                 let row: &Row = &found[partners[at]?];
-                row.sighting.is_face().then_some((row.raw, *weights))
+                row.sighting.is_face().then_some((&row.raw, *weights))
             });
             let affect = blend_affects(own.into_iter().chain(others));
-            (affect != Affect::default()).then_some(affect)
+            affect.has_numbers().then_some(affect)
         });
         Ok(blended.collect())
     }

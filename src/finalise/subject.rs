@@ -7,7 +7,6 @@ use super::postprocessor::{Postprocessor, PostprocessorError};
 use super::run_blend::BlendError;
 use crate::affwild2::{self, FramePrediction, VideoPredictions};
 use crate::frame::FrameIndex;
-use crate::labels::FinalAffect;
 use crate::postprocess::{Postprocess, PostprocessError, Series, series_of};
 use crate::run::{RunReader, RunReaderError, VideoId};
 use crate::table::{ColumnSelection, Footer, Row, mark_subject};
@@ -182,8 +181,8 @@ impl SubjectTable {
             frame: row.frame,
             valence_arousal: row.postprocessed.affect.valence_arousal,
             expression: row.postprocessed.affect.expression,
-            action_units: row.postprocessed.action_units,
-            filled: !self.postprocess.sees(row) && row.postprocessed != FinalAffect::default(),
+            action_units: row.postprocessed.all_action_units(),
+            filled: !self.postprocess.sees(row) && row.postprocessed.affect.has_numbers(),
             usable: row.usable == Some(true),
         }))
     }

@@ -102,7 +102,7 @@ impl Ensemble {
             outputs.push((network.finish(table, faces)?, *weights));
         }
         let affect =
-            |face: usize| blend_affects(outputs.iter().map(|(of, weights)| (of[face].affect, *weights)));
+            |face: usize| blend_affects(outputs.iter().map(|(of, weights)| (&of[face].affect, *weights)));
         let affects: Vec<Affect> = (0..faces).map(affect).collect();
         let first = outputs.into_iter().next().map(|(of, _)| of).unwrap_or_default();
         let features = first.into_iter().map(|face| face.feature);

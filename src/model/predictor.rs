@@ -172,7 +172,11 @@ impl Predictor {
             let affect = Affect {
                 valence_arousal: valence_arousal.then(|| row.valence_arousal()).transpose()?,
                 expression: self.class_order.map(|order| row.expression(order)).transpose()?,
-                action_units: action_units.then(|| row.action_units()).transpose()?,
+                action_units: match action_units {
+                    true => row.action_units()?,
+                    false => [None; ACTION_UNITS],
+                },
+                extra_units: Box::default(),
             };
             let feature = self
                 .features
@@ -238,8 +242,8 @@ impl OutputRow<'_> {
         Ok(probabilities)
     }
 
-    fn action_units(&mut self) -> Result<[f32; ACTION_UNITS], ModelError> {
+    fn action_units(&mut self) -> Result<[Option<f32>; ACTION_UNITS], ModelError> {
         let values = self.take(ACTION_UNITS, NotFinite::ActionUnits)?;
-        Ok(std::array::from_fn(|unit| values[unit]))
+        Ok(std::array::from_fn(|unit| Some(values[unit])))
     }
 }

@@ -103,14 +103,72 @@ impl Postprocess {
                 row.expression = probabilities.as_ref().map(Expression::most_probable);
             }
         }
-        if let Some(curve) = action_units(series, self.smoothing.action_units, gap)? {
-            for (row, probabilities) in finals.iter_mut().zip(curve) {
-                row.affect.action_units = probabilities;
-                row.action_units = probabilities.map(|probabilities| self.thresholds.decide(&probabilities));
+        let kernel = self.smoothing.action_units;
+        if series.values().iter().flatten().all(has_all_or_no_units) {
+            for (row, probabilities) in finals
+                .iter_mut()
+                .zip(action_units(series, kernel, gap)?.into_iter().flatten())
+            {
+                row.affect.action_units = each(probabilities);
+            }
+        } else {
+            for unit in 0..ACTION_UNITS {
+                let curve = one_unit(series, kernel, gap, |affect| affect.action_units[unit])?;
+                for (row, probability) in finals.iter_mut().zip(curve.into_iter().flatten()) {
+                    row.affect.action_units[unit] = probability;
+                }
             }
         }
+        for row in &mut finals {
+            row.action_units = self.thresholds.decide(&row.affect.action_units);
+        }
+        self.apply_to_extra_units(series, &mut finals)?;
         Ok(finals)
     }
+
+    /// Extra units are smoothed as the others are; their threshold is [`EXTRA_UNIT_THRESHOLD`].
+    fn apply_to_extra_units(
+        &self,
+        series: &Series,
+        finals: &mut [FinalAffect],
+    ) -> Result<(), PostprocessError> {
+        let units = series
+            .values()
+            .iter()
+            .flatten()
+            .map(|affect| affect.extra_units.len())
+            .max();
+        let Some(units) = units.filter(|&units| units > 0) else {
+            return Ok(());
+        };
+        for row in &mut *finals {
+            row.affect.extra_units = vec![None; units].into();
+        }
+        for unit in 0..units {
+            let of_unit = |affect: &Affect| affect.extra_units.get(unit).copied().flatten();
+            let curve = one_unit(series, self.smoothing.action_units, self.fill_gap_s, of_unit)?;
+            for (row, probability) in finals.iter_mut().zip(curve.into_iter().flatten()) {
+                row.affect.extra_units[unit] = probability;
+            }
+        }
+        for row in finals {
+            let present = |probability: &Option<f32>| Some((*probability)? >= EXTRA_UNIT_THRESHOLD);
+            row.extra_units = row.affect.extra_units.iter().map(present).collect();
+        }
+        Ok(())
+    }
+}
+
+/// The probability from which on an action unit counts as present that ABAW has no threshold for.
+pub const EXTRA_UNIT_THRESHOLD: f32 = 0.5;
+
+fn has_all_or_no_units(affect: &Affect) -> bool {
+    let mut units = affect.action_units.iter();
+    units.clone().all(Option::is_some) || units.all(Option::is_none)
+}
+
+fn each(probabilities: Option<[f32; ACTION_UNITS]>) -> [Option<f32>; ACTION_UNITS] {
+    probabilities.map_or([None; ACTION_UNITS], |probabilities| probabilities.map(Some))
 }
 
 /// A task's final values of every entry, `None` in a gap that is not filled.
@@ -152,7 +210,8 @@ pub fn expression(
     Ok(curve.map(|rows| rows.into_iter().map(|row| row.map(distribution)).collect()))
 }
 
-/// Final probabilities of the action units of every entry; `None` if the series predicts none.
+/// Final probabilities of the twelve action units of every entry; `None` if the series predicts none. An entry without
+/// some of them counts as a gap.
 ///
 /// # Errors
 /// A window in seconds on a series without a frame rate.
@@ -161,9 +220,23 @@ pub fn action_units(
     kernel: Kernel,
     gap: FillGap,
 ) -> Result<Option<Curve<[f32; ACTION_UNITS]>>, PostprocessError> {
-    let curve = curve(series, kernel, gap, |affect| affect.action_units)?;
+    let curve = curve(series, kernel, gap, Affect::all_action_units)?;
     let probabilities = |row: [f64; ACTION_UNITS]| row.map(|probability| probability.clamp(0.0, 1.0) as f32);
     Ok(curve.map(|rows| rows.into_iter().map(|row| row.map(probabilities)).collect()))
+}
+
+/// Final probabilities of one action unit of every entry; `None` if the series predicts none.
+fn one_unit(
+    series: &Series,
+    kernel: Kernel,
+    gap: FillGap,
+    unit: impl Fn(&Affect) -> Option<f32>,
+) -> Result<Option<Curve<f32>>, PostprocessError> {
+    let curve = curve(series, kernel, gap, |affect| {
+        unit(affect).map(|probability| [probability])
+    })?;
+    let probability = |[probability]: [f64; 1]| probability.clamp(0.0, 1.0) as f32;
+    Ok(curve.map(|rows| rows.into_iter().map(|row| row.map(probability)).collect()))
 }
 
 /// One task's numbers, filled and smoothed; `None` if there are none. A prediction with a number that is not finite

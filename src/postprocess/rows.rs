@@ -9,7 +9,7 @@ use crate::table::{Row, Timing};
 
 /// The raw prediction of each row; `None` where no face was seen.
 pub fn raw_predictions(rows: &[Row]) -> Vec<Option<Affect>> {
-    let prediction = |row: &Row| row.sighting.is_face().then_some(row.raw);
+    let prediction = |row: &Row| row.sighting.is_face().then(|| row.raw.clone());
     rows.iter().map(prediction).collect()
 }
 
@@ -61,7 +61,7 @@ fn postprocess_series(
 ) -> Result<Vec<FinalAffect>, PostprocessError> {
     let of_series = indices
         .iter()
-        .map(|&at| (&rows[at], predictions.get(at).copied().flatten()));
+        .map(|&at| (&rows[at], predictions.get(at).cloned().flatten()));
     let Postprocess {
         stop_at_cuts,
         fill_gap_s,
@@ -89,7 +89,6 @@ pub fn series_of<'rows>(
     let mut person: Option<PersonId> = None;
     for (row, prediction) in rows {
         frames.push(row.frame);
-        values.push(prediction);
         times.push(row.time_s);
         if prediction.is_some() {
             let is_other = person.is_some() && row.person != person;
@@ -98,6 +97,7 @@ pub fn series_of<'rows>(
             }
             person = row.person;
         }
+        values.push(prediction);
     }
     let series = Series::new(frames, values)?.with_times(times)?;
     Ok(series.with_timing(&shots, true))

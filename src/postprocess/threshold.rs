@@ -23,10 +23,10 @@ impl Thresholds {
         self.0
     }
 
-    /// `probability >= threshold` for each. Compared in single precision, in which probabilities are
+    /// `probability >= threshold` for each that has a probability. Compared in single precision, in which probabilities are
     /// stored, so that a stored 0.47 reaches a threshold of 0.47.
-    pub fn decide(&self, probabilities: &[f32; ACTION_UNITS]) -> [bool; ACTION_UNITS] {
-        std::array::from_fn(|unit| probabilities[unit] >= self.0[unit] as f32)
+    pub fn decide(&self, probabilities: &[Option<f32>; ACTION_UNITS]) -> [Option<bool>; ACTION_UNITS] {
+        std::array::from_fn(|unit| Some(probabilities[unit]? >= self.0[unit] as f32))
     }
 }
 

@@ -61,10 +61,12 @@ fn row(person: u16, x: f32, subject: bool, valence: f32, expression: Expression)
                     arousal: 0.5,
                 }),
                 expression: Some(probabilities),
-                action_units: Some(action_units),
+                action_units: action_units.map(Some),
+                ..Affect::default()
             },
             expression: Some(expression),
-            action_units: Some(action_units.map(|probability| probability > 0.5)),
+            action_units: action_units.map(|probability| Some(probability > 0.5)),
+            extra_units: Box::default(),
         },
     }
 }

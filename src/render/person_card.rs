@@ -72,11 +72,9 @@ impl PersonCard {
             canvas.text(&expression, at, Anchor::Right, 18.0 * self.unit, Colour::WHITE);
         }
         self.draw_plane(canvas, trail, colour, time_s);
-        if let (Some(probabilities), Some(present)) = (
-            row.postprocessed.affect.action_units,
-            row.postprocessed.action_units,
-        ) {
-            self.draw_bars(canvas, probabilities, present, colour);
+        let probabilities = row.postprocessed.affect.action_units;
+        if probabilities.iter().any(Option::is_some) {
+            self.draw_bars(canvas, probabilities, row.postprocessed.action_units, colour);
         }
     }
 
@@ -140,8 +138,8 @@ impl PersonCard {
     fn draw_bars(
         self,
         canvas: &mut Canvas,
-        probabilities: [f32; ACTION_UNITS],
-        present: [bool; ACTION_UNITS],
+        probabilities: [Option<f32>; ACTION_UNITS],
+        present: [Option<bool>; ACTION_UNITS],
         colour: Colour,
     ) {
         let unit = self.unit;
@@ -149,13 +147,13 @@ impl PersonCard {
         for action_unit in ActionUnit::ALL {
             let nth = action_unit.index();
             let left = BARS_LEFT + nth as f32 * BAR_STEP;
-            let part = probabilities[nth].clamp(0.0, 1.0);
+            let part = probabilities[nth].map_or(0.0, |probability| probability.clamp(0.0, 1.0));
             canvas.fill(
                 self.area(left, top, BAR_WIDTH, BAR_HEIGHT),
                 Colour::WHITE.faded(0.12),
             );
             let height = BAR_HEIGHT * part;
-            let (bar, text) = if present[nth] {
+            let (bar, text) = if present[nth] == Some(true) {
                 (colour, Colour::WHITE)
             } else {
                 (GREY.faded(0.7), GREY)

@@ -87,8 +87,8 @@ fn of_track(number: usize, track: &Track) -> Vec<Highlight> {
         );
         add(surest, class.name());
     }
-    let valence = |affect: Affect| affect.valence_arousal.map(|point| point.valence);
-    let arousal = |affect: Affect| affect.valence_arousal.map(|point| point.arousal);
+    let valence = |affect: &Affect| affect.valence_arousal.map(|point| point.valence);
+    let arousal = |affect: &Affect| affect.valence_arousal.map(|point| point.arousal);
     add(highest(track, valence, None), "Most positive");
     add(
         highest(track, |affect| Some(-valence(affect)?), None),
@@ -109,13 +109,13 @@ fn frames_of(track: &Track, class: Expression) -> usize {
 /// The first of the rows with a face, and with an expression if one is given, in which `value` is highest.
 fn highest(
     track: &Track,
-    value: impl Fn(Affect) -> Option<f32>,
+    value: impl Fn(&Affect) -> Option<f32>,
     class: Option<Expression>,
 ) -> Option<(usize, &Row)> {
     let mut best: Option<(f32, (usize, &Row))> = None;
     for (position, row) in track.rows() {
         let counts = row.sighting.is_face() && (class.is_none() || row.postprocessed.expression == class);
-        let Some(value) = value(row.postprocessed.affect).filter(|_| counts) else {
+        let Some(value) = value(&row.postprocessed.affect).filter(|_| counts) else {
             continue;
         };
         if best.is_none_or(|(most, _)| value > most) {

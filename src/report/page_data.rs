@@ -8,7 +8,7 @@ use super::highlights::Highlight;
 use super::tracks::{Track, Tracks};
 use crate::affwild2::FrameLabel;
 use crate::frame::FrameIndex;
-use crate::labels::{ACTION_UNITS, ActionUnit, Expression};
+use crate::labels::{ACTION_UNITS, ActionUnit, Affect, Expression};
 use crate::table::Row;
 
 /// Seconds by which the times of frames at a constant rate may differ from it: containers round to milliseconds.
@@ -93,7 +93,6 @@ fn track_script(track: &Track) -> TrackScript<'_> {
 /// twelve units (u8).
 fn planes(rows: &[Option<Row>]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(rows.len() * 29);
-    let affect = |row: &Option<Row>| row.map(|row| row.postprocessed.affect);
     let point = |row: &Option<Row>| affect(row).and_then(|affect| affect.valence_arousal);
     for row in rows {
         let valence = point(row).map(|point| point.valence);
@@ -104,7 +103,9 @@ fn planes(rows: &[Option<Row>]) -> Vec<u8> {
         bytes.extend(coordinate(arousal).to_le_bytes());
     }
     for row in rows {
-        let units = row.and_then(|row| row.postprocessed.action_units);
+        let units = row.as_ref().map(|row| row.postprocessed.action_units);
+        let units = units.filter(|units| units.iter().any(Option::is_some));
+        let units = units.map(|units| units.map(|present| present == Some(true)));
         bytes.extend(units.map_or(NO_UNITS, bits).to_le_bytes());
     }
     bytes.extend(rows.iter().map(|row| match row {
@@ -117,7 +118,7 @@ fn planes(rows: &[Option<Row>]) -> Vec<u8> {
     }));
     bytes.extend(
         rows.iter()
-            .map(|row| probability(row.and_then(|row| row.sighting.score()))),
+            .map(|row| probability(row.as_ref().and_then(|row| row.sighting.score()))),
     );
     let class = |row: &Row| row.postprocessed.expression.map(|class| class.index() as u8);
     bytes.extend(
@@ -131,12 +132,16 @@ fn planes(rows: &[Option<Row>]) -> Vec<u8> {
         }));
     }
     for unit in ActionUnit::ALL {
-        bytes.extend(rows.iter().map(|row| {
-            let probabilities = affect(row).and_then(|affect| affect.action_units);
-            probability(probabilities.map(|all| all[unit.index()]))
-        }));
+        bytes.extend(
+            rows.iter()
+                .map(|row| probability(affect(row).and_then(|affect| affect.action_units[unit.index()]))),
+        );
     }
     bytes
+}
+
+fn affect(row: &Option<Row>) -> Option<&Affect> {
+    row.as_ref().map(|row| &row.postprocessed.affect)
 }
 
 /// As [`planes`]: valence, arousal (i16), units, which of them are labelled (u16), class (u8).

@@ -119,7 +119,7 @@ impl Tracks {
             for (position, label) in track.labels.iter().flatten().enumerate() {
                 let row = track.row(position);
                 if let (Some(units), Some(row)) = (label.all_action_units(), row) {
-                    counts.add(units, row.postprocessed.affect.action_units);
+                    counts.add(units, row.postprocessed.affect.all_action_units());
                 }
             }
         }
@@ -128,7 +128,7 @@ impl Tracks {
 
     /// Stretches of the subject's track in which no face was seen.
     pub fn gaps(&self) -> usize {
-        let seen = |row: &Option<Row>| row.is_some_and(|row| row.sighting.is_face());
+        let seen = |row: &Option<Row>| row.as_ref().is_some_and(|row| row.sighting.is_face());
         self.tracks[0]
             .by_frame
             .chunk_by(|one, next| seen(one) == seen(next))
@@ -155,7 +155,7 @@ impl Track {
         // A table in which one person stands twice in a frame shows the last of them.
         self.by_frame.truncate(position.saturating_sub(self.from));
         self.by_frame.resize(position - self.from, None);
-        self.by_frame.push(Some(*row));
+        self.by_frame.push(Some(row.clone()));
     }
 
     /// The row at a position of the video.

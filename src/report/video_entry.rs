@@ -174,11 +174,10 @@ impl AffectSums {
         if let Some(expression) = row.postprocessed.expression {
             self.expressions[expression.index()] += 1;
         }
-        if let Some(units) = row.postprocessed.action_units {
-            self.decided += 1;
-            for (count, active) in self.action_units.iter_mut().zip(units) {
-                *count += u64::from(active);
-            }
+        let units = row.postprocessed.action_units;
+        self.decided += u64::from(units.iter().any(Option::is_some));
+        for (count, active) in self.action_units.iter_mut().zip(units) {
+            *count += u64::from(active == Some(true));
         }
     }
 

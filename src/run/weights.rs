@@ -111,6 +111,7 @@ pub fn find_weights(model: &mut ModelSettings) -> Result<FoundWeights, FindWeigh
             source: format!("seed {SEED}"),
             sha256: None,
             missing_tasks: Vec::new(),
+            extra_units: Vec::new(),
         });
     }
     model.detector_weights = Some(absolute(&detector));
@@ -214,6 +215,7 @@ fn record(role: &str, path: &Path) -> Result<WeightsRecord, FindWeightsError> {
         source: name.to_string_lossy().into_owned(),
         sha256: Some(sum),
         missing_tasks: Vec::new(),
+        extra_units: Vec::new(),
     })
 }
 

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Int8Type, Int32Type, Schema};
 
 use super::{Row, Sighting};
 use crate::face::{Landmarks, PersonId};
-use crate::labels::{ActionUnit, Affect, Expression};
+use crate::labels::{ActionUnit, Affect, Expression, ExtraUnit};
 
 /// Coordinates in the landmarks column: x and y of five points.
 pub(super) const LANDMARK_COORDINATES: i32 = 10;
@@ -20,19 +20,22 @@ pub(super) fn expression_column(expression: Expression) -> String {
     format!("expr_{}", expression.name().to_lowercase())
 }
 
-/// The column of an action unit's decision.
-pub(super) fn action_unit_column(unit: ActionUnit) -> String {
-    format!("au{}", unit.number())
+/// The column of the decision on the action unit of a FACS number.
+pub(super) fn action_unit_column(number: u8) -> String {
+    format!("au{number}")
 }
 
-/// The schema of every table.
-pub(super) fn schema() -> Schema {
-    let fields: Vec<Field> = columns("", &[]).into_iter().map(|(field, _)| field).collect();
+/// The schema of a table with these extra units.
+pub(super) fn schema(extra_units: &[ExtraUnit]) -> Schema {
+    let fields: Vec<Field> = columns("", &[], extra_units)
+        .into_iter()
+        .map(|(field, _)| field)
+        .collect();
     Schema::new(fields)
 }
 
 /// All columns of `rows` in the order of the file.
-pub(super) fn columns(video: &str, rows: &[Row]) -> Vec<(Field, ArrayRef)> {
+pub(super) fn columns(video: &str, rows: &[Row], extra_units: &[ExtraUnit]) -> Vec<(Field, ArrayRef)> {
     let mut columns = ColumnBuilder {
         rows,
         built: Vec::with_capacity(88),
@@ -74,21 +77,33 @@ pub(super) fn columns(video: &str, rows: &[Row]) -> Vec<(Field, ArrayRef)> {
         "usable",
         BooleanArray::from_iter(rows.iter().map(|row| row.usable)),
     );
-    columns.valence_arousal("", |row| row.postprocessed.affect);
+    columns.valence_arousal("", |row| &row.postprocessed.affect);
     columns.expression();
-    columns.expression_probabilities("", |row| row.postprocessed.affect);
+    columns.expression_probabilities("", |row| &row.postprocessed.affect);
     for unit in ActionUnit::ALL {
-        let decisions = rows.iter().map(|row| {
-            row.postprocessed
-                .action_units
-                .map(|present| present[unit.index()])
-        });
-        columns.nullable(&action_unit_column(unit), BooleanArray::from_iter(decisions));
+        let decisions = rows
+            .iter()
+            .map(|row| row.postprocessed.action_units[unit.index()]);
+        columns.nullable(
+            &action_unit_column(unit.number()),
+            BooleanArray::from_iter(decisions),
+        );
     }
-    columns.action_unit_probabilities("", |row| row.postprocessed.affect);
-    columns.valence_arousal("_raw", |row| row.raw);
-    columns.expression_probabilities("_raw", |row| row.raw);
-    columns.action_unit_probabilities("_raw", |row| row.raw);
+    columns.action_unit_probabilities("", |row| &row.postprocessed.affect);
+    columns.valence_arousal("_raw", |row| &row.raw);
+    columns.expression_probabilities("_raw", |row| &row.raw);
+    columns.action_unit_probabilities("_raw", |row| &row.raw);
+    for (at, unit) in extra_units.iter().enumerate() {
+        let decisions = rows
+            .iter()
+            .map(|row| row.postprocessed.extra_units.get(at).copied().flatten());
+        columns.nullable(
+            &action_unit_column(unit.number()),
+            BooleanArray::from_iter(decisions),
+        );
+    }
+    columns.extra_unit_probabilities("", extra_units, |row| &row.postprocessed.affect);
+    columns.extra_unit_probabilities("_raw", extra_units, |row| &row.raw);
     columns.built
 }
 
@@ -155,7 +170,7 @@ impl ColumnBuilder<'_> {
         );
     }
 
-    fn valence_arousal(&mut self, suffix: &str, of: impl Fn(&Row) -> Affect) {
+    fn valence_arousal(&mut self, suffix: &str, of: impl Fn(&Row) -> &Affect) {
         self.float(&format!("valence{suffix}"), |row| {
             of(row).valence_arousal.map(|point| point.valence)
         });
@@ -164,7 +179,7 @@ impl ColumnBuilder<'_> {
         });
     }
 
-    fn expression_probabilities(&mut self, suffix: &str, of: impl Fn(&Row) -> Affect) {
+    fn expression_probabilities(&mut self, suffix: &str, of: impl Fn(&Row) -> &Affect) {
         for expression in Expression::ALL {
             self.float(&format!("{}{suffix}", expression_column(expression)), |row| {
                 of(row)
@@ -174,13 +189,17 @@ impl ColumnBuilder<'_> {
         }
     }
 
-    fn action_unit_probabilities(&mut self, suffix: &str, of: impl Fn(&Row) -> Affect) {
+    fn action_unit_probabilities(&mut self, suffix: &str, of: impl Fn(&Row) -> &Affect) {
         for unit in ActionUnit::ALL {
-            self.float(&format!("{}_prob{suffix}", action_unit_column(unit)), |row| {
-                of(row)
-                    .action_units
-                    .map(|probabilities| probabilities[unit.index()])
-            });
+            let name = format!("{}_prob{suffix}", action_unit_column(unit.number()));
+            self.float(&name, |row| of(row).action_units[unit.index()]);
+        }
+    }
+
+    fn extra_unit_probabilities(&mut self, suffix: &str, units: &[ExtraUnit], of: impl Fn(&Row) -> &Affect) {
+        for (at, unit) in units.iter().enumerate() {
+            let name = format!("{}_prob{suffix}", action_unit_column(unit.number()));
+            self.float(&name, |row| of(row).extra_units.get(at).copied().flatten());
         }
     }
 }

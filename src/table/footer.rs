@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::frame::FrameIndex;
+use crate::labels::ExtraUnit;
 
 /// The footer's key.
 pub const FOOTER_KEY: &str = "abaw";
@@ -45,6 +46,16 @@ pub struct Footer {
 }
 
 impl Footer {
+    /// The action units beside ABAW's twelve that a network of the run has an output for, by their numbers.
+    pub fn extra_units(&self) -> Vec<ExtraUnit> {
+        let units: BTreeSet<ExtraUnit> = self
+            .weights
+            .iter()
+            .flat_map(|record| record.extra_units.clone())
+            .collect();
+        units.into_iter().collect()
+    }
+
     /// Whether the table's times are those of the file's clock: it did not jump while the video was read.
     pub fn has_steady_clock(&self) -> bool {
         self.stream["damage"]["clock_jumps"].as_u64().unwrap_or(0) == 0
@@ -83,6 +94,9 @@ pub struct WeightsRecord {
     /// there, the columns are null. The key in files is `silent_tasks`.
     #[serde(rename = "silent_tasks", default, skip_serializing_if = "Vec::is_empty")]
     pub missing_tasks: Vec<String>,
+    /// Action units beside ABAW's twelve that the network has an output for: tables have columns for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra_units: Vec<ExtraUnit>,
 }
 
 impl WeightsRecord {

@@ -44,19 +44,21 @@ mod tests {
     use super::*;
     use crate::face::{BoundingBox, Detection, HeadPose, Landmarks, PersonId, Point, Quality};
     use crate::frame::FrameIndex;
-    use crate::labels::{Affect, EXPRESSIONS, Expression, FinalAffect, ValenceArousal};
+    use crate::labels::{Affect, EXPRESSIONS, Expression, ExtraUnit, FinalAffect, ValenceArousal};
     use proptest::prelude::*;
 
     fn affect() -> impl Strategy<Value = Affect> {
         (
             proptest::option::of((-1f32..1.0, -1f32..1.0)),
             proptest::option::of(proptest::array::uniform8(0f32..1.0)),
-            proptest::option::of(proptest::array::uniform12(0f32..1.0)),
+            proptest::array::uniform12(proptest::option::of(0f32..1.0)),
+            proptest::array::uniform2(proptest::option::of(0f32..1.0)),
         )
-            .prop_map(|(point, expression, action_units)| Affect {
+            .prop_map(|(point, expression, action_units, extra_units)| Affect {
                 valence_arousal: point.map(|(valence, arousal)| ValenceArousal { valence, arousal }),
                 expression,
                 action_units,
+                extra_units: extra_units.into(),
             })
     }
 
@@ -116,7 +118,8 @@ mod tests {
             raw in affect(),
             affect in affect(),
             class in proptest::option::of(0usize..EXPRESSIONS),
-            action_units in proptest::option::of(proptest::array::uniform12(any::<bool>())),
+            action_units in proptest::array::uniform12(any::<Option<bool>>()),
+            extra_units in proptest::array::uniform2(any::<Option<bool>>()),
         ) -> Row {
             Row {
                 frame: FrameIndex::new(number).unwrap_or(FrameIndex::FIRST),
@@ -127,7 +130,12 @@ mod tests {
                 quality: quality.filter(|quality| *quality != Quality::default()),
                 usable,
                 raw,
-                postprocessed: FinalAffect { affect, expression: class.and_then(Expression::from_index), action_units },
+                postprocessed: FinalAffect {
+                    affect,
+                    expression: class.and_then(Expression::from_index),
+                    action_units,
+                    extra_units: extra_units.into(),
+                },
             }
         }
     }
@@ -138,7 +146,14 @@ mod tests {
             settings: serde_json::json!({"detector": {"long_side": 640}}),
             settings_hash: "0a".to_owned(),
             raw_settings_hash: "0b".to_owned(),
-            weights: Vec::new(),
+            weights: vec![WeightsRecord {
+                role: "affect".to_owned(),
+                weights: WeightsRecord::TRAINED.to_owned(),
+                source: "network.safetensors".to_owned(),
+                sha256: None,
+                missing_tasks: Vec::new(),
+                extra_units: [5, 14].into_iter().filter_map(ExtraUnit::new).collect(),
+            }],
             inference: "cpu f32".to_owned(),
             postprocess: serde_json::json!({}),
             stream: serde_json::json!({"fps": 25.0}),

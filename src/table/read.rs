@@ -19,7 +19,7 @@ use super::columns::{action_unit_column, expression_column, sighting};
 use super::{FOOTER_KEY, Footer, Row, SECONDS_KEY, StageSeconds, TableError};
 use crate::face::{BoundingBox, HeadPose, Landmarks, PersonId, Point, Quality};
 use crate::frame::FrameIndex;
-use crate::labels::{ACTION_UNITS, ActionUnit, Affect, EXPRESSIONS, Expression, FinalAffect, ValenceArousal};
+use crate::labels::{ActionUnit, Affect, Expression, ExtraUnit, FinalAffect, ValenceArousal};
 use crate::path_error::PathError;
 
 /// Which columns are read. Fields of the others are empty in the rows: no time, no values.
@@ -130,6 +130,7 @@ fn read_unguarded(path: &Path, columns: ColumnSelection) -> Result<(Vec<Row>, Fo
     let builder =
         ParquetRecordBatchReaderBuilder::try_new(open(path)?).map_err(|error| not_a_table(path, error))?;
     let (footer, _) = footer_in(path, builder.metadata())?;
+    let extra_units = footer.extra_units();
     let names = builder.schema().fields().iter().map(|field| field.name());
     let wanted: Vec<&str> = names
         .map(String::as_str)
@@ -144,7 +145,7 @@ fn read_unguarded(path: &Path, columns: ColumnSelection) -> Result<(Vec<Row>, Fo
         .map_err(|error| not_a_table(path, error))?;
     for batch in batches {
         let batch = batch.map_err(|error| not_a_table(path, error))?;
-        append_rows(&batch, columns, &mut rows).map_err(|reason| not_a_table(path, reason))?;
+        append_rows(&batch, columns, &extra_units, &mut rows).map_err(|reason| not_a_table(path, reason))?;
     }
     Ok((rows, footer))
 }
@@ -159,7 +160,12 @@ pub(super) fn not_a_table(
     }
 }
 
-fn append_rows(batch: &RecordBatch, columns: ColumnSelection, rows: &mut Vec<Row>) -> Result<(), String> {
+fn append_rows(
+    batch: &RecordBatch,
+    columns: ColumnSelection,
+    extra_units: &[ExtraUnit],
+    rows: &mut Vec<Row>,
+) -> Result<(), String> {
     let frame = whole_numbers(batch, "frame")?;
     let subject: &BooleanArray = column(batch, "subject")?;
     let time_s: Option<&Float64Array> = match columns {
@@ -169,11 +175,11 @@ fn append_rows(batch: &RecordBatch, columns: ColumnSelection, rows: &mut Vec<Row
     let faces = FaceColumns::of(batch)?;
     let quality = QualityColumns::of(batch)?;
     let raw = match columns {
-        ColumnSelection::All | ColumnSelection::Raw => Some(AffectColumns::of(batch, "_raw")?),
+        ColumnSelection::All | ColumnSelection::Raw => Some(AffectColumns::of(batch, "_raw", extra_units)?),
         ColumnSelection::Final => None,
     };
     let finals = match columns {
-        ColumnSelection::All | ColumnSelection::Final => Some(FinalColumns::of(batch)?),
+        ColumnSelection::All | ColumnSelection::Final => Some(FinalColumns::of(batch, extra_units)?),
         ColumnSelection::Raw => None,
     };
     for at in 0..batch.num_rows() {
@@ -223,6 +229,10 @@ fn whole_numbers(batch: &RecordBatch, name: &str) -> Result<Int32Array, String> 
     Ok(numbers.as_primitive::<Int32Type>().clone())
 }
 
+fn boolean(array: &BooleanArray, at: usize) -> Option<bool> {
+    array.is_valid(at).then(|| array.value(at))
+}
+
 fn float(array: &Float32Array, at: usize) -> Option<f32> {
     array.is_valid(at).then(|| array.value(at))
 }
@@ -254,17 +264,19 @@ struct FinalColumns<'batch> {
     affect: AffectColumns<'batch>,
     expression: Vec<Option<Expression>>,
     decisions: Vec<&'batch BooleanArray>,
+    extra_decisions: Vec<&'batch BooleanArray>,
 }
 
 impl<'batch> FinalColumns<'batch> {
-    fn of(batch: &'batch RecordBatch) -> Result<Self, String> {
-        let decisions = ActionUnit::ALL
-            .into_iter()
-            .map(|unit| column(batch, &action_unit_column(unit)));
+    fn of(batch: &'batch RecordBatch, extra_units: &[ExtraUnit]) -> Result<Self, String> {
+        let decision = |number| column(batch, &action_unit_column(number));
+        let decisions = ActionUnit::ALL.into_iter().map(|unit| decision(unit.number()));
+        let extra_decisions = extra_units.iter().map(|unit| decision(unit.number()));
         Ok(Self {
-            affect: AffectColumns::of(batch, "")?,
+            affect: AffectColumns::of(batch, "", extra_units)?,
             expression: named_expressions(batch)?,
             decisions: decisions.collect::<Result<_, _>>()?,
+            extra_decisions: extra_decisions.collect::<Result<_, _>>()?,
         })
     }
 
@@ -272,9 +284,12 @@ impl<'batch> FinalColumns<'batch> {
         FinalAffect {
             affect: self.affect.at(at),
             expression: self.expression[at],
-            action_units: self.decisions[0]
-                .is_valid(at)
-                .then(|| std::array::from_fn(|unit: usize| self.decisions[unit].value(at))),
+            action_units: std::array::from_fn(|unit| boolean(self.decisions[unit], at)),
+            extra_units: self
+                .extra_decisions
+                .iter()
+                .map(|column| boolean(column, at))
+                .collect(),
         }
     }
 }
@@ -411,21 +426,23 @@ struct AffectColumns<'batch> {
     arousal: &'batch Float32Array,
     expression: Vec<&'batch Float32Array>,
     action_units: Vec<&'batch Float32Array>,
+    extra_units: Vec<&'batch Float32Array>,
 }
 
 impl<'batch> AffectColumns<'batch> {
-    fn of(batch: &'batch RecordBatch, suffix: &str) -> Result<Self, String> {
+    fn of(batch: &'batch RecordBatch, suffix: &str, extra_units: &[ExtraUnit]) -> Result<Self, String> {
         let expression = Expression::ALL
             .into_iter()
             .map(|expression| column(batch, &format!("{}{suffix}", expression_column(expression))));
-        let action_units = ActionUnit::ALL
-            .into_iter()
-            .map(|unit| column(batch, &format!("{}_prob{suffix}", action_unit_column(unit))));
+        let probability = |number| column(batch, &format!("{}_prob{suffix}", action_unit_column(number)));
+        let action_units = ActionUnit::ALL.into_iter().map(|unit| probability(unit.number()));
+        let extra_units = extra_units.iter().map(|unit| probability(unit.number()));
         Ok(Self {
             valence: column(batch, &format!("valence{suffix}"))?,
             arousal: column(batch, &format!("arousal{suffix}"))?,
             expression: expression.collect::<Result<_, _>>()?,
             action_units: action_units.collect::<Result<_, _>>()?,
+            extra_units: extra_units.collect::<Result<_, _>>()?,
         })
     }
 
@@ -433,14 +450,11 @@ impl<'batch> AffectColumns<'batch> {
         let point = float(self.valence, at).zip(float(self.arousal, at));
         Affect {
             valence_arousal: point.map(|(valence, arousal)| ValenceArousal { valence, arousal }),
-            expression: probabilities::<EXPRESSIONS>(&self.expression, at),
-            action_units: probabilities::<ACTION_UNITS>(&self.action_units, at),
+            expression: self.expression[0]
+                .is_valid(at)
+                .then(|| std::array::from_fn(|class| self.expression[class].value(at))),
+            action_units: std::array::from_fn(|unit| float(self.action_units[unit], at)),
+            extra_units: self.extra_units.iter().map(|column| float(column, at)).collect(),
         }
     }
-}
-
-fn probabilities<const N: usize>(columns: &[&Float32Array], at: usize) -> Option<[f32; N]> {
-    columns[0]
-        .is_valid(at)
-        .then(|| std::array::from_fn(|class| columns[class].value(at)))
 }

@@ -50,7 +50,7 @@ impl Sighting {
 }
 
 /// One person in one frame, or a frame without any.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     /// The frame.
     pub frame: FrameIndex,

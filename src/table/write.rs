@@ -39,7 +39,7 @@ pub fn write(
             error => io::Error::other(error),
         })?;
         file.flush()?;
-        mark_type_defined(file.get_ref(), schema().fields().len())
+        mark_type_defined(file.get_ref(), schema(&footer.extra_units()).fields().len())
     })
     .map_err(PathError::at(path))?;
     Ok(())
@@ -52,7 +52,8 @@ fn write_to(
     footer: &Footer,
     seconds: &StageSeconds,
 ) -> Result<(), ParquetError> {
-    let schema = Arc::new(schema());
+    let extra_units = footer.extra_units();
+    let schema = Arc::new(schema(&extra_units));
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by(format!("abaw {}", env!("CARGO_PKG_VERSION")))
@@ -64,7 +65,7 @@ fn write_to(
         .build();
     let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(properties))?;
     for group in rows.chunks(ROW_GROUP_ROWS) {
-        let arrays = columns(video, group)
+        let arrays = columns(video, group, &extra_units)
             .into_iter()
             .map(|(_, array)| array)
             .collect();

@@ -113,7 +113,7 @@ fn decide(affect: &Affect) -> Annotation {
         valence_arousal: affect.valence_arousal,
         expression: affect.expression.as_ref().map(Expression::most_probable),
         action_units: affect
-            .action_units
+            .all_action_units()
             .map(|units| units.map(|probability| probability >= THRESHOLD)),
     }
 }

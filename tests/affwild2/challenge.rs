@@ -264,7 +264,7 @@ fn postprocess_is_annotate_with_other_settings_and_does_nothing_twice() {
     let changed = copy_of_run();
     let raw: Vec<_> = tables(RUN.path())
         .iter()
-        .map(|(rows, _)| rows.iter().map(|row| row.raw).collect::<Vec<_>>())
+        .map(|(rows, _)| rows.iter().map(|row| row.raw.clone()).collect::<Vec<_>>())
         .collect();
     assert_ne!(tables(changed.path()), tables(smooth.path()));
     let postprocess = || {
@@ -281,7 +281,7 @@ fn postprocess_is_annotate_with_other_settings_and_does_nothing_twice() {
         assert!(rows == same, "the rows differ");
         assert_eq!(footer.postprocess, like.postprocess);
         assert_eq!(footer.stream, like.stream);
-        assert!(rows.iter().map(|row| row.raw).eq(raw));
+        assert!(rows.iter().map(|row| row.raw.clone()).eq(raw));
     }
     let table = changed.path().join("frames/carphone.parquet");
     let written = || std::fs::metadata(&table).unwrap().modified().unwrap();
@@ -489,7 +489,7 @@ fn raw_with(folder: &Path, name: &str, model: &str) -> (Vec<Affect>, Footer) {
         ],
     );
     let (rows, footer) = table::read(&out.join("frames/carphone.parquet")).unwrap();
-    (rows.iter().map(|row| row.raw).collect(), footer)
+    (rows.iter().map(|row| row.raw.clone()).collect(), footer)
 }
 
 #[test]
@@ -509,7 +509,7 @@ fn several_networks_are_blended_task_by_task() {
     assert_ne!(first, second);
     for ((both, first), second) in both.iter().zip(&first).zip(&second) {
         assert_eq!(both.valence_arousal, first.valence_arousal);
-        assert_eq!(both.action_units, None, "no run counts there");
+        assert_eq!(both.action_units, [None; 12], "no run counts there");
         let probabilities = [first, second].map(|affect| affect.expression.unwrap());
         for (class, blended) in both.expression.unwrap().iter().enumerate() {
             let mean = (probabilities[0][class] + 3.0 * probabilities[1][class]) / 4.0;

@@ -73,7 +73,11 @@ fn golden_thresholds_are_found() {
     for (label, scores) in golden.labels.iter().zip(&golden.scores) {
         decided.add(
             label.map(|unit| unit == 1),
-            Some(thresholds.decide(&scores.map(|score| score as f32))),
+            Some(
+                thresholds
+                    .decide(&scores.map(|score| Some(score as f32)))
+                    .map(|present| present == Some(true)),
+            ),
         );
     }
     assert_eq!(decided, counts.tally(&found));
@@ -156,9 +160,12 @@ fn simulate(videos: usize, frames: usize, errors: Errors, seed: u64) -> Vec<Simu
                 expression: Some(softmax(std::array::from_fn(|class| {
                     2.0 * classes[class].1[frame]
                 }))),
-                action_units: Some(std::array::from_fn(|unit| {
-                    sigmoid(2.0 * (units[unit].1[frame] - rarity(unit) - errors.shift))
-                })),
+                action_units: std::array::from_fn(|unit| {
+                    Some(sigmoid(
+                        2.0 * (units[unit].1[frame] - rarity(unit) - errors.shift),
+                    ))
+                }),
+                ..Affect::default()
             };
             let labels = (0..frames)
                 .filter(|frame| frame % 3 > 0)
@@ -218,7 +225,7 @@ fn p(videos: &[Simulated], step: &Postprocess) -> f64 {
             let prediction = Annotation {
                 valence_arousal: last.affect.valence_arousal,
                 expression: last.expression,
-                action_units: last.action_units,
+                action_units: last.all_action_units(),
             };
             tally.add(label, &prediction);
         }
@@ -334,7 +341,8 @@ fn nothing_is_kept_where_nothing_is_to_gain() {
                     expression: Some(std::array::from_fn(
                         |i| if i == class.index() { 0.93 } else { 0.01 },
                     )),
-                    action_units: Some(units.map(|unit| if unit { 0.95 } else { 0.05 })),
+                    action_units: units.map(|unit| Some(if unit { 0.95 } else { 0.05 })),
+                    ..Affect::default()
                 }));
             }
             LabelledVideo::new(

@@ -154,7 +154,7 @@ fn numbers_are_the_networks_for_the_same_pixels() {
         let (rows, footer) = set.table("man");
         let frames: Vec<u32> = rows.iter().map(|row| row.frame.number()).collect();
         assert_eq!(frames, [1, 2, 7, 40, 41, 100_000]);
-        let raw: Vec<Affect> = rows.iter().map(|row| row.raw).collect();
+        let raw: Vec<Affect> = rows.iter().map(|row| row.raw.clone()).collect();
         assert_eq!(raw, expected);
         assert!(
             rows.iter()

@@ -70,7 +70,7 @@ fn raw(rows: &[Row]) -> Vec<[f32; 22]> {
         let point = affect.valence_arousal.unwrap();
         let mut numbers = vec![point.valence, point.arousal];
         numbers.extend(affect.expression.unwrap());
-        numbers.extend(affect.action_units.unwrap());
+        numbers.extend(affect.all_action_units().unwrap());
         numbers.try_into().unwrap()
     };
     assert_eq!(rows.len(), 6);

@@ -151,7 +151,7 @@ fn numbers_are_complete_and_in_range() {
     for clip in CLIPS {
         let (rows, _) = RUN.table(clip);
         for row in rows {
-            let affect = row.postprocessed.affect;
+            let affect = &row.postprocessed.affect;
             if row.person.is_none() {
                 assert_eq!(
                     row.postprocessed,
@@ -171,12 +171,12 @@ fn numbers_are_complete_and_in_range() {
             );
             assert!(
                 affect
-                    .action_units
+                    .all_action_units()
                     .unwrap()
                     .iter()
                     .all(|probability| (0.0..=1.0).contains(probability))
             );
-            assert!(row.postprocessed.expression.is_some() && row.postprocessed.action_units.is_some());
+            assert!(row.postprocessed.expression.is_some() && row.postprocessed.all_action_units().is_some());
             assert_eq!(row.raw.expression.is_some(), row.sighting.is_face());
         }
     }

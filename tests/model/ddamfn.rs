@@ -180,7 +180,7 @@ fn flat(affect: &Affect) -> [f32; 22] {
     let va = affect.valence_arousal.unwrap();
     let mut row = vec![va.valence, va.arousal];
     row.extend(affect.expression.unwrap());
-    row.extend(affect.action_units.unwrap());
+    row.extend(affect.all_action_units().unwrap());
     row.try_into().unwrap()
 }
 

@@ -135,7 +135,7 @@ fn assert_mean<const N: usize>(found: [f32; N], rows: [([f32; N], f32); 2], what
     }
 }
 
-fn point(affect: Affect) -> [f32; 2] {
+fn point(affect: &Affect) -> [f32; 2] {
     let point = affect.valence_arousal.unwrap();
     [point.valence, point.arousal]
 }
@@ -160,24 +160,24 @@ fn two_runs_are_blended_face_by_face_and_task_by_task() {
         assert_eq!(before.len(), after.len());
         for (row, old) in after.iter().zip(&before) {
             assert_eq!(
-                (row.raw, row.sighting, row.person),
-                (old.raw, old.sighting, old.person)
+                (&row.raw, row.sighting, row.person),
+                (&old.raw, old.sighting, old.person)
             );
             let partner = same_face(old, &other).unwrap();
             assert_ne!(partner.sighting, old.sighting, "the boxes should differ a little");
-            let (ours, theirs, last) = (old.raw, partner.raw, row.postprocessed.affect);
+            let (ours, theirs, last) = (&old.raw, &partner.raw, &row.postprocessed.affect);
             assert_mean(
                 point(last),
                 [(point(ours), 1.0), (point(theirs), 3.0)],
                 "valence and arousal",
             );
-            let expression = |affect: Affect| affect.expression.unwrap();
+            let expression = |affect: &Affect| affect.expression.unwrap();
             assert_mean(
                 expression(last),
                 [(expression(ours), 0.0), (expression(theirs), 2.0)],
                 "expression",
             );
-            let units = |affect: Affect| affect.action_units.unwrap();
+            let units = |affect: &Affect| affect.all_action_units().unwrap();
             assert_mean(
                 units(last),
                 [(units(ours), 1.0), (units(theirs), 1.0)],
@@ -245,9 +245,9 @@ fn individual_models_and_runs_that_say_little() {
     let (short, _) = read(folder.path(), "short", "carphone");
     assert_eq!((rows.len(), short.len()), (FRAMES as usize, FRAMES as usize - 3));
     for (at, row) in rows.iter().enumerate() {
-        let last = row.postprocessed.affect;
+        let last = &row.postprocessed.affect;
         assert_eq!(va[at].raw.expression, None);
-        assert_eq!(point(last), point(va[at].raw));
+        assert_eq!(point(last), point(&va[at].raw));
         assert_eq!(
             last.expression, row.raw.expression,
             "the other has no expressions"
@@ -347,7 +347,7 @@ fn runs_that_cannot_be_blended_are_named() {
     let (rows, _) = read(folder.path(), "own", "carphone");
     assert!(
         rows.iter()
-            .all(|row| point(row.postprocessed.affect) == point(row.raw)),
+            .all(|row| point(&row.postprocessed.affect) == point(&row.raw)),
         "alone it has all the say"
     );
 
@@ -405,14 +405,14 @@ fn tuning_sees_the_blend() {
     let middle = |unit: usize| {
         let mut values: Vec<f32> = rows
             .iter()
-            .map(|row| row.raw.action_units.unwrap()[unit])
+            .map(|row| row.raw.all_action_units().unwrap()[unit])
             .collect();
         values.sort_by(f32::total_cmp);
         values[rows.len() / 2]
     };
     let mut text = abaw::affwild2::Challenge::Au.columns().to_owned() + "\n";
     for row in &rows {
-        let units = row.raw.action_units.unwrap();
+        let units = row.raw.all_action_units().unwrap();
         let active: Vec<&str> = (0..12)
             .map(|unit| if units[unit] >= middle(unit) { "1" } else { "0" })
             .collect();

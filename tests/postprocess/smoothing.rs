@@ -352,11 +352,11 @@ fn a_task_stays_none_only_without_any_prediction() {
         expression: Some([0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]),
         ..Affect::default()
     };
-    let series = Series::new(numbered([1, 2, 5]), vec![None, Some(happy), None]).unwrap();
+    let series = Series::new(numbered([1, 2, 5]), vec![None, Some(happy.clone()), None]).unwrap();
     for last in filling().apply(&series).unwrap() {
         assert_eq!(last.affect, happy);
         assert_eq!(last.expression, Some(Expression::Happiness));
-        assert_eq!(last.action_units, None);
+        assert_eq!(last.action_units, [None; 12]);
     }
     let nothing = Series::new(numbered([1, 2]), vec![None, None]).unwrap();
     let finals = Postprocess::default().apply(&nothing).unwrap();
@@ -383,9 +383,11 @@ fn thresholds_are_reached_by_equal_probabilities() {
     thresholds[9] = 0.47;
     let mut probabilities = [0.4999_f32; 12];
     probabilities[9] = 0.47;
-    let active = Thresholds::new(thresholds).unwrap().decide(&probabilities);
-    assert_eq!(active.iter().filter(|active| **active).count(), 1);
-    assert!(active[9]);
+    let active = Thresholds::new(thresholds)
+        .unwrap()
+        .decide(&probabilities.map(Some));
+    assert_eq!(active.iter().filter(|active| **active == Some(true)).count(), 1);
+    assert_eq!(active[9], Some(true));
     assert_eq!(Thresholds::new([f64::NAN; 12]), None);
 }
 
@@ -412,7 +414,7 @@ fn label_frames_that_a_series_lacks_become_gaps() {
 fn a_blend_weighs_members_task_by_task() {
     let a = affect([0.2, 0.0]);
     let b = Affect {
-        action_units: Some([0.25; 12]),
+        action_units: [Some(0.25); 12],
         ..affect([0.8, 0.4])
     };
     let weights = |valence_arousal, action_units| PerTask {
@@ -420,22 +422,27 @@ fn a_blend_weighs_members_task_by_task() {
         action_units,
         expression: 1.0,
     };
-    let blend = |members: &[(Affect, PerTask<f64>)]| blend_affects(members.iter().copied());
-    let mixed = blend(&[(a, weights(1.0, 1.0)), (b, weights(2.0, 0.5))]);
+    let blend = |members: &[(Affect, PerTask<f64>)]| {
+        blend_affects(members.iter().map(|(affect, weights)| (affect, *weights)))
+    };
+    let mixed = blend(&[(a.clone(), weights(1.0, 1.0)), (b.clone(), weights(2.0, 0.5))]);
     assert!((mixed.valence_arousal.unwrap().valence - 0.6).abs() < 1e-6);
-    assert_eq!(mixed.action_units, Some([0.25; 12]));
+    assert_eq!(mixed.action_units, [Some(0.25); 12]);
     assert_eq!(mixed.expression, None);
-    assert_eq!(blend(&[(a, weights(0.5, 1.0))]), a);
+    assert_eq!(blend(&[(a.clone(), weights(0.5, 1.0))]), a);
     assert_eq!(blend(&[]), Affect::default());
 
     // A member that is not a number somewhere has no say there.
     let broken = affect([f64::NAN, 0.0]);
-    assert_eq!(blend(&[(a, weights(1.0, 1.0)), (broken, weights(1.0, 1.0))]), a);
+    assert_eq!(
+        blend(&[(a.clone(), weights(1.0, 1.0)), (broken, weights(1.0, 1.0))]),
+        a
+    );
 
     // Individual models: one has all the say in a task.
-    let parts = blend(&[(a, weights(1.0, 0.0)), (b, weights(0.0, 1.0))]);
+    let parts = blend(&[(a.clone(), weights(1.0, 0.0)), (b, weights(0.0, 1.0))]);
     assert_eq!(parts.valence_arousal, a.valence_arousal);
-    assert_eq!(parts.action_units, Some([0.25; 12]));
+    assert_eq!(parts.action_units, [Some(0.25); 12]);
 }
 
 /// A tenth of the frames are gaps in all tasks.
@@ -464,7 +471,7 @@ fn each_frame_of_many_videos_has_smoothed_probabilities() {
                 let sum: f32 = raw.iter().sum();
                 (random.f32() > 0.1).then(|| Affect {
                     expression: Some(raw.map(|p| p / sum)),
-                    action_units: Some(std::array::from_fn(|_| random.f32())),
+                    action_units: std::array::from_fn(|_| Some(random.f32())),
                     ..affect([random.f64(), random.f64()])
                 })
             })

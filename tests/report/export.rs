@@ -53,7 +53,7 @@ fn rows_of(person: u16) -> BTreeMap<usize, Row> {
 
 /// Frames of the person's row that an action unit is in.
 fn present(row: &Row, unit: ActionUnit) -> bool {
-    row.postprocessed.action_units.unwrap()[unit.index()]
+    row.postprocessed.action_units[unit.index()].unwrap()
 }
 
 #[test]
@@ -250,13 +250,13 @@ fn py_feat_has_its_columns_and_they_hold_what_they_say() {
             .unwrap();
         let table = &rows_of(person)[&(row["frame"].as_u64().unwrap() as usize)];
         let place = table.sighting.location().unwrap().0;
-        let affect = table.postprocessed.affect;
+        let affect = &table.postprocessed.affect;
         for (name, wanted) in [
             ("FaceRectX", place.x1),
             ("FaceRectY", place.y1),
             ("FaceRectWidth", place.x2 - place.x1),
             ("happiness", affect.expression.unwrap()[4]),
-            ("AU04", affect.action_units.unwrap()[2]),
+            ("AU04", affect.action_units[2].unwrap()),
             ("abaw_valence", affect.valence_arousal.unwrap().valence),
         ] {
             let got = row[name].as_f64().unwrap();
@@ -298,7 +298,7 @@ fn openface_has_its_columns_and_they_hold_what_they_say() {
             row["AU12_c"].as_f64() == Some(1.0),
             present(table, ActionUnit::Au12)
         );
-        let probability = f64::from(table.postprocessed.affect.action_units.unwrap()[6]);
+        let probability = f64::from(table.postprocessed.affect.action_units[6].unwrap());
         assert!((row["AU12_r"].as_f64().unwrap() - 5.0 * probability).abs() < 1e-3);
         assert_eq!(
             row["abaw_expression"],

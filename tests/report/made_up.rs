@@ -89,7 +89,8 @@ pub fn row(frame: u32, point: ValenceArousal) -> Row {
     let affect = Affect {
         valence_arousal: Some(point),
         expression: Some(likely.map(|one| one / sum)),
-        action_units: Some(std::array::from_fn(wave)),
+        action_units: std::array::from_fn(|unit| Some(wave(unit))),
+        ..Affect::default()
     };
     let is_seen = !(450..550).contains(&(frame % 1000));
     let detection = Detection {
@@ -114,13 +115,14 @@ pub fn row(frame: u32, point: ValenceArousal) -> Row {
         quality: None,
         usable: None,
         raw: match is_seen {
-            true => affect,
+            true => affect.clone(),
             false => Affect::default(),
         },
         postprocessed: FinalAffect {
-            affect,
             expression: affect.expression.as_ref().map(Expression::most_probable),
-            action_units: affect.action_units.map(|units| units.map(|unit| unit >= 0.5)),
+            action_units: affect.action_units.map(|unit| Some(unit? >= 0.5)),
+            extra_units: Box::default(),
+            affect,
         },
     }
 }

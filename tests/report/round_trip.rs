@@ -39,7 +39,7 @@ fn table(video: &str) -> Vec<FrameLabel> {
         Some(_) => FrameLabel {
             valence_arousal: row.postprocessed.affect.valence_arousal,
             expression: row.postprocessed.expression,
-            action_units: row.postprocessed.action_units.unwrap().map(Some),
+            action_units: row.postprocessed.action_units,
         },
         None => FrameLabel::default(),
     };

@@ -122,7 +122,7 @@ fn states(video: &AnnotatedVideo, person: PersonId, rules: IntervalRules) -> BTr
     let mut units = vec![[false; ACTION_UNITS]; count];
     for unit in ActionUnit::ALL {
         let present = video.series(person, |row| {
-            row.postprocessed.action_units?[unit.index()].then_some(())
+            row.postprocessed.action_units[unit.index()]?.then_some(())
         });
         for interval in intervals(&present, rules) {
             units[interval.frames]

@@ -73,7 +73,7 @@ fn tiers(video: &AnnotatedVideo, rules: IntervalRules) -> Vec<Tier> {
         }
         for unit in ActionUnit::ALL {
             let present = video.series(person, |row| {
-                row.postprocessed.action_units?[unit.index()].then_some(())
+                row.postprocessed.action_units[unit.index()]?.then_some(())
             });
             let spans = intervals(&present, rules).into_iter().map(|interval| {
                 let (begin, end) = video.times.milliseconds(&interval.frames);
@@ -218,7 +218,9 @@ fn write_series(file: impl Write, video: &AnnotatedVideo) -> io::Result<()> {
     for at in 0..video.frames.len() {
         let mut record = vec![format!("{:.3}", video.times.start_s(at))];
         for rows in video.people.values() {
-            let point = rows[at].and_then(|row| row.postprocessed.affect.valence_arousal);
+            let point = rows[at]
+                .as_ref()
+                .and_then(|row| row.postprocessed.affect.valence_arousal);
             let text = |number: Option<f32>| number.map_or(String::new(), |number| number.to_string());
             record.push(text(point.map(|point| point.valence)));
             record.push(text(point.map(|point| point.arousal)));
