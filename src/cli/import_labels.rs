@@ -1,14 +1,15 @@
 //! `abaw import-labels`: turns corrected annotations into label files.
 
+use std::collections::BTreeMap;
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use abaw::affwild2::write_video_labels;
 use abaw::error_chain::sentence;
-use abaw::export::{self, AnnotatorChoice, Format, VideoAnnotations, Whose};
+use abaw::export::{self, AnnotatorChoice, Source, VideoAnnotations, Whose};
 use abaw::face::PersonId;
-use abaw::run::{RunFolder, RunReader};
+use abaw::run::{PlannedInput, RunFolder, RunReader, VideoId};
 use clap::Args;
 
 use super::export::annotated;
@@ -23,12 +24,13 @@ pub struct Arguments {
     /// Folder of the run that was exported.
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// The file that the tool saved or exported, or a folder of files named as `abaw export` named them.
+    /// The file that the tool or the report's page saved, or a folder of such files. Those of a tool are named as
+    /// `abaw export` named them.
     #[arg(value_name = "ANNOTATIONS")]
     annotations: PathBuf,
-    /// Format of the annotation tool.
+    /// Format of the annotation tool, or `report`.
     #[arg(long, value_enum)]
-    format: Format,
+    format: Source,
     /// Whose labels: `subject`, the number of a person, or `all`: a file <video>_person<N> for each person, names that
     /// `abaw evaluate` and `abaw tune` understand.
     #[arg(long, value_name = "PERSON", default_value = "subject", value_parser = parse_persons)]
@@ -64,12 +66,20 @@ fn parse_persons(text: &str) -> Result<Persons, String> {
 /// Imports.
 pub fn run(arguments: Arguments) -> CommandResult {
     let run = RunReader::open(RunFolder::new(&arguments.run))?;
-    let (mut videos, mut files, mut failed) = (0, 0, 0);
+    let mut import = Import {
+        run: &run,
+        arguments: &arguments,
+        from: BTreeMap::new(),
+        files: 0,
+        failed: 0,
+    };
+    // Marks are a file for each annotator, so those of a video are read before it is imported.
+    let mut marks: BTreeMap<VideoId, (PathBuf, VideoAnnotations)> = BTreeMap::new();
     for (path, name) in export::files(&arguments.annotations, arguments.format)? {
         let found = match export::read(&path, arguments.format) {
             Ok(found) => found,
             Err(error) => {
-                failed += 1;
+                import.failed += 1;
                 tracing::error!("{}", sentence(&error));
                 continue;
             }
@@ -78,36 +88,85 @@ pub fn run(arguments: Arguments) -> CommandResult {
             tracing::warn!("{}: contains no annotations", path.display());
         }
         for one in found {
-            match import(&run, &one, &name, &arguments) {
-                Ok(written) => (videos, files) = (videos + 1, files + written),
-                Err(error) => {
-                    failed += 1;
-                    tracing::error!("{}: {}", path.display(), sentence(error.as_ref()));
-                }
+            match (import.input(&one, &name), arguments.format) {
+                (Err(error), _) => import.fail(&path, error.as_ref()),
+                (Ok(input), Source::Tool(_)) => import.video(&path, input, &one),
+                (Ok(input), Source::Report) => match marks.get_mut(&input.id) {
+                    Some((_, earlier)) => earlier.join(one),
+                    None => drop(marks.insert(input.id.clone(), (path.clone(), one))),
+                },
             }
         }
     }
+    for (id, (path, one)) in &marks {
+        import.video(path, run.input(id.as_str())?, one);
+    }
+    let videos = import.from.len();
     println!(
-        "{}: {videos} videos, {files} label files",
-        arguments.out.display()
+        "{}: {videos} videos, {} label files",
+        arguments.out.display(),
+        import.files
     );
-    Ok(ExitCode::from(match (failed, videos) {
+    Ok(ExitCode::from(match (import.failed, videos) {
         (0, _) => EXIT_DONE,
         (_, 0) => EXIT_USAGE,
         _ => EXIT_SOME_FAILED,
     }))
 }
 
+/// An import, and what was done so far.
+struct Import<'a> {
+    run: &'a RunReader,
+    arguments: &'a Arguments,
+    /// The file that the labels of a video are from.
+    from: BTreeMap<VideoId, PathBuf>,
+    files: usize,
+    failed: usize,
+}
+
+impl<'a> Import<'a> {
+    /// The video of the run that annotations are about. A tool may have given it a name of its own; then the file's name
+    /// counts.
+    fn input(&self, found: &VideoAnnotations, name: &str) -> Result<&'a PlannedInput, Box<dyn Error>> {
+        let named = found
+            .video
+            .as_deref()
+            .and_then(|video| self.run.input(video).ok());
+        Ok(named.map_or_else(|| self.run.input(name), Ok)?)
+    }
+
+    /// Imports a video. A second file about it would replace the labels of the first, so it is refused.
+    fn video(&mut self, path: &Path, input: &PlannedInput, found: &VideoAnnotations) {
+        if let Some(earlier) = self.from.get(&input.id) {
+            let earlier = earlier.display();
+            let error = format!(
+                "{} has labels from {earlier} already; import them apart",
+                input.id
+            );
+            return self.fail(path, Box::<dyn Error>::from(error).as_ref());
+        }
+        match import(self.run, input, found, self.arguments) {
+            Ok(written) => {
+                self.files += written;
+                self.from.insert(input.id.clone(), path.to_owned());
+            }
+            Err(error) => self.fail(path, error.as_ref()),
+        }
+    }
+
+    fn fail(&mut self, path: &Path, error: &(dyn Error + 'static)) {
+        self.failed += 1;
+        tracing::error!("{}: {}", path.display(), sentence(error));
+    }
+}
+
 /// Writes the label files of one video, and returns how many.
 fn import(
     run: &RunReader,
+    input: &PlannedInput,
     found: &VideoAnnotations,
-    name: &str,
     arguments: &Arguments,
 ) -> Result<usize, Box<dyn Error>> {
-    // A tool may have given the video a name of its own; then the file's name counts.
-    let named = found.video.as_deref().and_then(|video| run.input(video).ok());
-    let input = named.map_or_else(|| run.input(name), Ok)?;
     let video = annotated(run, input)?;
     let corrections = found.corrections(&video, arguments.annotator.as_ref())?;
     for note in &corrections.notes {

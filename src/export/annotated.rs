@@ -29,6 +29,8 @@ pub struct AnnotatedVideo {
     pub people: BTreeMap<PersonId, Vec<Option<Row>>>,
     /// The subject of the video in each frame.
     pub subject: Vec<Option<PersonId>>,
+    /// The hash of the settings that made the final columns.
+    pub settings_hash: String,
     /// Whether the networks had an output for action units.
     pub has_action_units: bool,
     /// The author of the annotations, for tools that show it: the weights of the networks.
@@ -59,6 +61,7 @@ impl AnnotatedVideo {
             times: FrameTimes::new(times_s.into_iter(), rate, fact("start_s")),
             people: BTreeMap::new(),
             subject: vec![None; frames.len()],
+            settings_hash: footer.settings_hash.clone(),
             has_action_units: rows
                 .iter()
                 .any(|row| row.postprocessed.action_units.iter().any(Option::is_some)),

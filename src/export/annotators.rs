@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::str::FromStr;
 
+use jiff::Timestamp;
+
 use super::annotated::AnnotatedVideo;
 use super::corrections::{Corrections, PersonLabels};
 use crate::face::PersonId;
 use crate::labels::{ACTION_UNITS, EXPRESSIONS};
+use crate::metrics::Concordance;
 
 /// Whose annotations count where several annotators worked on one video.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +41,27 @@ type Correct = dyn Fn(&AnnotatedVideo) -> Result<Corrections, String>;
 /// The annotations of one video by one annotator.
 pub struct Version {
     pub(super) annotator: String,
+    /// When it was changed last, if the file tells.
+    pub(super) changed: Option<Timestamp>,
     pub(super) corrections: Box<Correct>,
+    /// Whether there is an older one by the same annotator.
+    pub(super) replaces: bool,
 }
 
-/// The annotations of one video in a file that a tool saved.
+impl Version {
+    fn of(&self, video: &AnnotatedVideo) -> Result<Corrections, String> {
+        let mut found = (self.corrections)(video)?;
+        if self.replaces {
+            let annotator = &self.annotator;
+            found
+                .notes
+                .push(format!("of several annotations by {annotator} the newest counts"));
+        }
+        Ok(found)
+    }
+}
+
+/// The annotations of one video in a file that a tool saved, or in several.
 pub struct VideoAnnotations {
     /// The video's id in the run; `None` if the file does not name it.
     pub video: Option<String>,
@@ -57,12 +77,35 @@ impl VideoAnnotations {
     ) -> Self {
         let version = Version {
             annotator: String::new(),
+            changed: None,
             corrections: Box::new(corrections),
+            replaces: false,
         };
         Self {
             video,
             versions: vec![version],
         }
+    }
+
+    /// Annotations of which the newest of each annotator counts; of equally old ones, the later in the list is the newer.
+    pub(super) fn new(video: Option<String>, mut all: Vec<Version>) -> Self {
+        all.sort_by_key(|version| version.changed);
+        let mut versions: Vec<Version> = Vec::new();
+        for mut version in all {
+            let older = versions
+                .iter()
+                .position(|older| older.annotator == version.annotator);
+            version.replaces |= older.map(|at| versions.remove(at)).is_some();
+            versions.push(version);
+        }
+        Self { video, versions }
+    }
+
+    /// Adds the annotations of the same video in another file.
+    pub fn join(&mut self, other: Self) {
+        let mut versions = std::mem::take(&mut self.versions);
+        versions.extend(other.versions);
+        *self = Self::new(self.video.take(), versions);
     }
 
     /// Returns the corrections of the video, given its table. Their notes tell whose they are and how far the annotators
@@ -75,7 +118,7 @@ impl VideoAnnotations {
         video: &AnnotatedVideo,
         choice: Option<&AnnotatorChoice>,
     ) -> Result<Corrections, String> {
-        let all = self.versions.iter().map(|version| (version.corrections)(video));
+        let all = self.versions.iter().map(|version| version.of(video));
         let mut all: Vec<Corrections> = all.collect::<Result<_, _>>()?;
         let names: Vec<&str> = self
             .versions
@@ -171,10 +214,12 @@ fn keep_equal<T: PartialEq>(values: &mut [Option<T>], others: &[Option<T>]) {
 }
 
 /// How far two annotators agree, in words: the share of equal labels, and Cohen's kappa (1960), which is 0 for the
-/// agreement that chance gives.
+/// agreement that chance gives; of valence and arousal, where both have them, the concordance correlation coefficient.
 fn agreement(one: &Corrections, other: &Corrections) -> String {
     let mut expressions = Confusion::new(EXPRESSIONS);
     let mut units: [Confusion; ACTION_UNITS] = std::array::from_fn(|_| Confusion::new(2));
+    let (mut valence, mut arousal) = (Concordance::default(), Concordance::default());
+    let mut points = 0;
     for (one, other) in pairs(&one.people, &other.people) {
         for (a, b) in one
             .expression
@@ -194,19 +239,37 @@ fn agreement(one: &Corrections, other: &Corrections) -> String {
                 unit.add(a.map(usize::from), b.map(usize::from));
             }
         }
+        for (a, b) in one
+            .valence_arousal
+            .iter()
+            .flatten()
+            .zip(other.valence_arousal.iter().flatten())
+        {
+            if let Some((a, b)) = a.zip(*b) {
+                valence.add(a.valence.into(), b.valence.into());
+                arousal.add(a.arousal.into(), b.arousal.into());
+                points += 1;
+            }
+        }
     }
+    let of_points = format!(
+        "; CCC of valence {} and arousal {} ({points} frames)",
+        number(valence.ccc()),
+        number(arousal.ccc())
+    );
     let kappas: Vec<f64> = units.iter().filter_map(Confusion::kappa).collect();
     let mean_kappa = (!kappas.is_empty()).then(|| kappas.iter().sum::<f64>() / kappas.len() as f64);
     let equal: u64 = units.iter().map(Confusion::equal).sum();
     let labelled: u64 = units.iter().map(Confusion::labelled).sum();
     format!(
-        "agree in {} of expressions ({} frames, kappa {}) and {} of action units ({} labels, mean kappa {})",
+        "agree in {} of expressions ({} frames, kappa {}) and {} of action units ({} labels, mean kappa {}){}",
         percent(expressions.equal(), expressions.labelled()),
         expressions.labelled(),
         number(expressions.kappa()),
         percent(equal, labelled),
         labelled,
-        number(mean_kappa)
+        number(mean_kappa),
+        if points > 0 { of_points.as_str() } else { "" }
     )
 }
 

@@ -95,6 +95,8 @@ fn merge_into_neighbour<L: Copy + PartialEq>(intervals: &mut Vec<Interval<L>>, a
 pub struct FrameTimes {
     /// Seconds from the start of the file, ascending: the start of each frame, then the end of the last.
     starts_s: Vec<f64>,
+    /// What the clock of the given times shows at the start of the file.
+    file_start_s: Option<f64>,
 }
 
 impl FrameTimes {
@@ -123,7 +125,15 @@ impl FrameTimes {
             starts_s.push(if ascends { start_s } else { next });
         }
         starts_s.push(starts_s.last().map_or(0.0, |last| last + 1.0 / rate));
-        Self { starts_s }
+        Self {
+            starts_s,
+            file_start_s: zero,
+        }
+    }
+
+    /// What the clock of the table's times shows at the start of the file; `None` if no frame has a time.
+    pub fn file_start_s(&self) -> Option<f64> {
+        self.file_start_s
     }
 
     /// How many frames there are.

@@ -212,24 +212,18 @@ fn annotations_of(task: Task) -> Option<VideoAnnotations> {
     let mut finished: Vec<Annotation> = annotations
         .filter(|annotation| !annotation.was_cancelled)
         .collect();
-    // The last of equals is the newest: without dates, the list's own order.
+    // Of equals, and without dates, the last in the list is the newest.
     finished.sort_by(|a, b| a.updated_at.cmp(&b.updated_at));
-    let mut versions: Vec<Version> = Vec::new();
-    for annotation in finished {
-        let annotator = annotator(&annotation.completed_by);
-        let older = versions.iter().position(|version| version.annotator == annotator);
-        let replaced = older.map(|at| versions.remove(at)).is_some();
-        let note = replaced.then(|| format!("of several annotations by {annotator} the newest counts"));
-        versions.push(Version {
-            annotator,
-            corrections: Box::new(move |video| {
-                let mut found = corrections(&annotation.result, rate.unwrap_or(video.rate), video)?;
-                found.notes.extend(note.clone());
-                Ok(found)
-            }),
-        });
-    }
-    (!versions.is_empty()).then_some(VideoAnnotations { video, versions })
+    let versions = finished.into_iter().map(|annotation| Version {
+        annotator: annotator(&annotation.completed_by),
+        changed: None,
+        corrections: Box::new(move |video| {
+            corrections(&annotation.result, rate.unwrap_or(video.rate), video)
+        }),
+        replaces: false,
+    });
+    let found = VideoAnnotations::new(video, versions.collect());
+    (!found.versions.is_empty()).then_some(found)
 }
 
 /// The name of an annotator: the address in an object about them, else their number.

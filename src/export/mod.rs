@@ -6,7 +6,7 @@
 //! saved file              -> Corrections of each person -> labels of the subject -> affwild2/ label files
 //! ```
 //!
-//! Each format has one file here that writes it and reads it.
+//! Each format has one file here that writes it and reads it. `marks` reads what a person marked on a report's page.
 
 mod annotated;
 mod annotators;
@@ -19,6 +19,7 @@ mod face_csv;
 mod intervals;
 mod keyframes;
 mod label_studio;
+mod marks;
 mod openface;
 mod py_feat;
 mod url;
@@ -31,9 +32,11 @@ pub use corrections::{Corrections, PersonLabels, Whose};
 pub use data::{DataError, DataFormat, DataWritten, write_data};
 pub use error::ExportError;
 pub use intervals::{FrameTimes, Interval, IntervalRules, intervals};
+pub use marks::{MARKS_FORMAT, MARKS_VERSION};
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::PossibleValue;
 use walkdir::WalkDir;
 
 /// The format of an annotation tool.
@@ -59,6 +62,47 @@ impl Format {
             Format::Cvat => "xml",
             Format::Elan => "eaf",
             Format::PyFeat | Format::Openface => "csv",
+        }
+    }
+}
+
+/// What made the annotations that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// An annotation tool.
+    Tool(Format),
+    /// A page of `abaw report`: marks, a file for each video and annotator.
+    Report,
+}
+
+impl Source {
+    /// Returns the extension of its files, without the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Source::Tool(format) => format.extension(),
+            Source::Report => "json",
+        }
+    }
+}
+
+impl clap::ValueEnum for Source {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Source::Tool(Format::LabelStudio),
+            Source::Tool(Format::Cvat),
+            Source::Tool(Format::Elan),
+            Source::Tool(Format::PyFeat),
+            Source::Tool(Format::Openface),
+            Source::Report,
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Source::Tool(format) => format.to_possible_value(),
+            Source::Report => Some(
+                PossibleValue::new("report").help("Marks that were saved on a page of `abaw report`: JSON"),
+            ),
         }
     }
 }
@@ -98,27 +142,28 @@ pub fn write_common(format: Format, folder: &Path) -> Result<(), ExportError> {
     }
 }
 
-/// Reads a file that a tool saved or exported.
+/// Reads a file that a tool saved or exported, or a page of a report saved.
 ///
 /// # Errors
 /// The file system's; [`ExportError::Foreign`] for a file of another form.
-pub fn read(path: &Path, format: Format) -> Result<Vec<VideoAnnotations>, ExportError> {
-    match format {
-        Format::LabelStudio => label_studio::read(path),
-        Format::Cvat => cvat::read(path),
-        Format::Elan => elan::read(path),
-        Format::PyFeat => py_feat::read(path),
-        Format::Openface => openface::read(path),
+pub fn read(path: &Path, source: Source) -> Result<Vec<VideoAnnotations>, ExportError> {
+    match source {
+        Source::Tool(Format::LabelStudio) => label_studio::read(path),
+        Source::Tool(Format::Cvat) => cvat::read(path),
+        Source::Tool(Format::Elan) => elan::read(path),
+        Source::Tool(Format::PyFeat) => py_feat::read(path),
+        Source::Tool(Format::Openface) => openface::read(path),
+        Source::Report => marks::read(path),
     }
 }
 
-/// Lists the files of a format at a path: the file itself, or those in the folder and below, in order. Each with its path below
+/// Lists the files of a source at a path: the file itself, or those in the folder and below, in order. Each with its path below
 /// the folder without extension, which is the video's id if the file does not name it.
 ///
 /// # Errors
 /// The file system's; a folder without such a file.
-pub fn files(path: &Path, format: Format) -> Result<Vec<(PathBuf, String)>, ExportError> {
-    let extension = format.extension();
+pub fn files(path: &Path, source: Source) -> Result<Vec<(PathBuf, String)>, ExportError> {
+    let extension = source.extension();
     path.metadata().map_err(ExportError::file(path))?;
     if !path.is_dir() {
         let stem = path

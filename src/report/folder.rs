@@ -17,13 +17,15 @@ use crate::run::{REPORT_MARK, RunFolder, VideoId};
 const LONGEST: usize = 80;
 
 /// Styles and scripts of all pages.
-const ASSETS: [(&str, &str); 9] = [
+const ASSETS: [(&str, &str); 11] = [
     ("style.css", include_str!("assets/style.css")),
     ("overview.js", include_str!("assets/overview.js")),
     ("data.js", include_str!("assets/data.js")),
     ("bands.js", include_str!("assets/bands.js")),
     ("reading.js", include_str!("assets/reading.js")),
     ("timeline.js", include_str!("assets/timeline.js")),
+    ("marks.css", include_str!("assets/marks.css")),
+    ("marks.js", include_str!("assets/marks.js")),
     ("uPlot.iife.min.js", include_str!("assets/uPlot.iife.min.js")),
     ("uPlot.min.css", include_str!("assets/uPlot.min.css")),
     ("uPlot.LICENSE", include_str!("assets/uPlot.LICENSE")),

@@ -17,6 +17,7 @@
 mod error;
 mod folder;
 mod highlights;
+mod marking;
 pub mod numbers;
 mod overview;
 mod page_data;
@@ -43,6 +44,7 @@ use crate::run::{Event, Failure, PlannedInput, RunFolder, RunReader, RunSummary,
 use crate::tuning::ThresholdCounts;
 use folder::ReportFolder;
 use highlights::Highlight;
+use marking::Marking;
 use overview::Overview;
 use page_data::data_script;
 use score_page::ScorePage;
@@ -194,8 +196,11 @@ impl Reporter<'_> {
             .iter()
             .filter(|highlight| pictures.has(highlight))
             .collect();
-        self.folder
-            .write_data(&entry.slug, &data_script(&tracks, &entry.slug, &shown, overlay))?;
+        let marking = Marking::of(self.run, &input.id, &entry.slug);
+        self.folder.write_data(
+            &entry.slug,
+            &data_script(&tracks, &entry.slug, &shown, overlay, &marking),
+        )?;
         let curves = self.labelled.map(|_| tracks.threshold_counts());
         entry.scores = self.labelled.and_then(|labelled| labelled.scores_of(&input.id));
         entry.facts = Some(facts);

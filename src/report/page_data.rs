@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::highlights::Highlight;
+use super::marking::Marking;
 use super::tracks::{Track, Tracks};
 use crate::affwild2::FrameLabel;
 use crate::frame::FrameIndex;
@@ -27,7 +28,13 @@ const IS_SUBJECT: u8 = 2;
 const NOT_USABLE: u8 = 4;
 
 /// Returns the data script of a video's page.
-pub fn data_script(tracks: &Tracks, slug: &str, highlights: &[&Highlight], overlay: bool) -> String {
+pub fn data_script(
+    tracks: &Tracks,
+    slug: &str,
+    highlights: &[&Highlight],
+    overlay: bool,
+    marking: &Marking,
+) -> String {
     let files = format!("{slug}.files");
     let script = Script {
         expressions: Expression::ALL.map(Expression::name),
@@ -47,6 +54,7 @@ pub fn data_script(tracks: &Tracks, slug: &str, highlights: &[&Highlight], overl
             })
             .collect(),
         overlay: overlay.then(|| format!("{files}/overlay.mp4")),
+        marking,
     };
     // Cannot fail: only maps with other keys than texts, and values with their own errors, can.
     let json = serde_json::to_string(&script).unwrap_or_default();
@@ -68,7 +76,9 @@ fn times(tracks: &Tracks) -> Option<Time> {
         1 => tracks.fps.map_or(1.0, f64::recip),
         count => (last - start) / (count - 1) as f64,
     };
-    let even = |(position, time): (usize, &f64)| (start + position as f64 * step - time).abs() < UNEVEN_S;
+    // Nearer to its own frame than to another, also where frames are milliseconds apart.
+    let uneven = UNEVEN_S.min(step / 4.0);
+    let even = |(position, time): (usize, &f64)| (start + position as f64 * step - time).abs() < uneven;
     let tenths = times.iter().map(|time| ((time - start) * 1e4).round() as u32);
     Some(Time {
         start,
@@ -81,6 +91,7 @@ fn times(tracks: &Tracks) -> Option<Time> {
 fn track_script(track: &Track) -> TrackScript<'_> {
     TrackScript {
         name: &track.name,
+        person: track.person.map(|person| person.0),
         from: track.from,
         count: track.by_frame.len(),
         planes: encode(planes(&track.by_frame)),
@@ -202,6 +213,7 @@ struct Script<'a> {
     #[serde(rename = "moments")]
     highlights: Vec<HighlightScript<'a>>,
     overlay: Option<String>,
+    marking: &'a Marking<'a>,
 }
 
 /// When frames are shown: each `step` seconds from `start`, or at `tenths` of a millisecond after it (base64 of u32).
@@ -215,6 +227,7 @@ struct Time {
 #[derive(Serialize)]
 struct TrackScript<'a> {
     name: &'a str,
+    person: Option<u16>,
     from: usize,
     count: usize,
     planes: String,

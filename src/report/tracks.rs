@@ -31,6 +31,8 @@ pub struct Tracks {
 pub struct Track {
     /// `Subject`, `Person 0`, or the name in the labels.
     pub name: String,
+    /// The person, if it is one throughout.
+    pub person: Option<PersonId>,
     /// Position of the first row.
     pub from: usize,
     /// One row for each frame from there on; `None` where the table has no row of this person.
@@ -70,7 +72,10 @@ impl Tracks {
                 if let Some(person) = row.person {
                     let track = persons
                         .entry(person)
-                        .or_insert_with(|| Track::new(format!("Person {}", person.0), position));
+                        .or_insert_with(|| Track {
+                            person: Some(person),
+                            ..Track::new(format!("Person {}", person.0), position)
+                        });
                     track.put(position, row);
                 }
             }
@@ -141,6 +146,7 @@ impl Track {
     fn new(name: String, from: usize) -> Self {
         Self {
             name,
+            person: None,
             from,
             by_frame: Vec::new(),
             labels: None,

@@ -214,7 +214,7 @@ abaw.bands = (video, colour) => {
       draw: (u, view, top, height) => looks(u, view, track, top, height),
     });
     list.push({
-      name: narrow ? "Expr." : "Expression", height: 26, gap: labels ? 2 : 10,
+      name: narrow ? "Expr." : "Expression", what: "expression", height: 26, gap: labels ? 2 : 10,
       draw: (u, view, top, height) => expressionBand(u, view, (at) => track.expression(at), top, height, true),
     });
     if (labels) {
@@ -225,7 +225,7 @@ abaw.bands = (video, colour) => {
     }
     units.forEach((number, unit) => {
       list.push({
-        name: `AU${number}`, height: labels ? 17 : 14, gap: 4,
+        name: `AU${number}`, what: `AU${number}`, height: labels ? 17 : 14, gap: 4,
         draw: (u, view, top, height) => {
           const below = labels ? Math.round(height * 0.22) : 0;
           unitRow(u, view, track, unit, top, height - below);

@@ -49,7 +49,7 @@ const abaw = (() => {
   // One person; `at` counts the frames of the video from 0.
   class Track {
     constructor(script, frames, classes, units) {
-      Object.assign(this, { name: script.name, from: script.from, count: script.count });
+      Object.assign(this, { name: script.name, person: script.person, from: script.from, count: script.count });
       const next = cutter(script.planes, script.count);
       this.valences = next(Int16Array);
       this.arousals = next(Int16Array);
@@ -103,7 +103,9 @@ const abaw = (() => {
       const { numbers, x, step, timed } = axis(script);
       const { expressions, units, cuts, moments, overlay, fps } = script;
       const tracks = script.tracks.map((track) => new Track(track, x.length, expressions.length, units.length));
-      abaw.timeline = abaw.show({ numbers, x, step, timed, fps, expressions, units, cuts, moments, overlay, tracks });
+      const shown = { numbers, x, step, timed, fps, expressions, units, cuts, moments, overlay, tracks };
+      abaw.timeline = abaw.show(shown);
+      abaw.marks(shown, abaw.timeline, script.marking);
     },
   };
 })();

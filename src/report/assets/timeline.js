@@ -350,5 +350,5 @@ abaw.show = (video) => {
   showLegend();
   goTo(0);
   requestAnimationFrame(() => performance.mark("drawn"));
-  return { charts, goTo, zoomTo, choose, get chosen() { return chosen; }, get track() { return track; } };
+  return { charts, goTo, zoomTo, choose, when, get rows() { return rowList; }, get chosen() { return chosen; }, get track() { return track; } };
 };
