@@ -265,7 +265,7 @@ impl Marked {
 
     /// Takes from a row what is not marked.
     fn fill(&mut self, row: &crate::table::Row) {
-        let predicted = row.postprocessed;
+        let predicted = &row.postprocessed;
         let point = predicted.affect.valence_arousal;
         self.valence = self.valence.or(point.map(|point| point.valence));
         self.arousal = self.arousal.or(point.map(|point| point.arousal));

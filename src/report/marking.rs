@@ -27,7 +27,11 @@ impl<'a> Marking<'a> {
         let root = run.folder().root();
         // `abaw report .` has a name, too.
         let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-        let name = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = root
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let plan = run.plan();
         Self {
             format: MARKS_FORMAT,

@@ -70,12 +70,10 @@ impl Tracks {
                     subject.put(position, row);
                 }
                 if let Some(person) = row.person {
-                    let track = persons
-                        .entry(person)
-                        .or_insert_with(|| Track {
-                            person: Some(person),
-                            ..Track::new(format!("Person {}", person.0), position)
-                        });
+                    let track = persons.entry(person).or_insert_with(|| Track {
+                        person: Some(person),
+                        ..Track::new(format!("Person {}", person.0), position)
+                    });
                     track.put(position, row);
                 }
             }

@@ -17,6 +17,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.ui import WebDriverWait
 
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
@@ -178,6 +179,52 @@ class Actions:
         self.driver.find_element(By.LINK_TEXT, text).click()
         wait(self.driver, "return document.readyState === 'complete'")
         return self.driver.title
+
+    def press(self, selector: str):
+        """Presses a button as the mouse does."""
+        self.driver.find_element(By.CSS_SELECTOR, selector).click()
+
+    def write(self, selector: str, text: str):
+        """Writes into a field, in place of what is there, and leaves it."""
+        field = self.driver.find_element(By.CSS_SELECTOR, selector)
+        field.clear()
+        field.send_keys(text, "\ue004")
+
+    def select(self, selector: str, text: str):
+        Select(self.driver.find_element(By.CSS_SELECTOR, selector)).select_by_visible_text(text)
+
+    def draw(self, chart: int, *points: list[float]):
+        """Draws over a chart with the mouse: shares of its width and height, from the upper left corner."""
+        over = self.driver.find_elements(By.CSS_SELECTOR, "#timeline .u-over")[chart]
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", over)
+        size = over.size
+        chain = ActionChains(self.driver, duration=20)
+        for nth, (across, down) in enumerate(points):
+            place = [round((across - 0.5) * size["width"]), round((down - 0.5) * size["height"])]
+            chain.move_to_element_with_offset(over, *place)
+            if nth == 0:
+                chain.click_and_hold()
+        chain.release().perform()
+
+    def open_file(self, selector: str, path: str):
+        self.driver.find_element(By.CSS_SELECTOR, selector).send_keys(path)
+
+    def reload(self):
+        self.driver.refresh()
+        wait(self.driver, "return document.readyState === 'complete' && Boolean(abaw.timeline)")
+
+    def download(self, selector: str, folder: str):
+        """Presses a button that saves a file; the file's path."""
+        settings = {"behavior": "allow", "downloadPath": folder}
+        self.driver.execute_cdp_cmd("Browser.setDownloadBehavior", settings)
+        before = set(pathlib.Path(folder).iterdir())
+        self.press(selector)
+
+        def saved(_driver) -> list[pathlib.Path]:
+            found = set(pathlib.Path(folder).iterdir()) - before
+            return [path for path in found if path.suffix != ".crdownload" and not path.name.startswith(".")]
+
+        return str(WebDriverWait(self.driver, 20).until(saved)[0])
 
     def text(self, selector: str):
         return [element.text for element in self.driver.find_elements(By.CSS_SELECTOR, selector)]

@@ -10,6 +10,7 @@ mod export;
 mod imports;
 mod labels;
 mod made_up;
+mod marking;
 mod pages;
 mod render;
 mod round_trip;

@@ -76,7 +76,7 @@ abaw.marks = (video, timeline, marking) => {
     tell(keep() ? told : `${told} This browser does not keep marks: save them before you leave the page.`);
     show();
   }
-  const tell = (text) => { status.textContent = text; };
+  const tell = (words) => { status.textContent = words; };
 
   // --- the file ---
 
@@ -91,6 +91,12 @@ abaw.marks = (video, timeline, marking) => {
       curve: curve?.map(([at, height]) => [beginOf(at), Math.round(height * 1e4) / 1e4]),
     })),
   });
+  // One mark a line, for those who open the file.
+  const text = () => {
+    const { marks: list, ...head } = file();
+    const lines = list.map((mark) => `  ${JSON.stringify(mark)}`).join(",\n");
+    return `${JSON.stringify(head).slice(0, -1)},"marks":[\n${lines}\n]}\n`;
+  };
   // The frame that begins nearest; one after the last for the end.
   function nearest(place) {
     let [low, high] = [0, last + 1];
@@ -102,8 +108,8 @@ abaw.marks = (video, timeline, marking) => {
     const begins = (at) => (at > last ? endOf(last) : x[at]);
     return low > 0 && place - begins(low - 1) <= begins(low) - place ? low - 1 : low;
   }
-  function read(text) {
-    const found = JSON.parse(text);
+  function read(content) {
+    const found = JSON.parse(content);
     if (found.format !== marking.format || found.version !== marking.version) throw new Error("no marks of this program");
     if (found.video !== marking.video) throw new Error(`marks of another video, ${found.video}`);
     if (found.axis !== (timed ? "seconds" : "frames")) throw new Error("marks of another axis");
@@ -131,9 +137,9 @@ abaw.marks = (video, timeline, marking) => {
     }
   }
   function restore() {
-    const text = kept(marking.key);
+    const before = kept(marking.key);
     try {
-      marks = text ? read(text) : [];
+      marks = before ? read(before) : [];
     } catch (error) {
       tell(`The marks that this browser kept cannot be read: ${error.message}.`);
     }
@@ -145,7 +151,7 @@ abaw.marks = (video, timeline, marking) => {
       return;
     }
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([`${JSON.stringify(file(), null, 1)}\n`], { type: "application/json" }));
+    link.href = URL.createObjectURL(new Blob([text()], { type: "application/json" }));
     link.download = `${marking.slug}.${annotator.value.trim().replace(/[^\p{L}\p{N}_-]+/gu, "-")}.json`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
@@ -153,9 +159,9 @@ abaw.marks = (video, timeline, marking) => {
   }
   async function open(chosen) {
     try {
-      const text = await chosen.text();
-      const list = read(text);
-      annotator.value = JSON.parse(text).annotator;
+      const content = await chosen.text();
+      const list = read(content);
+      annotator.value = JSON.parse(content).annotator;
       change(list, `${chosen.name}: ${list.length} marks.`);
     } catch (error) {
       tell(`${chosen.name} cannot be opened: ${error.message}.`);
@@ -363,6 +369,7 @@ abaw.marks = (video, timeline, marking) => {
   function box(u, [left, width], top, height, fill) {
     const { ctx } = u;
     const line = 1.5 * devicePixelRatio;
+    ctx.setLineDash([]);
     ctx.fillStyle = fill;
     ctx.fillRect(left, top, width, height);
     ctx.strokeStyle = colour("--ink");
@@ -389,6 +396,7 @@ abaw.marks = (video, timeline, marking) => {
     ctx.beginPath();
     ctx.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
     ctx.clip();
+    ctx.setLineDash([]);
     const line = (points, name) => {
       for (const [shade, width] of [["--surface", 6], [name, 3.5]]) {
         ctx.strokeStyle = ctx.fillStyle = colour(shade);
@@ -428,10 +436,10 @@ abaw.marks = (video, timeline, marking) => {
   function showList() {
     const list = byId("mark-list");
     if (!byId("mark-details").open) return;
-    const button = (text, name, act) => {
+    const button = (words, name, act) => {
       const element = document.createElement("button");
       element.type = "button";
-      element.textContent = text;
+      element.textContent = words;
       if (name) element.setAttribute("aria-label", name);
       element.addEventListener("click", act);
       return element;
@@ -440,14 +448,14 @@ abaw.marks = (video, timeline, marking) => {
     list.replaceChildren(...inOrder.map((mark) => {
       const item = document.createElement("li");
       const who = mark.person === "subject" ? "Subject" : `Person ${mark.person}`;
-      const text = `${kindName(mark)}, ${span(mark.from, mark.to)}, ${who}`;
+      const words = `${kindName(mark)}, ${span(mark.from, mark.to)}, ${who}`;
       item.append(
-        button(text, "", () => {
+        button(words, "", () => {
           const at = video.tracks.findIndex((track) => personOf(track) === mark.person);
           if (at >= 0 && video.tracks[at] !== timeline.track) timeline.choose(at);
           timeline.goTo(mark.from);
         }),
-        button("Remove", `Remove ${text}`, () => remove([mark])),
+        button("Remove", `Remove ${words}`, () => remove([mark])),
       );
       return item;
     }));
