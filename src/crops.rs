@@ -1,14 +1,13 @@
 //! Reads folders of aligned crops, as in Aff-Wild2: `00001.jpg`, named by the number of the frame.
 
-mod resize;
-
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use image::{ImageFormat, ImageReader};
+use image::{ImageFormat, ImageReader, RgbImage};
 
+use crate::bilinear;
 use crate::face::template::CROP_SIZE;
 use crate::frame::{FrameIndex, Picture};
 use crate::path_error::PathError;
@@ -105,41 +104,61 @@ impl CropFolder {
 /// # Errors
 /// [`CropError::Unreadable`] with the reason.
 pub fn read_crop(path: &Path) -> Result<Picture, CropError> {
-    read_crop_and(path, |_| ()).map(|(crop, ())| crop)
+    let (mut crops, ()) = read_crop_and(path, &[CROP_SIZE], |_| ())?;
+    crops.pop().ok_or_else(|| CropError::Unreadable {
+        path: path.to_owned(),
+        reason: NO_PIXELS.to_owned(),
+    })
 }
 
-/// As [`read_crop`]; `examine` gets the bytes of the file, too.
+/// As [`read_crop`], in each of `sides`; `examine` gets the bytes of the file, too.
 ///
 /// # Errors
 /// As [`read_crop`].
-pub fn read_crop_and<T>(path: &Path, examine: impl FnOnce(&[u8]) -> T) -> Result<(Picture, T), CropError> {
+pub fn read_crop_and<T>(
+    path: &Path,
+    sides: &[u32],
+    examine: impl FnOnce(&[u8]) -> T,
+) -> Result<(Vec<Picture>, T), CropError> {
     let unreadable = |reason: String| CropError::Unreadable {
         path: path.to_owned(),
         reason,
     };
     let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-    let crop = decode_crop(&bytes).map_err(unreadable)?;
-    Ok((crop, examine(&bytes)))
+    let image = decode(&bytes).map_err(unreadable)?;
+    let crops = sides.iter().map(|&side| resized(&image, side));
+    let crops = crops.collect::<Result<_, _>>().map_err(unreadable)?;
+    Ok((crops, examine(&bytes)))
 }
 
 /// Decodes an image as RGB and resizes it to 112x112 pixels, bilinear, whatever its shape, as the authors of
 /// arXiv 2407.12390 do: with Pillow, bit for bit. The error is the reason why `bytes` cannot be decoded; an image that was
 /// cut off in copying is none, though its upper part could be seen.
 pub fn decode_crop(bytes: &[u8]) -> Result<Picture, String> {
+    resized(&decode(bytes)?, CROP_SIZE)
+}
+
+const NO_PIXELS: &str = "the image has no pixels";
+
+fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
     let reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| error.to_string())?;
     if reader.format() == Some(ImageFormat::Jpeg) && !has_jpeg_end(bytes) {
         return Err("cut off: the end of the image is missing; copy it again".to_owned());
     }
-    let image = reader.decode().map_err(|error| error.to_string())?.into_rgb8();
-    let image = if image.dimensions() == (CROP_SIZE, CROP_SIZE) {
-        image
-    } else {
-        resize::resize(&image, CROP_SIZE, CROP_SIZE)
+    Ok(reader.decode().map_err(|error| error.to_string())?.into_rgb8())
+}
+
+fn resized(image: &RgbImage, side: u32) -> Result<Picture, String> {
+    if image.is_empty() {
+        return Err(NO_PIXELS.to_owned());
+    }
+    let resized = match image.dimensions() == (side, side) {
+        true => image.clone(),
+        false => bilinear::resize(image, side, side),
     };
-    Picture::from_rgb(CROP_SIZE, CROP_SIZE, image.into_raw())
-        .ok_or_else(|| "the image has no pixels".to_owned())
+    Picture::from_rgb(side, side, resized.into_raw()).ok_or_else(|| NO_PIXELS.to_owned())
 }
 
 /// Returns whether a JPEG file has its end marker. Decoders fill what is missing with grey and report nothing.
@@ -195,7 +214,6 @@ fn frame_number(path: &Path) -> Option<FrameIndex> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::RgbImage;
 
     fn folder_of(names: &[&str]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();

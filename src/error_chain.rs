@@ -1,6 +1,7 @@
 //! An error and its causes as one sentence.
 
 use std::error::Error;
+use std::fmt::Display;
 
 /// The message of an error and those of its sources, outermost first, joined by `: `.
 ///
@@ -20,6 +21,12 @@ pub fn sentence(error: &dyn Error) -> String {
         source = cause.source();
     }
     sentence
+}
+
+/// The first line of an error's message: libtorch's go on with a C++ stack trace, which is not for people.
+pub fn first_line(error: &impl Display) -> String {
+    let text = error.to_string();
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

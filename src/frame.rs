@@ -84,6 +84,11 @@ impl Picture {
         &self.rgb
     }
 
+    /// The bytes, `[height, width, 3]`, without the picture.
+    pub fn into_rgb(self) -> Vec<u8> {
+        self.rgb
+    }
+
     /// The bytes, `[height, width, 3]`, for changes in place.
     pub fn rgb_mut(&mut self) -> &mut [u8] {
         &mut self.rgb

@@ -18,6 +18,7 @@ const ORDER: &[&[&str]] = &[
         "cuda",
         "loaded_library",
         "time_limit",
+        "bilinear",
     ],
     &["publish", "device", "blend", "stop"],
     &["video", "face"],

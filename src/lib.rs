@@ -14,6 +14,7 @@
 pub mod affwild2;
 pub mod allocator;
 pub mod batch;
+mod bilinear;
 pub mod blend;
 pub mod config;
 pub mod crops;

@@ -9,7 +9,7 @@ use abaw::config::Pipeline;
 use abaw::device::{self, DeviceChoice, DeviceError, LibtorchVersion, Probe};
 use abaw::engine::{self, Networks};
 use abaw::frame::Picture;
-use abaw::model::AlignedFace;
+use abaw::model::{AlignedFace, FaceCrops};
 use abaw::render;
 use abaw::run::{self, Plan, RunSettings};
 use abaw::table::WeightsRecord;
@@ -153,7 +153,14 @@ fn print_speed(
         "           detector: {speed:.0} frames/s{share} ({width}x{height} pixels, {frames} in a batch)"
     );
 
-    let face = AlignedFace::new(noise(AlignedFace::SIDE, AlignedFace::SIDE)?)?;
+    let others = affect
+        .crop_forms()
+        .iter()
+        .map(|form| noise(form.size(), form.size()));
+    let face = FaceCrops {
+        aligned: AlignedFace::new(noise(AlignedFace::SIDE, AlignedFace::SIDE)?)?,
+        others: others.collect::<Result<_, _>>()?,
+    };
     let batch = vec![&face; faces];
     let speed = rate(faces, || affect.predict(&batch).map(drop))?;
     println!("           affect: {speed:.0} faces/s{share} ({faces} in a batch)");

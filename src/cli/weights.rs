@@ -1,11 +1,17 @@
 //! `abaw weights`: imports weights, and shows what a file of weights contains.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use abaw::escape::escape_control_in_json;
-use abaw::model::weights::{self, NumberFormat, Summary, WeightsError};
+use abaw::model::torchscript::{NetworkCard, TorchScriptError};
+use abaw::model::weights::{
+    self, NumberFormat, ScriptSummary, StoredNetwork, StoredScript, Summary, WeightsError,
+};
+use abaw::path_error::PathError;
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::{CommandResult, EXIT_DONE, calibration};
 
@@ -18,13 +24,18 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Turn a PyTorch checkpoint or state dict (.pt, .pth, .safetensors) into weights for this program.
+    /// Turn a PyTorch checkpoint or state dict (.pt, .pth, .safetensors), or a TorchScript network with its card, into
+    /// weights for this program.
     ///
-    /// No code in the checkpoint is run: a file that contains more than tensors and plain values is refused, with
-    /// the line of Python that makes a state dict of it.
+    /// No code in a checkpoint is run: a file that contains more than tensors and plain values is refused, with
+    /// the line of Python that makes a state dict of it. A TorchScript network is tried out on a batch, and refused if its
+    /// outputs are not what the card names.
     Import {
-        /// The checkpoint.
+        /// The checkpoint, or the TorchScript file.
         checkpoint: PathBuf,
+        /// The card of a TorchScript network: `abaw weights card` makes one to fill in.
+        #[arg(long, value_name = "FILE.toml")]
+        card: Option<PathBuf>,
         /// Where to write the weights.
         #[arg(long, value_name = "FILE.safetensors")]
         out: PathBuf,
@@ -37,6 +48,11 @@ enum Action {
         /// Thresholds and smoothing that `abaw tune` found, to be kept in the weights.
         #[arg(long, value_name = "FILE")]
         calibration: Option<PathBuf>,
+    },
+    /// Print a card to fill in for a TorchScript network: what it takes, which of its outputs are what.
+    Card {
+        /// The TorchScript file.
+        model: PathBuf,
     },
     /// Show what a file of weights contains: architecture, tasks, classes, source, calibration.
     Show {
@@ -53,6 +69,7 @@ pub fn run(arguments: Arguments) -> CommandResult {
     match arguments.action {
         Action::Import {
             checkpoint,
+            card,
             out,
             store,
             force,
@@ -60,15 +77,66 @@ pub fn run(arguments: Arguments) -> CommandResult {
         } => {
             let calibration = calibration.as_deref().map(calibration::read).transpose()?;
             let calibration = calibration.map(|(text, _)| text);
-            import(&checkpoint, out, store, force, calibration)?
+            match card {
+                Some(card) => import_script(&checkpoint, &card, out, force, calibration)?,
+                None => import(&checkpoint, out, store, force, calibration)?,
+            }
         }
-        Action::Show { file, json: false } => println!("{}", Summary::of(&file)?.to_string().trim_end()),
-        Action::Show { file, json: true } => {
-            let json = serde_json::to_string_pretty(&Summary::of(&file)?)?;
-            println!("{}", escape_control_in_json(&json));
+        Action::Card { model } => print!("{}", weights::card_to_fill_in(&model)?),
+        Action::Show { file, json } if StoredNetwork::is_torchscript(&file)? => {
+            show(&ScriptSummary::of(&file)?, json)?
         }
+        Action::Show { file, json } => show(&Summary::of(&file)?, json)?,
     }
     Ok(ExitCode::from(EXIT_DONE))
+}
+
+fn show(summary: &(impl Display + Serialize), json: bool) -> Result<(), serde_json::Error> {
+    match json {
+        false => println!("{}", summary.to_string().trim_end()),
+        true => println!(
+            "{}",
+            escape_control_in_json(&serde_json::to_string_pretty(summary)?)
+        ),
+    }
+    Ok(())
+}
+
+/// A TorchScript network cannot be imported.
+#[derive(Debug, thiserror::Error)]
+enum ImportScriptError {
+    #[error(transparent)]
+    File(#[from] PathError),
+    #[error("{}: {source}", path.display())]
+    Card { path: PathBuf, source: TorchScriptError },
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
+fn import_script(
+    model: &Path,
+    card: &Path,
+    out: PathBuf,
+    force: bool,
+    calibration: Option<String>,
+) -> Result<(), ImportScriptError> {
+    if !force && out.exists() {
+        return Err(WeightsError::Exists { path: out }.into());
+    }
+    let text = std::fs::read_to_string(card).map_err(PathError::at(card))?;
+    let mut read = NetworkCard::parse(&text).map_err(|source| ImportScriptError::Card {
+        path: card.to_owned(),
+        source,
+    })?;
+    read.calibration = calibration.or(read.calibration);
+    let script = StoredScript::import(model, read)?;
+    script.save(&out)?;
+    println!(
+        "wrote      {}: TorchScript network with {}",
+        out.display(),
+        script.tasks().join(", ")
+    );
+    Ok(())
 }
 
 fn import(

@@ -52,6 +52,7 @@ pub fn annotate(
     let (events, received) = mpsc::channel();
     let context = Context {
         pipeline: Arc::new(pipeline.clone()),
+        crop_forms: threads.crop_forms(),
         feed,
         decode_threads: decode_threads(threads.readers, readers),
         options,

@@ -12,7 +12,7 @@ use super::queue::{self, Step};
 use super::slice::Slice;
 use super::video::{Face, FrameInWork, VideoOutcome, VideoState};
 use crate::config::Pipeline;
-use crate::face::Candidate;
+use crate::face::{Candidate, CropForm};
 use crate::model::Feed;
 use crate::run::{Event, Stage};
 
@@ -47,6 +47,8 @@ pub enum Task {
 /// What the threads of a run share.
 pub struct Context<'run> {
     pub pipeline: Arc<Pipeline>,
+    /// In which forms faces are cut out for the networks beside DDAMFN's.
+    pub crop_forms: Arc<[CropForm]>,
     /// Makes the batches.
     pub feed: Arc<Feed>,
     pub options: AnnotateOptions,

@@ -10,12 +10,12 @@ use super::prepared::{PreparedFaces, PreparedFrames};
 use super::queue::{PermitKind, Step};
 use super::reading::Reading;
 use super::slice::{Slice, slices};
-use super::video::{DetectedFrame, Face, FrameInWork, VideoOutcome, VideoState};
+use super::video::{Cutting, DetectedFrame, Face, FrameInWork, VideoOutcome, VideoState};
 use crate::error_chain::sentence;
 use crate::face::resize::Resize;
 use crate::face::{Candidate, detections};
 use crate::frame::Picture;
-use crate::model::AlignedFace;
+use crate::model::FaceCrops;
 use crate::run::{Event, InputKind, PlannedInput, Stage};
 
 /// Does a piece of work that needs no networks. A pass, which does, is none of a CPU worker's steps and is dropped.
@@ -39,6 +39,7 @@ pub fn read(context: &Context, producer: &Producer, input: &PlannedInput) {
     let opened = Reading::open(
         input,
         &context.pipeline,
+        &context.crop_forms,
         context.options.scratch.clone(),
         context.decode_threads,
         &clock,
@@ -51,8 +52,11 @@ pub fn read(context: &Context, producer: &Producer, input: &PlannedInput) {
     }
     let store = context.publication.feature_store();
     let no_store = store.as_ref().err().map(|error| sentence(error));
-    let pipeline = Arc::clone(&context.pipeline);
-    let video = VideoState::new(input, pipeline, frame_rate, clock, store.ok().flatten());
+    let cutting = Cutting {
+        pipeline: Arc::clone(&context.pipeline),
+        crop_forms: Arc::clone(&context.crop_forms),
+    };
+    let video = VideoState::new(input, cutting, frame_rate, clock, store.ok().flatten());
     match (opened, no_store) {
         (Err(reason), _) => video.fail(Stage::Decode, reason),
         (_, Some(reason)) => video.fail(Stage::Write, reason),
@@ -135,7 +139,7 @@ fn prepare_faces(context: &Context, faces: Vec<Face>) {
     let slices = slices(faces, |face| &face.video);
     let pass = prepare(context, Stage::Infer, slices, |slices| {
         let faces = slices.iter().flat_map(|slice| &slice.items);
-        let crops: Vec<&AlignedFace> = faces.map(|face| &face.crop).collect();
+        let crops: Vec<&FaceCrops> = faces.map(|face| &face.crops).collect();
         let batch = context.feed.faces(&crops)?;
         Ok(PreparedFaces { batch, slices })
     });

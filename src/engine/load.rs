@@ -1,6 +1,7 @@
 //! The networks of a run: read once, cloned for each thread that runs them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use tch::Device;
@@ -9,13 +10,15 @@ use super::networks::Networks;
 use crate::cuda::{self, CudaError};
 use crate::device::LibtorchVersion;
 use crate::face::template::TemplateSet;
-use crate::labels::PerTask;
-use crate::model::weights::{Weights, WeightsError};
+use crate::labels::{ExtraUnit, PerTask};
+use crate::model::torchscript::ScriptNetwork;
+use crate::model::weights::{StoredNetwork, WeightsError};
 use crate::model::{
-    Architecture, Detector, DetectorError, Ensemble, InferenceForm, ModelError, Precision, Predictor,
-    initial_weights,
+    Architecture, Detector, DetectorError, Ensemble, InferenceForm, ModelError, Network, Precision,
+    Predictor, initial_weights,
 };
 use crate::run::{FindWeightsError, InputKind, Plan, SEED, check_unchanged, warnings};
+use crate::table::extra_units;
 use crate::video::libav_versions;
 
 /// Networks ready to run.
@@ -40,6 +43,12 @@ pub enum NetworksError {
     /// Affect weights that cannot be read.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// Features of a network that gives none.
+    #[error(
+        "the first network is a TorchScript program, which gives no feature: leave --features and \
+         [tracker.identity] out, or name a DDAMFN first under [model]"
+    )]
+    NoFeature,
     /// TF32 cannot be switched off.
     #[error("this libtorch cannot compute in f32 on a GPU")]
     Cuda(#[from] CudaError),
@@ -77,9 +86,14 @@ pub fn load(plan: &Plan, devices: &[Device]) -> Result<Loaded, NetworksError> {
     let mut members = Vec::new();
     for network in model.networks() {
         check_unchanged(planned.next(), &network.weights)?;
-        let weights = Weights::load(&network.weights)?;
-        warnings.extend(other_alignment(plan, weights.card.alignment));
-        members.push((weights, network.weights_per_task()));
+        let stored = StoredNetwork::load(&network.weights)?;
+        match &stored {
+            StoredNetwork::Ddamfn(weights) => warnings.extend(other_alignment(plan, weights.card.alignment)),
+            StoredNetwork::TorchScript(_) => {
+                warnings.extend(other_precision(model.precision, &network.weights))
+            }
+        }
+        members.push((stored, network.weights_per_task()));
     }
 
     if devices.iter().any(|device| device.is_cuda()) {
@@ -87,12 +101,16 @@ pub fn load(plan: &Plan, devices: &[Device]) -> Result<Loaded, NetworksError> {
     }
     let tf32 = (model.precision == Precision::Tf32).then(Arc::default);
     let features = model.features || pipeline.tracker.identity.joins();
+    if features && matches!(members.first(), Some((StoredNetwork::TorchScript(_), _))) {
+        return Err(NetworksError::NoFeature);
+    }
+    let extra_units = extra_units(&plan.weights);
     let mut networks = Vec::with_capacity(devices.len());
     let mut inference = String::new();
     for &device in devices {
         let form = InferenceForm::fast(device, model.precision);
         inference = form.to_string();
-        let affect = Ensemble::new(predictors(&members, form)?, model.batch);
+        let affect = Ensemble::new(ensemble_members(&members, form, &extra_units)?, model.batch);
         networks.push(Networks {
             detector: Detector::load(detector_path, device, &pipeline.detector)?,
             affect: if features { affect.with_features() } else { affect },
@@ -108,26 +126,43 @@ pub fn load(plan: &Plan, devices: &[Device]) -> Result<Loaded, NetworksError> {
 }
 
 /// The affect networks in the form of a device, with their weights per task; one with random weights if there are none.
-fn predictors(
-    members: &[(Weights, PerTask<f64>)],
+fn ensemble_members(
+    members: &[(StoredNetwork, PerTask<f64>)],
     form: InferenceForm,
-) -> Result<Vec<(Predictor, PerTask<f64>)>, ModelError> {
+    extra_units: &[ExtraUnit],
+) -> Result<Vec<(Network, PerTask<f64>)>, ModelError> {
     if members.is_empty() {
         let architecture = Architecture::MULTITASK;
         let tensors = initial_weights(&architecture, SEED)?;
         return Ok(vec![(
-            Predictor::new(&tensors, &architecture, form)?,
+            Predictor::new(&tensors, &architecture, form)?.into(),
             PerTask::all(1.0),
         )]);
     }
-    let predictor = |(weights, per_task): &(Weights, PerTask<f64>)| {
-        let predictor = Predictor::new(weights.tensors(), weights.architecture(), form)?;
-        Ok((
-            predictor.with_normalisation(weights.card.normalisation)?,
-            *per_task,
-        ))
+    let network = |(stored, per_task): &(StoredNetwork, PerTask<f64>)| {
+        let network = match stored {
+            StoredNetwork::Ddamfn(weights) => {
+                let predictor = Predictor::new(weights.tensors(), weights.architecture(), form)?;
+                predictor.with_normalisation(weights.card.normalisation)?.into()
+            }
+            StoredNetwork::TorchScript(script) => {
+                ScriptNetwork::new(&script.program, &script.card, form.device, extra_units)?.into()
+            }
+        };
+        Ok((network, *per_task))
     };
-    members.iter().map(predictor).collect()
+    members.iter().map(network).collect()
+}
+
+/// The warning that a TorchScript network computes in another precision than it was asked for.
+fn other_precision(precision: Precision, weights: &Path) -> Option<String> {
+    let is_other = matches!(precision, Precision::Bf16 | Precision::F16);
+    is_other.then(|| {
+        format!(
+            "{}: a TorchScript network computes in f32, whatever the precision",
+            weights.display()
+        )
+    })
 }
 
 /// The warning that a run aligns faces to other templates than its weights were trained with. Crops

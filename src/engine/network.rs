@@ -14,9 +14,9 @@ use super::slice::Slice;
 use super::video::{Face, FrameInWork};
 use crate::cuda;
 use crate::error_chain::sentence;
-use crate::face::Candidate;
+use crate::face::{Candidate, CropForm};
 use crate::frame::Picture;
-use crate::model::AlignedFace;
+use crate::model::{AlignedFace, FaceCrops};
 use crate::run::{Event, Stage};
 
 /// A thread's passes: those that it gives to its device and has not read yet.
@@ -169,7 +169,7 @@ impl<'a> Passes<'a> {
                 batch: &|| feed.face_batch(),
                 halve: &|| feed.halve_face_batch(),
                 run: &|faces: &[Face]| {
-                    let crops: Vec<&AlignedFace> = faces.iter().map(|face| &face.crop).collect();
+                    let crops: Vec<&FaceCrops> = faces.iter().map(|face| &face.crops).collect();
                     let batch = feed.faces(&crops).map_err(|error| sentence(&error))?;
                     networks.finish_faces(networks.submit_faces(batch)?)
                 },
@@ -288,7 +288,11 @@ pub fn start_device(context: &Context, networks: &Networks, device: usize) {
     let warm_up = || -> Result<(), String> {
         cuda::set_current_device(device).map_err(|error| sentence(&error))?;
         let face = AlignedFace::new(Picture::black(AlignedFace::SIDE, AlignedFace::SIDE));
-        let face = face.map_err(|error| sentence(&error))?;
+        let blank = |form: &CropForm| Picture::black(form.size(), form.size());
+        let face = FaceCrops {
+            aligned: face.map_err(|error| sentence(&error))?,
+            others: context.crop_forms.iter().map(blank).collect(),
+        };
         let batch = context.feed.faces(&[&face]).map_err(|error| sentence(&error))?;
         networks.finish_faces(networks.submit_faces(batch)?).map(drop)
     };

@@ -12,6 +12,7 @@ use super::context::caught;
 use super::source::{Source, SourceFrame, SourceReport};
 use crate::config::Pipeline;
 use crate::error_chain::sentence;
+use crate::face::CropForm;
 use crate::run::{FileState, PlannedInput, StageClock};
 
 /// Seconds beyond the reader's own time limit, which gives up slow reads with a better reason.
@@ -51,7 +52,7 @@ struct Opened {
 }
 
 impl Reading {
-    /// Opens an input. `scratch`, `decode_threads`: see [`VideoSettings`](crate::video::VideoSettings). `clock` counts the
+    /// Opens an input. `crop_forms`: those of the networks beside DDAMFN's. `scratch`, `decode_threads`: see [`VideoSettings`](crate::video::VideoSettings). `clock` counts the
     /// time that its frames take.
     ///
     /// # Errors
@@ -59,6 +60,7 @@ impl Reading {
     pub fn open(
         input: &PlannedInput,
         pipeline: &Arc<Pipeline>,
+        crop_forms: &Arc<[CropForm]>,
         scratch: Option<PathBuf>,
         decode_threads: NonZeroU32,
         clock: &Arc<StageClock>,
@@ -76,10 +78,12 @@ impl Reading {
             limit: stall + GRACE + Duration::from_secs(copying),
         };
         let (input, pipeline, clock) = (input.clone(), Arc::clone(pipeline), Arc::clone(clock));
+        let crop_forms = Arc::clone(crop_forms);
         let serve = move || {
             let state = FileState::of(&input.path, input.kind).unwrap_or_default();
             let source = caught(|| {
-                Source::open(&input, &pipeline, scratch, decode_threads).map_err(|error| sentence(&error))
+                Source::open(&input, &pipeline, &crop_forms, scratch, decode_threads)
+                    .map_err(|error| sentence(&error))
             });
             serve(source.flatten(), state, &input, &clock, &requested, &answer);
         };

@@ -9,10 +9,10 @@ use serde_json::json;
 
 use crate::config::Pipeline;
 use crate::crops::{CropError, CropFolder, read_crop_and};
-use crate::face::DetectorSettings;
 use crate::face::shot::{ShotDetector, Signature};
+use crate::face::{CropForm, DetectorSettings};
 use crate::frame::{FrameIndex, Picture};
-use crate::model::{AlignedFace, ModelError};
+use crate::model::{AlignedFace, FaceCrops, ModelError};
 use crate::photograph::{Photograph, is_turned};
 use crate::run::{InputKind, PlannedInput, Stage, StageClock, absence};
 use crate::video::{Damage, FrameRecord, StreamFacts, VideoError, VideoReader, VideoSettings};
@@ -42,6 +42,8 @@ pub struct PictureSource {
 /// Images of a folder, each an aligned face.
 pub struct CropSource {
     folder: CropFolder,
+    /// The sides of a crop, the aligned one's first.
+    sides: Vec<u32>,
     images: vec::IntoIter<(FrameIndex, PathBuf)>,
     /// Images whose EXIF tag asks to turn them, which is not done.
     turned: usize,
@@ -77,7 +79,7 @@ pub enum Content {
     /// Anything; faces have to be found.
     Picture(Picture),
     /// One aligned face, or nothing where the image could not be read.
-    Crop(Option<AlignedFace>),
+    Crop(Option<FaceCrops>),
 }
 
 /// What a source reports of itself at its end.
@@ -118,13 +120,14 @@ pub enum SourceError {
 }
 
 impl Source {
-    /// Opens an input. `scratch`, `decode_threads`: see [`VideoSettings`].
+    /// Opens an input. `crop_forms`: those of the networks beside DDAMFN's. `scratch`, `decode_threads`: see [`VideoSettings`].
     ///
     /// # Errors
     /// [`SourceError`] if it is not there or not what the plan takes it for.
     pub fn open(
         input: &PlannedInput,
         pipeline: &Pipeline,
+        crop_forms: &[CropForm],
         scratch: Option<PathBuf>,
         decode_threads: NonZeroU32,
     ) -> Result<Self, SourceError> {
@@ -155,6 +158,9 @@ impl Source {
                 let folder = CropFolder::open(&input.path)?;
                 let images = folder.images().map(|(frame, path)| (frame, path.to_owned()));
                 Ok(Self::Crops(CropSource {
+                    sides: std::iter::once(AlignedFace::SIDE)
+                        .chain(crop_forms.iter().map(CropForm::size))
+                        .collect(),
                     images: images.collect::<Vec<_>>().into_iter(),
                     folder,
                     turned: 0,
@@ -276,10 +282,15 @@ impl CropSource {
             return Ok(None);
         };
         self.asked += 1;
-        let crop = match clock.time(Stage::Decode, || read_crop_and(&path, is_turned)) {
-            Ok((picture, turned)) => {
+        let crop = match clock.time(Stage::Decode, || read_crop_and(&path, &self.sides, is_turned)) {
+            Ok((mut pictures, turned)) => {
                 self.turned += usize::from(turned);
-                Some(AlignedFace::new(picture)?)
+                let others = pictures.split_off(1);
+                let aligned = pictures.pop().ok_or(ModelError::NoCrop)?;
+                Some(FaceCrops {
+                    aligned: AlignedFace::new(aligned)?,
+                    others,
+                })
             }
             Err(error) => {
                 self.unreadable.push(error.to_string());

@@ -7,6 +7,7 @@ use tch::Device;
 use super::networks::Networks;
 use super::queue::Role;
 use crate::config::Pipeline;
+use crate::face::CropForm;
 use crate::model::Feed;
 
 /// A thread that computes.
@@ -86,6 +87,14 @@ impl Threads {
             readers: count,
             workers,
         }
+    }
+
+    /// In which forms faces are cut out for the networks beside DDAMFN's.
+    pub fn crop_forms(&self) -> Arc<[CropForm]> {
+        let networks = self.workers.iter().find_map(Worker::networks);
+        networks
+            .map_or(&[][..], |networks| networks.affect.crop_forms())
+            .into()
     }
 
     /// Makes the batches of these threads' networks: of whole frames where a thread does nothing but run networks, whose

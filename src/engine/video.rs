@@ -12,9 +12,9 @@ use super::timeline::{FaceSlot, Timeline};
 use crate::config::Pipeline;
 use crate::face::subject::{Ranking, SubjectRule, Subjects};
 use crate::face::track::Tracker;
-use crate::face::{Detection, PersonId, Quality, align};
+use crate::face::{CropForm, Detection, PersonId, Quality, align};
 use crate::frame::{FrameIndex, Picture};
-use crate::model::{AlignedFace, FaceOutputs, ModelError};
+use crate::model::{AlignedFace, FaceCrops, FaceOutputs, ModelError};
 use crate::run::{PlannedInput, Stage, StageClock};
 use crate::table::Sighting;
 
@@ -22,9 +22,17 @@ use crate::table::Sighting;
 pub struct VideoState {
     pub input: PlannedInput,
     pub clock: Arc<StageClock>,
-    pipeline: Arc<Pipeline>,
+    cutting: Cutting,
     features: Option<FeatureStore>,
     progress: Mutex<Progress>,
+}
+
+/// How faces are found again and cut out.
+#[derive(Default)]
+pub struct Cutting {
+    pub pipeline: Arc<Pipeline>,
+    /// In which forms beside DDAMFN's.
+    pub crop_forms: Arc<[CropForm]>,
 }
 
 struct Progress {
@@ -71,7 +79,7 @@ pub struct DetectedFrame {
 pub struct Face {
     pub video: Arc<VideoState>,
     pub slot: FaceSlot,
-    pub crop: AlignedFace,
+    pub crops: FaceCrops,
     /// Held by a crop that was read as it is. Faces of videos need none: their frames held one.
     pub permit: Option<Permit>,
 }
@@ -81,7 +89,7 @@ struct SeenFace {
     person: PersonId,
     sighting: Sighting,
     quality: Quality,
-    crop: AlignedFace,
+    crops: FaceCrops,
 }
 
 /// What frames leave that were tracked.
@@ -111,20 +119,20 @@ impl VideoState {
     /// where the features of its faces are kept, if they are wanted.
     pub fn new(
         input: PlannedInput,
-        pipeline: Arc<Pipeline>,
+        cutting: Cutting,
         frame_rate: Option<f64>,
         clock: Arc<StageClock>,
         features: Option<FeatureStore>,
     ) -> Arc<Self> {
         let tracking = Tracking {
-            tracker: Tracker::new(pipeline.tracker, frame_rate),
+            tracker: Tracker::new(cutting.pipeline.tracker, frame_rate),
             subjects: Subjects::new(),
             frame_rate,
         };
         Arc::new(Self {
             input,
             clock,
-            pipeline,
+            cutting,
             features,
             progress: Mutex::new(Progress {
                 tracking: Some(tracking),
@@ -156,14 +164,14 @@ impl VideoState {
             let (index, time_s, is_cut) = (frame.index, frame.time_s, frame.is_cut);
             let faces = self.clock.time(Stage::Track, || match frame.content {
                 Content::Picture(picture) => {
-                    tracking.faces(index, time_s, is_cut, &picture, detections, &self.pipeline)
+                    tracking.faces(index, time_s, is_cut, &picture, detections, &self.cutting)
                 }
                 Content::Crop(crop) => {
-                    let face = crop.map(|crop| SeenFace {
+                    let face = crop.map(|crops| SeenFace {
                         person: PersonId(0),
                         sighting: Sighting::Crop,
-                        quality: Quality::of_crop(crop.picture()),
-                        crop,
+                        quality: Quality::of_crop(crops.aligned.picture()),
+                        crops,
                     });
                     Ok(face.into_iter().collect())
                 }
@@ -198,7 +206,7 @@ impl VideoState {
             slot: progress
                 .timeline
                 .push_face(seen.person, seen.sighting, seen.quality),
-            crop: seen.crop,
+            crops: seen.crops,
             permit: None,
         };
         faces.into_iter().map(face).collect()
@@ -224,7 +232,7 @@ impl VideoState {
                 .filter_map(|(face, outputs)| Some((face.slot, outputs.feature.as_deref()?)));
             kept = found.try_for_each(|(slot, feature)| features.put(slot, feature));
         }
-        let joins = self.pipeline.tracker.identity.joins();
+        let joins = self.cutting.pipeline.tracker.identity.joins();
         let mut progress = self.progress();
         progress.faces_out = progress.faces_out.saturating_sub(faces.len());
         for (Face { slot, permit, .. }, outputs) in faces.into_iter().zip(outputs) {
@@ -269,7 +277,7 @@ impl VideoState {
         }
         let tracking = progress.tracking.take()?;
         progress.over = true;
-        let joined = progress.timeline.join(&self.pipeline.tracker.identity);
+        let joined = progress.timeline.join(&self.cutting.pipeline.tracker.identity);
         Some(Ok(FinishedVideo {
             timeline: std::mem::take(&mut progress.timeline),
             ranking: tracking
@@ -318,7 +326,7 @@ impl Tracking {
         is_cut: bool,
         picture: &Picture,
         detections: Option<Vec<Detection>>,
-        pipeline: &Pipeline,
+        cutting: &Cutting,
     ) -> Result<Vec<SeenFace>, ModelError> {
         let found = match detections {
             Some(detections) => self.tracker.update(index, time_s, is_cut, detections),
@@ -343,12 +351,17 @@ impl Tracking {
                 landmarks: face.landmarks_smoothed,
                 ..face.detection
             };
-            let (crop, _) = align(picture, &steady, &pipeline.alignment);
+            let alignment = &cutting.pipeline.alignment;
+            let (crop, _) = align(picture, &steady, alignment);
+            let cut = |form: &CropForm| form.cut(picture, &steady, alignment.landmarks);
             faces.push(SeenFace {
                 person: face.person,
                 sighting,
-                quality: Quality::of_face(picture, &face.detection.landmarks, &crop, &pipeline.alignment),
-                crop: AlignedFace::new(crop)?,
+                quality: Quality::of_face(picture, &face.detection.landmarks, &crop, alignment),
+                crops: FaceCrops {
+                    others: cutting.crop_forms.iter().map(cut).collect(),
+                    aligned: AlignedFace::new(crop)?,
+                },
             });
         }
         Ok(faces)
@@ -370,6 +383,6 @@ pub(super) mod tests {
             modified: None,
             shard: 0,
         };
-        VideoState::new(input, Arc::default(), None, Arc::default(), None)
+        VideoState::new(input, Cutting::default(), None, Arc::default(), None)
     }
 }

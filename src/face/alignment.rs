@@ -39,9 +39,22 @@ pub fn align(
     face: &Detection,
     settings: &AlignmentSettings,
 ) -> (Picture, Option<Template>) {
+    align_to_size(picture, face, settings, CROP_SIZE)
+}
+
+/// As [`align`], of `size` x `size` pixels: the templates are scaled.
+pub fn align_to_size(
+    picture: &Picture,
+    face: &Detection,
+    settings: &AlignmentSettings,
+    size: u32,
+) -> (Picture, Option<Template>) {
     match fit(&face.landmarks, settings) {
-        Some((template, to_crop)) => (warp(picture, &to_crop, CROP_SIZE), Some(template)),
-        None => (crop(picture, &face.bounding_box), None),
+        Some((template, to_crop)) => {
+            let to_size = to_crop.scaled(f64::from(size) / f64::from(CROP_SIZE));
+            (warp(picture, &to_size, size), Some(template))
+        }
+        None => (crop(picture, &face.bounding_box, size), None),
     }
 }
 
@@ -72,17 +85,17 @@ pub fn fit(landmarks: &Landmarks, settings: &AlignmentSettings) -> Option<(Templ
     best.map(|(template, to_crop, _)| (template, to_crop))
 }
 
-fn crop(picture: &Picture, bounding_box: &BoundingBox) -> Picture {
+fn crop(picture: &Picture, bounding_box: &BoundingBox, size: u32) -> Picture {
     let BoundingBox { x1, y1, x2, y2 } = *bounding_box;
     let side = (x2 - x1).max(y2 - y1);
-    let middle = (CROP_SIZE as f32 - 1.0) / 2.0;
+    let middle = (size as f32 - 1.0) / 2.0;
     let to_crop = Similarity::scaling(
-        f64::from(CROP_SIZE) / f64::from(side),
+        f64::from(size) / f64::from(side),
         bounding_box.centre(),
         Point { x: middle, y: middle },
     );
     match to_crop {
-        Some(to_crop) if side > 0.0 => warp(picture, &to_crop, CROP_SIZE),
-        _ => Picture::black(CROP_SIZE, CROP_SIZE),
+        Some(to_crop) if side > 0.0 => warp(picture, &to_crop, size),
+        _ => Picture::black(size, size),
     }
 }

@@ -4,12 +4,13 @@
 //! landmarks, [`suppression`] keeps one box for each face. The network itself is in [`model`](crate::model).
 //! Tracking: [`shot`] finds cuts, [`track`] follows faces between them, [`identity`] joins tracks of one person,
 //! [`subject`] selects the subject of a video.
-//! Alignment: [`similarity`] fits a face's landmarks to a [`template`], [`warp`] cuts the crop;
+//! Crops: [`crop_form`] is how a network takes faces; [`similarity`] fits a face's landmarks to a [`template`], [`warp`] cuts the crop;
 //! [`alignment`] is the whole. [`quality`] is how good a look the crop gives.
 
 pub mod alignment;
 mod assignment;
 pub mod candidate;
+pub mod crop_form;
 pub mod detector_settings;
 mod dissolve;
 pub mod error;
@@ -31,6 +32,7 @@ pub mod warp;
 
 pub use alignment::{AlignmentSettings, align};
 pub use candidate::{Candidate, detections};
+pub use crop_form::{BoxShape, CropForm};
 pub use detector_settings::DetectorSettings;
 pub use error::FaceError;
 pub use head_pose::HeadPose;

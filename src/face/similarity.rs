@@ -66,6 +66,17 @@ impl Similarity {
         invertible.then_some(Self { a, b, x0, y0 })
     }
 
+    /// This transform, and then a scaling by `factor`, above 0, about the place (0, 0).
+    pub fn scaled(&self, factor: f64) -> Self {
+        let Self { a, b, x0, y0 } = *self;
+        Self {
+            a: factor * a,
+            b: factor * b,
+            x0: factor * x0,
+            y0: factor * y0,
+        }
+    }
+
     /// Where a place (x, y) goes.
     pub fn apply(&self, (x, y): (f64, f64)) -> (f64, f64) {
         (

@@ -6,6 +6,8 @@ use tch::TchError;
 use thiserror::Error;
 
 use super::precision::Precision;
+use super::torchscript::TorchScriptError;
+use crate::error_chain::first_line;
 
 /// Why a network is not built or does not run. Each prints as one line.
 #[derive(Debug, Error)]
@@ -31,6 +33,11 @@ pub enum ModelError {
         /// Height in pixels.
         height: u32,
     },
+    /// A face that was not cut out as a network takes it.
+    #[error(
+        "a face was not cut out in the form that a network takes: a bug in this program, please report it"
+    )]
+    NoCrop,
     /// A precision that the device cannot compute in.
     #[error("precision {0} needs a CUDA device; on the CPU use f32 or bf16")]
     NeedsCuda(Precision),
@@ -44,6 +51,9 @@ pub enum ModelError {
         /// The task whose output it is.
         output: NotFinite,
     },
+    /// A TorchScript network.
+    #[error(transparent)]
+    TorchScript(#[from] TorchScriptError),
     /// libtorch refused an operation: out of memory, a lost device, ...
     #[error("libtorch: {}", first_line(.0))]
     Torch(#[from] TchError),
@@ -107,10 +117,4 @@ fn mismatch(missing: &[String], misshapen: &[Misshapen]) -> String {
         parts.push(format!("misshapen {}", shapes.join(", ")));
     }
     parts.join("; ")
-}
-
-/// libtorch appends a C++ stack trace to its messages; only the first line is for people.
-fn first_line(error: &TchError) -> String {
-    let text = error.to_string();
-    text.lines().next().unwrap_or_default().to_owned()
 }

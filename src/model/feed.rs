@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tch::{Device, TchError};
 
-use super::crop::AlignedFace;
+use super::crop::{AlignedFace, FaceCrops};
 use super::staging::{Staging, StagingPool};
 use crate::batch::BatchSize;
 use crate::face::DetectorSettings;
@@ -58,6 +58,8 @@ pub struct FaceBatch {
     pub(super) size: usize,
     /// `[size, 112, 112, 3]`, RGB.
     pub(super) pixels: Staging,
+    /// Of each other form its side, and `[size, side, side, 3]`, RGB.
+    pub(super) others: Vec<(u32, Staging)>,
 }
 
 impl FrameBatch {
@@ -84,6 +86,11 @@ impl FaceBatch {
     /// A number for each face, those that fill up not counted, which differs between faces as good as always.
     pub fn fingerprints(&self) -> Vec<u64> {
         let mut fingerprints = self.pixels.fingerprints(self.size);
+        for (_, pixels) in &self.others {
+            for (fingerprint, other) in fingerprints.iter_mut().zip(pixels.fingerprints(self.size)) {
+                *fingerprint = fingerprint.rotate_left(1) ^ other;
+            }
+        }
         fingerprints.truncate(self.faces);
         fingerprints
     }
@@ -195,22 +202,35 @@ impl Feed {
     ///
     /// # Errors
     /// libtorch's, for want of memory.
-    pub fn faces(&self, faces: &[&AlignedFace]) -> Result<FaceBatch, TchError> {
+    pub fn faces(&self, faces: &[&FaceCrops]) -> Result<FaceBatch, TchError> {
         let size = self.face_batch();
         let faces = &faces[..faces.len().min(size)];
-        let bytes = (AlignedFace::SIDE * AlignedFace::SIDE * 3) as usize;
-        let mut pixels = self.staging.take(size * bytes)?;
-        let filled = faces
-            .iter()
-            .chain(std::iter::repeat_n(faces.last(), size).flatten());
-        for (face, output) in filled.zip(pixels.bytes_mut().chunks_exact_mut(bytes)) {
-            output.copy_from_slice(face.picture().rgb());
-        }
+        let aligned: Vec<&Picture> = faces.iter().map(|face| face.aligned.picture()).collect();
+        let forms = faces.first().map_or(0, |face| face.others.len());
+        let others = (0..forms).map(|form| {
+            let crops: Vec<&Picture> = faces.iter().filter_map(|face| face.others.get(form)).collect();
+            let side = crops.first().map_or(0, |crop| crop.width());
+            Ok((side, self.crops(&crops, size, side)?))
+        });
         Ok(FaceBatch {
             faces: faces.len(),
             size,
-            pixels,
+            pixels: self.crops(&aligned, size, AlignedFace::SIDE)?,
+            others: others.collect::<Result<_, TchError>>()?,
         })
+    }
+
+    /// Square crops of one size, filled up with the last one.
+    fn crops(&self, crops: &[&Picture], size: usize, side: u32) -> Result<Staging, TchError> {
+        let bytes = (side * side * 3) as usize;
+        let mut pixels = self.staging.take(size * bytes)?;
+        let filled = crops
+            .iter()
+            .chain(std::iter::repeat_n(crops.last(), size).flatten());
+        for (crop, output) in filled.zip(pixels.bytes_mut().chunks_exact_mut(bytes.max(1))) {
+            output.copy_from_slice(crop.rgb());
+        }
+        Ok(pixels)
     }
 }
 
@@ -245,7 +265,7 @@ mod tests {
         let mut faces = [1, 2].map(|grey| {
             let mut picture = Picture::black(112, 112);
             picture.rgb_mut().fill(grey);
-            AlignedFace::new(picture).unwrap()
+            FaceCrops::from(AlignedFace::new(picture).unwrap())
         });
         faces.reverse();
         let mut batch = feed.faces(&[&faces[0], &faces[1]]).unwrap();

@@ -34,15 +34,16 @@ mod predictor;
 pub mod retinaface;
 mod settings;
 mod staging;
+pub mod torchscript;
 pub mod weights;
 
 pub use architecture::{ATTENTION_HEADS, AffectNet, Architecture, ClassOrder, Emotions, Tasks, is_unused};
 pub use backbone::Backbone;
-pub use crop::{AlignedFace, Normalisation};
+pub use crop::{AlignedFace, FaceCrops, Normalisation};
 pub use ddamfn::{Ddamfn, Outputs, parameter_shapes};
 pub use detector::{Detector, PendingDetections};
 pub use detector_error::DetectorError;
-pub use ensemble::{Ensemble, PendingInference};
+pub use ensemble::{Ensemble, Network, PendingInference};
 pub use error::{Misshapen, ModelError, NotFinite};
 pub use feed::{FaceBatch, Feed, FrameBatch};
 pub use heads::HeadOutputs;

@@ -4,11 +4,11 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use super::architecture::{Architecture, ClassOrder};
-use super::crop::{AlignedFace, Normalisation};
+use super::crop::{AlignedFace, Normalisation, Normaliser};
 use super::ddamfn::{Ddamfn, Outputs};
 use super::error::{ModelError, NotFinite};
 use super::inference_form::InferenceForm;
-use super::layers::{Mode, Parameter};
+use super::layers::Mode;
 use super::named_tensors::NamedTensors;
 use crate::face::identity::FEATURE;
 use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, ValenceArousal};
@@ -31,9 +31,7 @@ pub struct Predictor {
     tasks: [bool; 2],
     /// Whether the feature is given beside them.
     features: bool,
-    /// Of red, green and blue, on the scale of 0 to 255.
-    mean: Parameter,
-    deviation: Parameter,
+    normaliser: Normaliser,
 }
 
 impl Predictor {
@@ -61,8 +59,7 @@ impl Predictor {
                 Architecture::Official(_) => [false; 2],
             },
             features: false,
-            mean: on_scale_of_bytes(Normalisation::IMAGENET.mean, form.device)?,
-            deviation: on_scale_of_bytes(Normalisation::IMAGENET.std, form.device)?,
+            normaliser: Normaliser::new(Normalisation::IMAGENET, form.device)?,
         })
     }
 
@@ -71,10 +68,8 @@ impl Predictor {
     /// # Errors
     /// libtorch's.
     pub fn with_normalisation(self, normalisation: Normalisation) -> Result<Self, ModelError> {
-        let device = self.form.device;
         Ok(Self {
-            mean: on_scale_of_bytes(normalisation.mean, device)?,
-            deviation: on_scale_of_bytes(normalisation.std, device)?,
+            normaliser: Normaliser::new(normalisation, self.form.device)?,
             ..self
         })
     }
@@ -126,11 +121,7 @@ impl Predictor {
 
     /// Bytes `[N, 112, 112, 3]` to the network's input `[N, 3, 112, 112]`.
     fn normalise(&self, pixels: &Tensor) -> Result<Tensor, TchError> {
-        let crops = pixels
-            .f_to_kind(Kind::Float)?
-            .f_sub(&self.mean)?
-            .f_div(&self.deviation)?
-            .f_permute([0, 3, 1, 2])?;
+        let crops = self.normaliser.apply(pixels)?;
         match self.form.channels_last {
             true => Ok(crops),
             false => crops.f_contiguous(),
@@ -197,12 +188,6 @@ pub struct FaceOutputs {
     pub affect: Affect,
     /// The embedding from which they are computed, [`FEATURE`] numbers; `None` if it is not wanted.
     pub feature: Option<Box<[f32]>>,
-}
-
-/// A value for each channel, from the scale of 0 to 1 to that of 0 to 255.
-fn on_scale_of_bytes(channels: [f32; 3], device: Device) -> Result<Parameter, TchError> {
-    let channels = Tensor::f_from_slice(&channels.map(|value| value * 255.0))?;
-    Ok(Parameter::fixed(channels.f_to_device(device)?))
 }
 
 /// One crop's outputs, taken from the left.

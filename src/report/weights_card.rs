@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error_chain::sentence;
-use crate::model::weights::Summary;
+use crate::model::weights::{ScriptSummary, StoredNetwork, Summary};
 use crate::run::Plan;
 use crate::table::WeightsRecord;
 
@@ -62,13 +62,24 @@ pub fn cards(plan: &Plan, records: &[WeightsRecord]) -> Vec<WeightsCard> {
 }
 
 fn lines(file: &Path, sha256: &str) -> Result<Vec<(&'static str, String)>, String> {
-    let summary = Summary::of(file).map_err(|error| sentence(&error))?;
-    if summary.sha256 != sha256 {
-        return Err(format!(
+    let is_same = |found: &str| match found == sha256 {
+        true => Ok(()),
+        false => Err(format!(
             "{}: another file by now (its sha256 differs)",
             file.display()
-        ));
+        )),
+    };
+    if StoredNetwork::is_torchscript(file).map_err(|error| sentence(&error))? {
+        let summary = ScriptSummary::of(file).map_err(|error| sentence(&error))?;
+        is_same(&summary.sha256)?;
+        return Ok(vec![
+            ("Architecture", summary.architecture.to_owned()),
+            ("Tasks", summary.tasks.join(", ").replace('_', " ")),
+            ("Card", summary.card.to_toml()),
+        ]);
     }
+    let summary = Summary::of(file).map_err(|error| sentence(&error))?;
+    is_same(&summary.sha256)?;
     let card = summary.card;
     let numbers = |three: [f32; 3]| three.map(|number| number.to_string()).join(", ");
     Ok(vec![

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::path::absolute;
 use crate::labels::PerTask;
 use crate::model::ModelSettings;
-use crate::model::weights::{Weights, WeightsError, sha256};
+use crate::model::weights::{StoredNetwork, WeightsError, sha256};
 use crate::path_error::PathError;
 use crate::postprocess::Preset;
 use crate::table::WeightsRecord;
@@ -82,25 +82,29 @@ pub fn find_weights(model: &mut ModelSettings) -> Result<FoundWeights, FindWeigh
     let mut records = vec![record(ROLE_DETECTOR, &detector)?];
     let mut calibrations = Vec::new();
     for network in model.networks() {
-        let weights = Weights::load(&network.weights)?;
-        let mut missing = weights.architecture().tasks_without_head();
+        let stored = StoredNetwork::load(&network.weights)?;
+        let mut missing = stored.missing_tasks();
         for task in tasks_without_weight(&network.weights_per_task()) {
             if !missing.contains(&task) {
                 missing.push(task);
             }
         }
         records.push(WeightsRecord {
-            weights: if weights.card.trained {
+            weights: if stored.is_trained() {
                 WeightsRecord::TRAINED
             } else {
                 WeightsRecord::UNTRAINED
             }
             .to_owned(),
             missing_tasks: missing.into_iter().map(str::to_owned).collect(),
+            extra_units: match network.action_units > 0.0 {
+                true => stored.extra_units(),
+                false => Vec::new(),
+            },
             ..record(ROLE_AFFECT, &network.weights)?
         });
         calibrations.push((
-            calibration(&network.weights, &weights)?,
+            calibration(&network.weights, &stored)?,
             network.weights_per_task(),
         ));
     }
@@ -137,9 +141,10 @@ fn tasks_without_weight(weights: &PerTask<f64>) -> impl Iterator<Item = &'static
 }
 
 /// Thresholds and smoothing that weights carry in their card.
-fn calibration(path: &Path, weights: &Weights) -> Result<Option<Preset>, FindWeightsError> {
-    let text = weights.card.calibration.as_deref();
-    text.map(Calibration::preset_of)
+fn calibration(path: &Path, stored: &StoredNetwork) -> Result<Option<Preset>, FindWeightsError> {
+    stored
+        .calibration()
+        .map(Calibration::preset_of)
         .transpose()
         .map_err(|source| FindWeightsError::Calibration {
             path: path.to_owned(),

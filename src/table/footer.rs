@@ -48,12 +48,7 @@ pub struct Footer {
 impl Footer {
     /// The action units beside ABAW's twelve that a network of the run has an output for, by their numbers.
     pub fn extra_units(&self) -> Vec<ExtraUnit> {
-        let units: BTreeSet<ExtraUnit> = self
-            .weights
-            .iter()
-            .flat_map(|record| record.extra_units.clone())
-            .collect();
-        units.into_iter().collect()
+        extra_units(&self.weights)
     }
 
     /// Whether the table's times are those of the file's clock: it did not jump while the video was read.
@@ -109,6 +104,15 @@ impl WeightsRecord {
     pub fn is_trained(&self) -> bool {
         self.weights != Self::UNTRAINED
     }
+}
+
+/// The action units beside ABAW's twelve that one of these networks has an output for, by their numbers.
+pub fn extra_units(weights: &[WeightsRecord]) -> Vec<ExtraUnit> {
+    let units = weights
+        .iter()
+        .flat_map(|record| record.extra_units.iter().copied());
+    let units: BTreeSet<ExtraUnit> = units.collect();
+    units.into_iter().collect()
 }
 
 /// Sizes of a table.

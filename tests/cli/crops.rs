@@ -11,7 +11,7 @@ use abaw::labels::{Affect, FinalAffect, PerTask};
 use abaw::model::Ensemble;
 use abaw::model::weights::{Card, NumberFormat, Weights};
 use abaw::model::{
-    AlignedFace, Architecture, InferenceForm, NamedTensors, Normalisation, Precision, Predictor,
+    AlignedFace, Architecture, FaceCrops, InferenceForm, NamedTensors, Normalisation, Precision, Predictor,
     initial_weights,
 };
 use abaw::table::{self, Footer, Row};
@@ -127,9 +127,13 @@ fn numbers_are_the_networks_for_the_same_pixels() {
         "00041.jpg",
         "100000.png",
     ];
-    let faces: Vec<AlignedFace> = files
+    let faces: Vec<FaceCrops> = files
         .iter()
-        .map(|name| AlignedFace::new(read_crop(&set.image("man", name)).unwrap()).unwrap())
+        .map(|name| {
+            AlignedFace::new(read_crop(&set.image("man", name)).unwrap())
+                .unwrap()
+                .into()
+        })
         .collect();
 
     let other = Normalisation {
@@ -144,7 +148,7 @@ fn numbers_are_the_networks_for_the_same_pixels() {
         tch::set_num_threads(1);
         // In a batch of the pipeline's size: other sizes round other last digits, too.
         let ensemble = Ensemble::new(
-            vec![(predictor, PerTask::all(1.0))],
+            vec![(predictor.into(), PerTask::all(1.0))],
             Pipeline::default().model.batch,
         );
         let expected = ensemble.predict(&faces.iter().collect::<Vec<_>>()).unwrap();

@@ -11,7 +11,7 @@ use crate::model::architecture::{Architecture, ClassOrder};
 use crate::model::crop::Normalisation;
 
 /// Version of the metadata that this program writes and reads.
-const FORMAT_VERSION: &str = "1";
+pub(super) const FORMAT_VERSION: &str = "1";
 
 /// What is known of weights besides their numbers.
 ///
@@ -104,6 +104,17 @@ impl Card {
     }
 }
 
+/// Whether the metadata of a file are those of a TorchScript network.
+pub(super) fn is_torchscript(metadata: &HashMap<String, String>) -> bool {
+    metadata.get("architecture").map(String::as_str) == Some(TORCHSCRIPT)
+}
+
+/// The architecture of a TorchScript network in the metadata.
+pub(super) const TORCHSCRIPT: &str = "TorchScript";
+
+/// The names of the tasks in files.
+pub(super) const TASKS: [&str; 3] = ["valence_arousal", "expression", "action_units"];
+
 /// The tasks that a network has outputs for.
 pub(super) fn task_names(architecture: &Architecture) -> Vec<&'static str> {
     let (valence_arousal, expression, action_units) = match architecture {
@@ -114,13 +125,9 @@ pub(super) fn task_names(architecture: &Architecture) -> Vec<&'static str> {
         ),
         Architecture::Official(_) => (false, true, false),
     };
-    let tasks = [
-        ("valence_arousal", valence_arousal),
-        ("expression", expression),
-        ("action_units", action_units),
-    ];
+    let present = [valence_arousal, expression, action_units];
+    let tasks = TASKS.into_iter().zip(present);
     tasks
-        .into_iter()
         .filter_map(|(name, present)| present.then_some(name))
         .collect()
 }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use tch::Kind;
 
+use super::card::is_torchscript;
 use super::torch::{Pickle, StoredTensor, TorchFile, Value};
 use super::{WeightsError, safetensors};
 use crate::model::named_tensors::NamedTensors;
@@ -83,6 +84,11 @@ pub(super) fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
     let (key, tensors) = match format {
         Format::Safetensors => {
             let contents = safetensors::read(path)?;
+            if is_torchscript(&contents.metadata) {
+                return Err(WeightsError::NoDdamfn {
+                    path: path.to_owned(),
+                });
+            }
             metadata = contents.metadata;
             (None, contents.tensors)
         }
@@ -125,7 +131,7 @@ pub(super) fn read(path: &Path) -> Result<Checkpoint, WeightsError> {
 
 impl Format {
     /// Tells the kind of a file by its first bytes.
-    fn of(path: &Path) -> Result<Self, WeightsError> {
+    pub(super) fn of(path: &Path) -> Result<Self, WeightsError> {
         let io_error = |source| WeightsError::io(path, source);
         let mut start = Vec::new();
         File::open(path)

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use tch::TchError;
 
 use super::torch::PickleError;
+use crate::error_chain::first_line;
 use crate::model::error::ModelError;
+use crate::model::torchscript::TorchScriptError;
 
 /// Weights could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -49,10 +51,25 @@ pub enum WeightsError {
     },
     /// A program with its weights, not weights alone.
     #[error(
-        "{}: refused, since it is a TorchScript program; make a state dict of it: {}",
+        "{0}: a TorchScript program. As a network of its own it needs a card: `abaw weights card {0} > card.toml`, fill it \
+         in, then `abaw weights import` with `--card card.toml`. If it is a DDAMFN, make a state dict of it: {1}",
         path.display(), state_dict_of(path, "torch.jit.load", "")
     )]
     TorchScript {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A TorchScript network that cannot be used.
+    #[error("{}: {source}", path.display())]
+    Script {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: TorchScriptError,
+    },
+    /// A TorchScript network in place of DDAMFN weights.
+    #[error("{}: a TorchScript network, but weights of a DDAMFN are needed here", path.display())]
+    NoDdamfn {
         /// The file.
         path: PathBuf,
     },
@@ -101,7 +118,7 @@ pub enum WeightsError {
         path: PathBuf,
     },
     /// libtorch refused an operation.
-    #[error("libtorch: {}", .0.to_string().lines().next().unwrap_or_default())]
+    #[error("libtorch: {}", first_line(.0))]
     Torch(#[from] TchError),
 }
 

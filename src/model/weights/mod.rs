@@ -13,6 +13,8 @@ mod checkpoint;
 mod error;
 mod import;
 mod safetensors;
+mod script_summary;
+mod stored;
 mod summary;
 mod torch;
 
@@ -34,6 +36,8 @@ pub use checkpoint::{Format, Origin};
 pub use error::WeightsError;
 pub use import::{ImportReport, Imported, import};
 pub use safetensors::{NumberFormat, write as write_tensors};
+pub use script_summary::ScriptSummary;
+pub use stored::{StoredNetwork, StoredScript, card_to_fill_in};
 pub use summary::Summary;
 
 /// The weights of one network, whole, and what must be known to use them.

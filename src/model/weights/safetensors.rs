@@ -4,7 +4,8 @@
 //! from run to run, and the same weights should have the same sha256.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use ::safetensors::{Dtype, SafeTensorError, SafeTensors};
@@ -54,6 +55,26 @@ pub(super) fn read(path: &Path) -> Result<Contents, WeightsError> {
         tensors,
         metadata: header.metadata().clone().unwrap_or_default(),
     })
+}
+
+/// The metadata of a file, without its tensors.
+pub(super) fn read_metadata(path: &Path) -> Result<HashMap<String, String>, WeightsError> {
+    let io_error = |source| WeightsError::io(path, source);
+    let mut file = File::open(path).map_err(io_error)?;
+    let file_length = file.metadata().map_err(io_error)?.len();
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(io_error)?;
+    let length = u64::from_le_bytes(length).min(file_length);
+    let mut header = Vec::new();
+    file.take(length).read_to_end(&mut header).map_err(io_error)?;
+    #[derive(serde::Deserialize)]
+    struct Header {
+        #[serde(rename = "__metadata__", default)]
+        metadata: HashMap<String, String>,
+    }
+    let header: Header =
+        serde_json::from_slice(&header).map_err(|error| WeightsError::damaged(path, error.to_string()))?;
+    Ok(header.metadata)
 }
 
 /// Writes tensors and metadata; the file appears whole or not at all.
@@ -106,6 +127,7 @@ impl NumberFormat {
     /// A tensor as it is stored.
     fn store(self, name: &str, tensor: &Tensor) -> Result<Tensor, WeightsError> {
         let kind = match self {
+            _ if tensor.kind() == Kind::Uint8 => Kind::Uint8,
             _ if tensor.dim() < 2 => Kind::Float,
             Self::F32 => Kind::Float,
             Self::F16 => Kind::Half,
@@ -139,6 +161,7 @@ fn dtype(kind: Kind) -> Dtype {
     match kind {
         Kind::Half => Dtype::F16,
         Kind::BFloat16 => Dtype::BF16,
+        Kind::Uint8 => Dtype::U8,
         _ => Dtype::F32,
     }
 }
