@@ -5,9 +5,11 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use abaw::affwild2::{self, Challenge, FrameList, IfMissing, ImageName, Labels, VideoList, VideoPredictions};
 use abaw::config::Pipeline;
+use abaw::export::{self, AnnotatedVideo, Format, Source, Whose};
 use abaw::hash::hash;
 use abaw::model::weights::Summary;
 use abaw::postprocess::{PostprocessError, Window};
@@ -20,8 +22,9 @@ use tempfile::TempDir;
 pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their files in `targets/` and folders in `cases/`.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("labels", labels),
+    ("annotations", annotations),
     ("frame_list", frame_list),
     ("video_list", video_list),
     ("image_name", image_name),
@@ -48,6 +51,48 @@ pub fn labels(bytes: &[u8]) {
             }
             let by_video: usize = labels.by_video().map(|(_, rows)| rows.len()).sum();
             assert_eq!(by_video, labels.rows().len());
+        }
+    }
+}
+
+/// A table of two frames, which annotations may be about.
+static ANNOTATED: LazyLock<AnnotatedVideo> = LazyLock::new(|| {
+    let folder = scratch();
+    let path = file_of(&folder, include_bytes!("../cases/table/two_frames.parquet"));
+    let (rows, footer) = table::read(&path).unwrap();
+    AnnotatedVideo::new("v".to_owned(), "v.mp4".into(), rows, &footer)
+});
+
+/// What annotation tools and the report's pages save, taken for each of their formats.
+pub fn annotations(bytes: &[u8]) {
+    let folder = scratch();
+    let path = file_of(&folder, bytes);
+    let tools = [
+        Format::LabelStudio,
+        Format::Cvat,
+        Format::Elan,
+        Format::PyFeat,
+        Format::Openface,
+    ];
+    for source in tools.map(Source::Tool).into_iter().chain([Source::Report]) {
+        let found = match export::read(&path, source) {
+            Ok(found) => found,
+            Err(error) => {
+                let name = path.display().to_string();
+                assert!(error.to_string().contains(&name), "{source:?}: {error}");
+                continue;
+            }
+        };
+        let video = &*ANNOTATED;
+        for corrections in found.iter().flat_map(|one| one.corrections(video, None)) {
+            let persons = corrections.persons().map(Whose::Person);
+            for whose in persons.chain([Whose::Subject]) {
+                let labels = corrections.labels(video, whose);
+                assert_eq!(labels.len(), 2);
+                for point in labels.iter().filter_map(|label| label.valence_arousal) {
+                    assert!(point.valence.abs() <= 1.0 && point.arousal.abs() <= 1.0);
+                }
+            }
         }
     }
 }

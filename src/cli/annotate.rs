@@ -54,7 +54,7 @@ fn run_whole(arguments: &Arguments, console: &Console, stop: &Stop) -> CommandRe
     let work_arguments = &arguments.work;
     let pipeline = plan::pipeline(work_arguments)?;
     let run = plan::out(work_arguments)?;
-    let inputs = plan::inputs(work_arguments)?;
+    let inputs = plan::inputs(work_arguments, &pipeline)?;
     let asked = plan::collect(work_arguments, &inputs, &run, &pipeline)?;
     let devices = plan::resolve(work_arguments.device)?;
     let inputs = plan::with_earlier(work_arguments, &run, asked)?;

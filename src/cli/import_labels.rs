@@ -126,13 +126,15 @@ struct Import<'a> {
 
 impl<'a> Import<'a> {
     /// The video of the run that annotations are about. A tool may have given it a name of its own; then the file's name
-    /// counts.
+    /// counts. A page names the run's.
     fn input(&self, found: &VideoAnnotations, name: &str) -> Result<&'a PlannedInput, Box<dyn Error>> {
-        let named = found
-            .video
-            .as_deref()
-            .and_then(|video| self.run.input(video).ok());
-        Ok(named.map_or_else(|| self.run.input(name), Ok)?)
+        let named = found.video.as_deref().map(|video| self.run.input(video));
+        let input = match (named, self.arguments.format) {
+            (Some(named), Source::Report) => named,
+            (Some(Ok(named)), Source::Tool(_)) => Ok(named),
+            _ => self.run.input(name),
+        };
+        Ok(input?)
     }
 
     /// Imports a video. A second file about it would replace the labels of the first, so it is refused.

@@ -37,7 +37,7 @@ pub struct Arguments {
 /// What to annotate, and how: the arguments that `annotate` and `plan` share.
 #[derive(Args)]
 pub struct WorkArguments {
-    /// Video files, or folders to search for videos.
+    /// Video files, or folders to search for videos. A pattern such as 'clips/*.mp4' that no shell has expanded is expanded.
     #[arg(value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
     /// Folder of the run; an unfinished run in it is continued.
@@ -107,7 +107,7 @@ pub fn run(arguments: Arguments) -> CommandResult {
     let earlier: Vec<Plan> = earlier.collect::<Result<_, _>>()?;
     let pipeline = pipeline(work)?;
     let out = out(work)?;
-    let inputs = inputs(work)?;
+    let inputs = inputs(work, &pipeline)?;
     refuse_absent(&inputs, &pipeline)?;
     let asked = collect(work, &inputs, &out, &pipeline)?;
     let all = asked.len();
@@ -197,7 +197,7 @@ pub fn collect(
             _ => InputKind::Video,
         },
         earlier: &earlier,
-        stall: Duration::from_secs(pipeline.video.stall_seconds.get().into()),
+        stall: stall(pipeline),
     };
     let found = search.collect(inputs)?;
     for warning in &found.warnings {
@@ -216,10 +216,15 @@ pub fn collect(
     Ok(found.inputs)
 }
 
+/// The time after which a file system that does not answer is given up.
+fn stall(pipeline: &Pipeline) -> Duration {
+    Duration::from_secs(pipeline.video.stall_seconds.get().into())
+}
+
 /// Refuses arguments that do not exist: a shard would find that out too late. A mount that does not answer is left to its
 /// shard, and what a folder lacks to the search.
 fn refuse_absent(inputs: &[PathBuf], pipeline: &Pipeline) -> Result<(), String> {
-    let stall = Duration::from_secs(pipeline.video.stall_seconds.get().into());
+    let stall = stall(pipeline);
     let is_absent = |argument: &PathBuf| {
         let path = argument.clone();
         matches!(within(stall, move || path.try_exists()), Some(Ok(false)))
@@ -235,8 +240,9 @@ fn refuse_absent(inputs: &[PathBuf], pipeline: &Pipeline) -> Result<(), String> 
     }
 }
 
-/// The inputs as arguments and in files that list them.
-pub fn inputs(work: &WorkArguments) -> Result<Vec<PathBuf>, String> {
+/// The inputs as arguments, which may be patterns, and in files that list them.
+pub fn inputs(work: &WorkArguments, pipeline: &Pipeline) -> Result<Vec<PathBuf>, String> {
+    let stall = stall(pipeline);
     let mut arguments = Vec::new();
     for argument in &work.inputs {
         let list = argument
@@ -246,7 +252,12 @@ pub fn inputs(work: &WorkArguments) -> Result<Vec<PathBuf>, String> {
             .filter(|_| !argument.exists());
         match list {
             Some(list) => arguments.extend(listed(Path::new(OsStr::from_bytes(list)))?),
-            None => arguments.push(argument.clone()),
+            None => {
+                let pattern = argument.clone();
+                // A mount that does not answer is left to its reader.
+                let found = within(stall, move || run::expand(&pattern));
+                arguments.extend(found.unwrap_or_else(|| vec![argument.clone()]));
+            }
         }
     }
     for list in &work.inputs_from {

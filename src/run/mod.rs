@@ -9,6 +9,7 @@ mod merge;
 mod names;
 mod own_files;
 mod path;
+mod pattern;
 mod plan;
 mod reader;
 mod search;
@@ -25,6 +26,7 @@ pub use merge::{MergeError, Pace, RunSummary, Status, Totals, VideoSummary, merg
 pub use names::InputNames;
 pub use own_files::REPORT_MARK;
 pub use path::absolute;
+pub use pattern::expand;
 pub use plan::{Plan, PlanError, PlannedInput, TableState, new_since, with_earlier};
 pub use reader::{RunReader, RunReaderError};
 pub use search::{Found, Search};

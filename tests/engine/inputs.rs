@@ -1,6 +1,7 @@
 //! What a run takes as input: whatever a folder of a laboratory contains.
 
-use std::os::unix::fs::symlink;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -453,6 +454,76 @@ fn pictures_that_move_are_videos() {
         .map(|time_s| (time_s * 1000.0).round() as i64)
         .collect();
     assert_eq!(milliseconds, [0, 40, 80, 160, 200, 240]);
+}
+
+#[test]
+fn patterns_that_no_shell_expanded_are_expanded() {
+    let workspace = Workspace::new();
+    for name in [
+        "clips/b.mkv",
+        "clips/a.mkv",
+        "clips/.hidden.mkv",
+        "clips/deep/c.mkv",
+        "clips/[d].mkv",
+    ] {
+        workspace.clip(name, 2);
+    }
+    let planned = |inputs: &[&str], run: &Path| {
+        let mut annotate = workspace.annotate(inputs, run);
+        expect_exit(0, annotate.current_dir(workspace.path("")));
+        ids(run)
+    };
+    let run = |name: &str| workspace.path(name);
+    assert_eq!(planned(&["clips/[ab].mkv"], &run("1")), ["a", "b"]);
+    assert_eq!(
+        planned(&["clips/**/c.*", "clips/?.mkv"], &run("2")),
+        ["c", "a", "b"]
+    );
+    // What exists is no pattern, whatever its name.
+    assert_eq!(planned(&["clips/[d].mkv"], &run("3")), ["[d]"]);
+    let output = expect_exit(2, &mut workspace.annotate(&["clips/*.avi"], &run("4")));
+    assert!(
+        errors(&output)[0].contains("clips/*.avi: no such file or folder"),
+        "{}",
+        stderr_of(&output)
+    );
+}
+
+#[test]
+fn what_the_user_may_not_read_costs_itself_alone() {
+    let workspace = Workspace::new();
+    for name in ["videos/good.mkv", "videos/closed.mkv", "videos/closed/inside.mkv"] {
+        workspace.clip(name, 2);
+    }
+    let name = |name: &str| workspace.path("videos").join(name);
+    let close = |path: PathBuf| std::fs::set_permissions(path, Permissions::from_mode(0)).unwrap();
+    close(name("closed.mkv"));
+    close(name("closed"));
+    let run = workspace.path("run");
+    let annotate = workspace.annotate(&[workspace.path("videos")], &run);
+    // Root may read everything until it gives up what lets it.
+    let mut restricted = Command::new("setpriv");
+    let overriding = "-dac_override,-dac_read_search";
+    restricted.args(["--inh-caps", overriding, "--bounding-set", overriding]);
+    restricted.arg(annotate.get_program()).args(annotate.get_args());
+    let is_root = std::fs::read_dir(name("closed")).is_ok();
+    let mut annotate = if is_root { restricted } else { annotate };
+    let output = expect_exit(3, &mut annotate);
+    std::fs::set_permissions(name("closed"), Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(table(&run, "good").1.counts.frames, 2);
+    assert!(run.join("failures/closed.json").exists());
+    assert!(
+        errors(&output)[0].contains("ermission denied"),
+        "{}",
+        stderr_of(&output)
+    );
+    assert_eq!(
+        warnings_about("videos/closed: left out: Permission denied", &output),
+        1,
+        "{}",
+        stderr_of(&output)
+    );
+    assert_eq!(summary(&run)["totals"]["failed"], 1);
 }
 
 #[test]

@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use abaw::affwild2::{FrameLabel, Labels};
+use abaw::export::{self, AnnotatedVideo, Source, Whose};
 use abaw::labels::{ActionUnit, Expression};
 use abaw::table::Row;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::annotated_run::RUN;
 use crate::browser::{Job, look};
+use crate::made_up;
 use crate::report;
 use crate::support::workspace::Workspace;
 use crate::support::{abaw_with, errors, expect_exit, sample, stderr_of};
@@ -427,7 +430,7 @@ fn the_files_of_two_annotators_are_compared() {
 fn files_that_do_not_fit_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let told =
-        |exit: i32, file: &Value| import(exit, &RUN.root(), &write(folder.path(), "x.json", file), &[]).1;
+        |exit: i32, file: &Value| import(exit, &RUN.root(), &write(folder.path(), "two.json", file), &[]).1;
     let good = || file("anna", 1, &json!([expression(0.0, 1.0, "Fear")]));
     let with = |key: &str, value: Value| {
         let mut file = good();
@@ -453,7 +456,7 @@ fn files_that_do_not_fit_are_named() {
             with("version", json!(2)),
             "marks of version 2; this program reads version 1",
         ),
-        (with("video", json!("nowhere")), "x"),
+        (with("video", json!("nowhere")), "the run has no video `nowhere`"),
         (
             mark(json!({ "label": "Contempt" })),
             "unknown expression `Contempt`; expected Neutral, Anger",
@@ -493,4 +496,113 @@ fn files_that_do_not_fit_are_named() {
         told.contains("the marks were made on a run with other settings"),
         "{told}"
     );
+}
+
+/// A mark of frames, both included, which begins and ends up to two fifths of a frame beside them.
+#[derive(Debug, Clone)]
+struct Marked {
+    frames: (usize, usize),
+    beside: (f64, f64),
+    what: usize,
+    present: bool,
+}
+
+/// Any marks on any clock.
+fn any_marks() -> impl Strategy<Value = (Vec<u32>, f64, Vec<Marked>)> {
+    let mark = (
+        any::<[usize; 2]>(),
+        (-0.4..0.4, -0.4..0.4),
+        0..4_usize,
+        any::<bool>(),
+    );
+    let steps = proptest::collection::vec(2_u32..200, 1..40);
+    (steps, -5.0..5000.0, proptest::collection::vec(mark, 0..12)).prop_map(|(steps, start_s, marks)| {
+        let count = steps.len();
+        let mark = |([one, other], beside, what, present): ([usize; 2], _, _, _)| Marked {
+            frames: (one % (other % count + 1), other % count),
+            beside,
+            what,
+            present,
+        };
+        let marks = marks.into_iter().map(mark).collect();
+        (steps, start_s, marks)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_marks_are_painted_one_over_the_other((steps, start_s, marks) in any_marks(), timed in any::<bool>()) {
+        let (_, mut footer) = RUN.table("two");
+        footer.stream["start_s"] = json!(start_s - 0.25);
+        let mut starts = vec![start_s];
+        starts.extend(steps.iter().scan(start_s, |clock, step| {
+            *clock += f64::from(*step) / 1000.0;
+            Some(*clock)
+        }));
+        let rows: Vec<Row> = (0..steps.len())
+            .map(|at| {
+                let row = made_up::row(at as u32 + 1, made_up::wave(at as u32));
+                Row { time_s: timed.then_some(starts[at]), ..row }
+            })
+            .collect();
+        let count = rows.len();
+        // The last frame is as long as the frame rate has it.
+        *starts.last_mut().unwrap() = starts[count - 1] + 0.04;
+        let place = |at: usize, beside: f64| {
+            let before = starts[at] - starts[at.saturating_sub(1)];
+            let after = starts[(at + 1).min(count)] - starts[at];
+            match timed {
+                false => at as f64 + 1.0,
+                true if at == 0 || at == count => starts[at],
+                true if beside < 0.0 => starts[at] + beside * before,
+                true => starts[at] + beside * after,
+            }
+        };
+        let list: Vec<Value> = marks
+            .iter()
+            .map(|mark| {
+                let (begin, end) = (place(mark.frames.0, mark.beside.0), place(mark.frames.1 + 1, mark.beside.1));
+                let mut written = json!({ "person": "subject", "begin": begin, "end": end });
+                let content = match mark.what {
+                    0 => json!({ "what": "expression", "label": if mark.present { "Fear" } else { "Other" } }),
+                    1 => json!({ "what": "action_unit", "label": "AU15", "present": mark.present }),
+                    2 => json!({ "what": "as_predicted" }),
+                    _ => json!({ "person": 0, "what": "action_unit", "label": "AU4", "present": mark.present }),
+                };
+                written.as_object_mut().unwrap().extend(content.as_object().unwrap().clone());
+                written
+            })
+            .collect();
+        let mut file = file("anna", 1, &json!(list));
+        file["axis"] = json!(if timed { "seconds" } else { "frames" });
+        let folder = tempfile::tempdir().unwrap();
+        let path = write(folder.path(), "marks.json", &file);
+
+        let video = AnnotatedVideo::new("two".to_owned(), "two.mp4".into(), rows.clone(), &footer);
+        let read = export::read(&path, Source::Report).unwrap();
+        let got = read[0].corrections(&video, None).unwrap().labels(&video, Whose::Subject);
+        for (at, label) in got.iter().enumerate() {
+            let here = marks.iter().filter(|mark| (mark.frames.0..=mark.frames.1).contains(&at));
+            let mut wanted = FrameLabel::default();
+            for mark in here.clone() {
+                match mark.what {
+                    0 => wanted.expression = Some(if mark.present { Expression::Fear } else { Expression::Other }),
+                    1 => wanted.action_units[ActionUnit::Au15.index()] = Some(mark.present),
+                    2 => {}
+                    _ => wanted.action_units[ActionUnit::Au4.index()] = Some(mark.present),
+                }
+            }
+            if here.clone().any(|mark| mark.what == 2) {
+                let predicted = &rows[at].postprocessed;
+                wanted.valence_arousal = predicted.affect.valence_arousal;
+                wanted.expression = wanted.expression.or(predicted.expression);
+                for (unit, present) in wanted.action_units.iter_mut().zip(predicted.action_units) {
+                    *unit = unit.or(present);
+                }
+            }
+            prop_assert_eq!(label, &wanted, "frame {}", at);
+        }
+    }
 }
