@@ -246,6 +246,10 @@ abaw.marks = (video, timeline, marking) => {
   function remove(list) {
     if (list.length) change(marks.filter((mark) => !list.includes(mark)), `Removed: ${list.map(kindName).join(", ")}.`);
   }
+  // What was begun reaches to the chosen frame, which the timeline's own keys, the mouse and the overlay move.
+  const grow = () => { if (begun !== null) show(); };
+  stack.addEventListener("click", grow);
+  byId("overlay")?.addEventListener("timeupdate", grow);
   const here = () => marks.filter((mark) =>
     mark.person === personOf(timeline.track) && mark.from <= timeline.chosen && mark.to >= timeline.chosen);
   const raise = (by) => {
@@ -257,10 +261,9 @@ abaw.marks = (video, timeline, marking) => {
     ArrowUp: () => (isCurve() ? raise(0.05) : false), ArrowDown: () => (isCurve() ? raise(-0.05) : false),
   };
   stack.addEventListener("keydown", (event) => {
-    const act = keys[event.key];
-    if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (act() !== false) event.preventDefault();
-    show();
+    const act = !(event.ctrlKey || event.metaKey || event.altKey) && keys[event.key];
+    if (act && act() !== false) event.preventDefault();
+    grow();
   });
   document.addEventListener("keydown", (event) => {
     if (!(event.ctrlKey || event.metaKey) || event.altKey || event.target.matches("input")) return;
