@@ -122,6 +122,11 @@ impl Pipeline {
                 return Err("[[postprocess.blend.member]] content is not for pipeline files".to_owned());
             }
         }
+        let temporal = &mut pipeline.postprocess.temporal;
+        temporal.weights = temporal.weights.take().map(|weights| folder.join(weights));
+        if temporal.content.is_some() {
+            return Err("[postprocess.temporal] content is not for pipeline files".to_owned());
+        }
         pipeline.check()?;
         Ok(pipeline)
     }
@@ -174,6 +179,11 @@ impl Pipeline {
         }
         let blend = self.postprocess.blend.check();
         blend.map_err(|error| format!("[postprocess.blend] {error}"))?;
+        if !self.postprocess.blend.is_empty() && !self.postprocess.temporal.is_empty() {
+            return Err(
+                "[postprocess] blend and temporal both replace the raw numbers: keep one of them".to_owned(),
+            );
+        }
         self.model.check()
     }
 }

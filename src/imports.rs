@@ -25,7 +25,7 @@ const ORDER: &[&[&str]] = &[
     &["model", "crops", "photograph"],
     &["table"],
     &["postprocess", "affwild2", "metrics"],
-    &["tuning"],
+    &["tuning", "temporal"],
     &["config", "pipelines"],
     &["run"],
     &["finalise"],

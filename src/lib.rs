@@ -44,6 +44,7 @@ pub mod report;
 pub mod run;
 pub mod stop;
 pub mod table;
+pub mod temporal;
 pub mod time_limit;
 pub mod training;
 pub mod tuning;

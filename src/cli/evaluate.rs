@@ -45,6 +45,13 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> CommandResult {
     let (run, labels) = arguments.labels.open()?;
     let evaluation = finalise::evaluate(&run, &labels)?;
+    if evaluation.videos.is_empty() && !evaluation.trained_on.is_empty() {
+        return Err(format!(
+            "the run's temporal network was trained on all {} labelled videos of the run: score it on others",
+            evaluation.trained_on.len()
+        )
+        .into());
+    }
     if evaluation.videos.is_empty() {
         return Err(format!(
             "{}: the run has none of the {} labelled videos (first: {})",
@@ -69,6 +76,13 @@ pub fn run(arguments: Arguments) -> CommandResult {
 }
 
 fn warn(evaluation: &Evaluation) {
+    if !evaluation.trained_on.is_empty() {
+        tracing::warn!(
+            "left out: {} labelled videos that the temporal network was trained on: {}",
+            evaluation.trained_on.len(),
+            some_of(&evaluation.trained_on)
+        );
+    }
     if !evaluation.unknown.is_empty() {
         tracing::warn!(
             "{} labelled videos are not in the run and do not count: {}",

@@ -330,7 +330,7 @@ pub fn make(
     pipeline.model.features |= work.features;
     InferenceForm::fast(device, pipeline.model.precision).check()?;
     let found = run::find_weights(&mut pipeline.model)?;
-    finalise::record_contents(&mut pipeline.postprocess.blend)?;
+    finalise::record_contents(&mut pipeline.postprocess)?;
     // Batches that the smallest device has memory for.
     let memory = devices
         .iter()
@@ -341,7 +341,10 @@ pub fn make(
     let calibration = match &work.calibration {
         Some(path) if is_chosen => Some(calibration::read_for(path, &pipeline.postprocess)?),
         Some(path) => Some(calibration::read(path)?.1),
-        None => found.calibration,
+        // The weights carry what was tuned on their own outputs.
+        None => found
+            .calibration
+            .filter(|_| pipeline.postprocess.temporal.is_empty()),
     };
     if let (Some(calibration), false) = (&calibration, is_chosen) {
         // Nobody chose the everyday recipe, so what was tuned counts.

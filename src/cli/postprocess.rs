@@ -26,7 +26,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME|FILE")]
     pipeline: Option<PathBuf>,
     /// Thresholds and smoothing that `abaw tune` found; the pipeline file overrides it. Without one, those of
-    /// the run.
+    /// the run, unless the temporal network is another one.
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
 }
@@ -39,7 +39,7 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
         Some(path) => {
             let pipeline = pipelines::read(Some(path), &[])?;
             let mut settings = pipeline.postprocess;
-            record_contents(&mut settings.blend)?;
+            record_contents(&mut settings)?;
             (settings, pipeline.quality)
         }
         None => {
@@ -49,6 +49,8 @@ pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
     };
     let calibration = match &arguments.calibration {
         Some(path) => Some(calibration::read_for(path, &settings)?),
+        // What was tuned on the numbers of one network is not for another's.
+        None if settings.temporal.content != plan.settings.pipeline.postprocess.temporal.content => None,
         None => plan.settings.calibration.clone(),
     };
     let plan = plan.with_postprocess(settings, quality, calibration)?;

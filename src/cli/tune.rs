@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use abaw::finalise::{self, LabelledFrames};
+use abaw::finalise::{self, LabelledFrames, VideosToTune};
 use abaw::publish::publish;
 use abaw::tuning::{Calibration, Gain, LabelledVideo, TuningSettings, count_labelled, tune};
 use clap::Args;
@@ -16,7 +16,7 @@ use super::{CommandResult, EXIT_DONE};
 /// Find the smoothing of each task and the threshold of each action unit on a labelled run.
 ///
 /// Each setting is scored on videos that it was not tuned on, and kept only if it improves the score there. Tuning uses
-/// the raw columns, so the run's own post-processing has no influence.
+/// the raw columns, or the outputs of the run's temporal network, so the run's own smoothing has no influence.
 #[derive(Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -39,7 +39,13 @@ pub fn run(arguments: Arguments) -> CommandResult {
         true => LabelledFrames::Usable,
         false => LabelledFrames::All,
     };
-    let (videos, absent) = finalise::labelled_videos(&run, &labels, frames)?;
+    let VideosToTune {
+        videos,
+        absent,
+        trained_on,
+        chosen_on,
+    } = finalise::labelled_videos(&run, &labels, frames)?;
+    warn_of_training(&trained_on, &chosen_on);
     if !absent.is_empty() {
         tracing::warn!(
             "{} of {} labelled videos have no table in the run (first: {})",
@@ -54,9 +60,9 @@ pub fn run(arguments: Arguments) -> CommandResult {
     };
     let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
     if arguments.usable {
-        let (on_all, _) = finalise::labelled_videos(&run, &labels, LabelledFrames::All)?;
+        let on_all = finalise::labelled_videos(&run, &labels, LabelledFrames::All)?;
         println!("all labelled frames, for comparison:");
-        print(&tune(&on_all, &settings, &date)?);
+        print(&tune(&on_all.videos, &settings, &date)?);
         println!("\nonly the labelled frames with a usable look:");
     }
     let found = tune(&videos, &settings, &date)?;
@@ -74,6 +80,22 @@ pub fn run(arguments: Arguments) -> CommandResult {
         arguments.out.display()
     );
     Ok(ExitCode::from(EXIT_DONE))
+}
+
+/// Names the videos whose labels a temporal network has seen.
+fn warn_of_training(trained_on: &[String], chosen_on: &[String]) {
+    if let Some(first) = trained_on.first() {
+        tracing::warn!(
+            "left out: {} labelled videos that the temporal network was trained on (first: {first})",
+            trained_on.len()
+        );
+    }
+    if let Some(first) = chosen_on.first() {
+        tracing::warn!(
+            "{} labelled videos chose the epoch of the temporal network, so their numbers are slightly too good (first: {first})",
+            chosen_on.len()
+        );
+    }
 }
 
 /// The usual number of folds, or, where there are fewer labelled videos, one for each.

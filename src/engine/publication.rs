@@ -38,7 +38,7 @@ impl Publication {
         versions: BTreeMap<String, String>,
         inference: String,
     ) -> Result<Self, Box<dyn std::error::Error>> {
-        let postprocessor = Postprocessor::of(plan)?;
+        let postprocessor = Postprocessor::of(&run, plan)?;
         let footer = Footer {
             versions,
             settings: serde_json::to_value(&plan.settings)?,

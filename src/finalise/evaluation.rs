@@ -9,6 +9,7 @@ use crate::affwild2::{FrameAnswer, LabelRow, Labels, VideoPredictions};
 use crate::labels::{Expression, PerTask, ValenceArousal};
 use crate::metrics::{Annotation, Tally};
 use crate::run::{RunReader, VideoId};
+use crate::temporal::TemporalCard;
 use crate::tuning::LabelledVideo;
 
 /// A run scored on labels.
@@ -18,6 +19,8 @@ pub struct Evaluation {
     pub videos: Vec<ScoredVideo>,
     /// Labelled videos that are not in the run; they do not count.
     pub unknown: Vec<String>,
+    /// Labelled videos that the run's temporal network was trained on; they do not count.
+    pub trained_on: Vec<String>,
 }
 
 /// One video, or one person of it, scored.
@@ -69,16 +72,17 @@ impl Evaluation {
 /// Scores a run's final predictions as a submission of them would be scored.
 ///
 /// Labelled frames that the run lacks are filled from their neighbours. Videos of the run without any prediction (no
-/// face, or failed) get neutral values. A task without a prediction in any video is not scored.
+/// face, or failed) get neutral values. A task without a prediction in any video is not scored. Videos that the run's
+/// temporal network was trained on are left out.
 ///
 /// # Errors
 /// As [`SubjectReader::predictions`].
 pub fn evaluate(run: &RunReader, labels: &Labels) -> Result<Evaluation, SubjectError> {
-    let by_video: Vec<_> = labels.by_video().collect();
+    let subjects = SubjectReader::of(run);
+    let (by_video, trained_on) = not_trained_on(&subjects, labels)?;
     let known = |name: &str| run.input_named(name).is_some();
     let unknown = by_video.iter().filter(|(name, _)| !known(name));
     let unknown = unknown.map(|(name, _)| (*name).to_owned()).collect();
-    let subjects = SubjectReader::of(run);
     let scored: Vec<Option<FirstPass>> = by_video
         .into_par_iter()
         .map(|(name, rows)| FirstPass::of(&subjects, name, &rows))
@@ -105,6 +109,35 @@ pub fn evaluate(run: &RunReader, labels: &Labels) -> Result<Evaluation, SubjectE
     Ok(Evaluation {
         videos: videos.into_iter().map(|video| video.scored).collect(),
         unknown,
+        trained_on,
+    })
+}
+
+/// A labelled video's name and its rows.
+type LabelledRows<'labels> = (&'labels str, Vec<&'labels LabelRow>);
+
+/// The labelled videos, without those that the run's temporal network was trained on, and the names of these.
+fn not_trained_on<'labels>(
+    subjects: &SubjectReader,
+    labels: &'labels Labels,
+) -> Result<(Vec<LabelledRows<'labels>>, Vec<String>), SubjectError> {
+    let was_trained_on = of_card(subjects, TemporalCard::was_trained_on)?;
+    let (left_out, kept): (Vec<_>, Vec<_>) = labels.by_video().partition(|(name, _)| was_trained_on(name));
+    let names = left_out.into_iter().map(|(name, _)| name.to_owned());
+    Ok((kept, names.collect()))
+}
+
+/// Whether the card of the run's temporal network lists the input that labels call by a name; false without one.
+fn of_card(
+    subjects: &SubjectReader,
+    lists: fn(&TemporalCard, &str) -> bool,
+) -> Result<impl Fn(&str) -> bool, SubjectError> {
+    let card = subjects.temporal_card()?;
+    let run = subjects.run();
+    Ok(move |name: &str| {
+        let input = run.input_named(name);
+        card.zip(input)
+            .is_some_and(|(card, (input, _))| lists(card, input.id.as_str()))
     })
 }
 
@@ -185,7 +218,19 @@ pub enum LabelledFrames {
     Usable,
 }
 
-/// The labelled videos of a run with its raw predictions, and the names of those that have no table.
+/// The labelled videos of a run for tuning.
+pub struct VideosToTune {
+    /// Each with its predictions before post-processing.
+    pub videos: Vec<LabelledVideo>,
+    /// Names of those that have no table.
+    pub absent: Vec<String>,
+    /// Names of those that the run's temporal network was trained on, which are left out.
+    pub trained_on: Vec<String>,
+    /// Names of those that chose the epoch of the temporal network.
+    pub chosen_on: Vec<String>,
+}
+
+/// The labelled videos of a run with its raw predictions, or those of its temporal network.
 ///
 /// # Errors
 /// As [`SubjectReader::raw_series`].
@@ -193,9 +238,12 @@ pub fn labelled_videos(
     run: &RunReader,
     labels: &Labels,
     frames: LabelledFrames,
-) -> Result<(Vec<LabelledVideo>, Vec<String>), SubjectError> {
-    let by_video: Vec<_> = labels.by_video().collect();
+) -> Result<VideosToTune, SubjectError> {
     let subjects = SubjectReader::of(run);
+    let (by_video, trained_on) = not_trained_on(&subjects, labels)?;
+    let was_chosen_on = of_card(&subjects, TemporalCard::was_chosen_on)?;
+    let names = by_video.iter().map(|(name, _)| (*name).to_owned());
+    let chosen_on = names.filter(|name| was_chosen_on(name)).collect();
     let found: Vec<Result<LabelledVideo, String>> = by_video
         .into_par_iter()
         .map(|(name, rows)| {
@@ -222,7 +270,12 @@ pub fn labelled_videos(
             Err(name) => absent.push(name),
         }
     }
-    Ok((videos, absent))
+    Ok(VideosToTune {
+        videos,
+        absent,
+        trained_on,
+        chosen_on,
+    })
 }
 
 fn annotation(row: &LabelRow) -> Annotation {

@@ -61,7 +61,7 @@ pub fn postprocess_run(
     stop: &Stop,
     on_event: &mut (dyn FnMut(&Event) + Send),
 ) -> Result<PostprocessSummary, PostprocessRunError> {
-    let postprocessor = Postprocessor::of(plan)?;
+    let postprocessor = Postprocessor::of(run, plan)?;
     plan.freeze(run, true)?;
     let (absent, frames) = (AtomicU64::new(0), AtomicU64::new(0));
     let seen = Mutex::new((InputTotals::default(), on_event));

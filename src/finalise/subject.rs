@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::postprocessor::{Postprocessor, PostprocessorError};
-use super::run_blend::BlendError;
 use crate::affwild2::{self, FramePrediction, VideoPredictions};
 use crate::frame::FrameIndex;
 use crate::postprocess::{Postprocess, PostprocessError, Series, series_of};
 use crate::run::{RunReader, RunReaderError, VideoId};
 use crate::table::{ColumnSelection, Footer, Row, mark_subject};
+use crate::temporal::TemporalCard;
 
 /// The predictions for a subject cannot be read or made.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +26,6 @@ pub enum SubjectError {
     /// The post-processing that the plan asks for cannot be made, or failed.
     #[error(transparent)]
     Postprocessor(#[from] Arc<PostprocessorError>),
-    /// A run that is blended in cannot be read.
-    #[error(transparent)]
-    Blend(#[from] BlendError),
 }
 
 /// Reads the subjects of a run's videos. Any number of threads may use it at once.
@@ -66,7 +63,7 @@ impl<'run> SubjectReader<'run> {
     pub fn of(run: &'run RunReader) -> Self {
         Self {
             run,
-            postprocessor: Postprocessor::of(run.plan()).map_err(Arc::new),
+            postprocessor: Postprocessor::of(run.folder(), run.plan()).map_err(Arc::new),
         }
     }
 
@@ -144,21 +141,32 @@ impl<'run> SubjectReader<'run> {
             }
             None => "",
         };
-        let predictions = self.postprocessor()?.predictions(&input.id, side, &rows)?;
+        let timing = footer.timing();
+        let predictions = self
+            .postprocessor()?
+            .predictions(&input.id, side, &rows, &timing)
+            .map_err(Arc::new)?;
         let of_subject = rows.iter().zip(predictions).filter(|(row, _)| row.subject);
         let settings = &self.run.plan().settings.pipeline.postprocess;
-        let series = series_of(
-            of_subject,
-            &footer.timing(),
-            settings.stop_at_cuts,
-            settings.fill_gap_s,
-        )?;
+        let series = series_of(of_subject, &timing, settings.stop_at_cuts, settings.fill_gap_s)?;
         let of_usable = rows.iter().filter(|row| row.subject && row.usable == Some(true));
         Ok(Some(RawSubject {
             id: input.id.clone(),
             series,
             usable: of_usable.map(|row| row.frame).collect(),
         }))
+    }
+
+    /// What is known of the run's temporal network; `None` if it has none.
+    ///
+    /// # Errors
+    /// A network that cannot be read any more: then nobody can tell what it was trained on.
+    pub fn temporal_card(&self) -> Result<Option<&TemporalCard>, SubjectError> {
+        let settings = &self.run.plan().settings.pipeline.postprocess;
+        match settings.temporal.is_empty() {
+            true => Ok(None),
+            false => Ok(self.postprocessor()?.temporal_card()),
+        }
     }
 
     fn postprocessor(&self) -> Result<&Postprocessor, Arc<PostprocessorError>> {

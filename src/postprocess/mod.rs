@@ -1,7 +1,7 @@
 //! Post-processing: from raw to final predictions, by gap filling, smoothing and thresholds.
 //!
 //! ```text
-//! raw rows -> (blend) -> Series -> fill -> smooth -> decide -> FinalAffect
+//! raw rows -> (blend or temporal network) -> Series -> fill -> smooth -> decide -> FinalAffect
 //! ```
 //!
 //! All of it is cheap and can be repeated on a raw table. A kernel over list entries ([`Kernel::FrameDistance`]) smooths
@@ -14,6 +14,7 @@ mod rows;
 mod series;
 mod settings;
 mod smooth;
+mod temporal_settings;
 mod threshold;
 
 pub use blend_settings::{BlendMember, BlendSettings};
@@ -22,6 +23,7 @@ pub use rows::{postprocess_rows, raw_predictions, series_of};
 pub use series::Series;
 pub use settings::{PostprocessSettings, Preset};
 pub use smooth::{Kernel, ShotKernel, Window};
+pub use temporal_settings::TemporalSettings;
 pub use threshold::Thresholds;
 
 use crate::frame::FrameIndex;

@@ -1,6 +1,6 @@
 //! The settings of post-processing in a pipeline file, and which of them overrides which.
 
-use super::{BlendSettings, FillGap, Kernel, Postprocess, PostprocessError, Thresholds};
+use super::{BlendSettings, FillGap, Kernel, Postprocess, PostprocessError, TemporalSettings, Thresholds};
 use crate::labels::PerTask;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -59,6 +59,9 @@ pub struct PostprocessSettings {
     /// Runs whose predictions are blended.
     #[serde(skip_serializing_if = "BlendSettings::is_empty")]
     pub blend: BlendSettings,
+    /// A network over time, whose outputs are smoothed and cut in place of the raw ones.
+    #[serde(skip_serializing_if = "TemporalSettings::is_empty")]
+    pub temporal: TemporalSettings,
 }
 
 impl PostprocessSettings {

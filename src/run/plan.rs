@@ -231,6 +231,14 @@ impl Plan {
         Ok(self)
     }
 
+    /// sha256 of the networks that annotate, or their sources where there is none, in the order of the settings.
+    pub fn networks(&self) -> Vec<String> {
+        let networks = self.weights.iter().skip(1);
+        networks
+            .map(|record| record.sha256.as_ref().unwrap_or(&record.source).clone())
+            .collect()
+    }
+
     /// The post-processing from raw to final columns.
     ///
     /// # Errors

@@ -43,6 +43,8 @@ impl RunSettings {
             // The hash of a blended run's contents is in the settings, too.
             member.run = member.run.take().map(|_| PathBuf::new());
         }
+        let temporal = &mut settings.pipeline.postprocess.temporal;
+        temporal.weights = temporal.weights.take().map(|_| PathBuf::new());
         hash(&settings)
     }
 

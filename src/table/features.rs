@@ -1,16 +1,19 @@
-//! The features of a video's faces, as Parquet: for those who train models over time on them.
+//! The features of a video's faces, as Parquet: for temporal networks, this program's and others'.
 
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, DictionaryArray, FixedSizeListArray, Float16Array, Int16Array, Int32Array, RecordBatch,
-    StringArray,
+    Array, ArrayRef, AsArray, DictionaryArray, FixedSizeListArray, Float16Array, Int16Array, Int32Array,
+    RecordBatch, StringArray,
 };
-use arrow::datatypes::{DataType, Field, Int32Type, Schema};
+use arrow::datatypes::{DataType, Field, Float16Type, Int16Type, Int32Type, Schema};
 use half::f16;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
@@ -19,6 +22,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 use super::column_order::mark_type_defined;
+use super::read::not_a_table;
 use super::{FOOTER_KEY, TableError, WeightsRecord};
 use crate::face::PersonId;
 use crate::face::identity::FEATURE;
@@ -139,4 +143,87 @@ fn columns(video: &str, group: &[FaceFeature]) -> Vec<ArrayRef> {
             None,
         )),
     ]
+}
+
+/// The features of a video's faces in the order of the file, which is that of the table's rows with a face; some hundreds
+/// in memory at once.
+pub struct FeatureReader {
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+    batch: Vec<FaceFeature>,
+    /// How many of the batch were given.
+    given: usize,
+}
+
+impl FeatureReader {
+    /// Opens what [`write_features`] wrote.
+    ///
+    /// # Errors
+    /// The file system's, or [`TableError::NotATable`] for another file.
+    pub fn open(path: &Path) -> Result<Self, TableError> {
+        let file = File::open(path).map_err(PathError::at(path))?;
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
+            builder.with_batch_size(512).build()
+        }));
+        // The Parquet library panics on some damaged files.
+        let reader = opened.map_err(|_| not_a_table(path, "it is damaged"))?;
+        Ok(Self {
+            path: path.to_owned(),
+            reader: reader.map_err(|error| not_a_table(path, error))?,
+            batch: Vec::new(),
+            given: 0,
+        })
+    }
+
+    fn next_batch(&mut self) -> Option<Result<Vec<FaceFeature>, TableError>> {
+        let Ok(next) = catch_unwind(AssertUnwindSafe(|| self.reader.next())) else {
+            return Some(Err(not_a_table(&self.path, "it is damaged")));
+        };
+        let faces = next?.map_err(|error| not_a_table(&self.path, error));
+        Some(faces.and_then(|batch| {
+            faces_of(&batch).ok_or_else(|| not_a_table(&self.path, "its columns are not those of features"))
+        }))
+    }
+}
+
+impl Iterator for FeatureReader {
+    type Item = Result<FaceFeature, TableError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.given == self.batch.len() {
+            match self.next_batch()? {
+                Ok(batch) => (self.batch, self.given) = (batch, 0),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        self.given += 1;
+        Some(Ok(self.batch[self.given - 1].clone()))
+    }
+}
+
+/// `None` if the columns are of other types, or hold what no video has.
+fn faces_of(batch: &RecordBatch) -> Option<Vec<FaceFeature>> {
+    let frames = batch.column_by_name("frame")?.as_primitive_opt::<Int32Type>()?;
+    let persons = batch.column_by_name("person")?.as_primitive_opt::<Int16Type>()?;
+    let features = batch.column_by_name("feature")?.as_fixed_size_list_opt()?;
+    let numbers = features.values().as_primitive_opt::<Float16Type>()?;
+    let is_whole = [
+        frames.null_count(),
+        persons.null_count(),
+        features.null_count(),
+        numbers.null_count(),
+    ] == [0; 4];
+    if !is_whole || features.value_length() != FEATURE as i32 {
+        return None;
+    }
+    let face = |at: usize| {
+        let start = features.value_offset_at(at) as usize;
+        Some(FaceFeature {
+            frame: FrameIndex::new(u32::try_from(frames.value(at)).ok()?)?,
+            person: PersonId(u16::try_from(persons.value(at)).ok()?),
+            feature: numbers.values().get(start..start + FEATURE)?.try_into().ok()?,
+        })
+    };
+    (0..batch.num_rows()).map(face).collect()
 }

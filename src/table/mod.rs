@@ -12,7 +12,7 @@ mod write;
 
 pub use batches::TableBatches;
 pub use column_order::mark_type_defined;
-pub use features::{FaceFeature, FeatureCard, write_features};
+pub use features::{FaceFeature, FeatureCard, FeatureReader, write_features};
 pub use footer::{Counts, FOOTER_KEY, Footer, SECONDS_KEY, StageSeconds, Timing, WeightsRecord, extra_units};
 pub use read::{ColumnSelection, read, read_columns, read_footer};
 pub use row::{Row, Sighting};
