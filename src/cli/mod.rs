@@ -24,6 +24,7 @@ mod report;
 mod submit;
 mod summary;
 mod train;
+mod train_temporal;
 mod tune;
 mod weights;
 

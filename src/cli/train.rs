@@ -1,4 +1,4 @@
-//! `abaw train`: weights from labelled crops.
+//! `abaw train`: weights from labelled crops, or, by a recipe with `[temporal]`, from labelled runs.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -9,24 +9,26 @@ use abaw::device::DeviceChoice;
 use abaw::labels::{ActionUnit, Expression};
 use abaw::metrics::Scores;
 use abaw::stop::{EXIT_STOPPED, Stop};
-use abaw::training::{EpochRecord, Outcome, Recipe, TrainingEvent, train};
+use abaw::training::{EpochRecord, LossValues, Outcome, Recipe, TemporalRecipe, TrainingEvent, train};
 use clap::Args;
 use indicatif::ProgressBar;
 
 use super::console::{Console, LINE_EVERY};
-use super::{CommandResult, EXIT_DONE};
+use super::{CommandResult, EXIT_DONE, train_temporal};
 
 /// How long a stopped run may take to finish its step and write its checkpoint.
 const GRACE: Duration = Duration::from_secs(25);
 
-/// Train the network on labelled crops, by a recipe.
+/// Train the network on labelled crops, or a temporal network on annotated runs, by a recipe.
 ///
+/// A recipe with [temporal] is of a temporal network, over the features and raw outputs of runs (`annotate --features`).
 /// Leaves in DIR: best.safetensors and last.safetensors (weights), checkpoint.safetensors (to go on
 /// from), metrics.jsonl (a line an epoch), curves.svg, card.md, unreadable.txt if images could not be
 /// read.
 #[derive(Args)]
 pub struct Arguments {
-    /// What to train on and how: `pipelines/train-end-to-end.toml`, `pipelines/train-heads.toml`.
+    /// What to train on and how: `pipelines/train-end-to-end.toml`, `pipelines/train-heads.toml`,
+    /// `pipelines/train-temporal.toml`.
     #[arg(long, value_name = "FILE")]
     recipe: PathBuf,
     /// Folder for what comes out.
@@ -43,9 +45,16 @@ pub struct Arguments {
 /// Trains.
 pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
     start_again_with_sleeping_threads();
-    let recipe = Recipe::read(&arguments.recipe)?;
+    let is_temporal = TemporalRecipe::is_one(&arguments.recipe);
     let (device, _) = arguments.device.resolve()?;
     let stop = Stop::on_signals_within(GRACE)?;
+    if is_temporal {
+        let Arguments {
+            recipe, out, resume, ..
+        } = &arguments;
+        return train_temporal::run(recipe, out, *resume, device, &stop);
+    }
+    let recipe = Recipe::read(&arguments.recipe)?;
     let mut progress = Progress::new(console);
     let outcome = train(
         &recipe,
@@ -169,30 +178,41 @@ impl Progress {
     }
 
     fn log_epoch(&self, record: &EpochRecord) {
-        let loss = |name, loss: Option<f64>| loss.map(|loss| format!("{name} {loss:.3}"));
-        let losses = [
-            loss("VA", record.losses.valence_arousal),
-            loss("EXPR", record.losses.expression),
-            loss("AU", record.losses.action_units),
-        ];
-        let losses: Vec<String> = losses.into_iter().flatten().collect();
-        let scores = &record.validation;
         tracing::info!(
             epoch = record.epoch,
-            p = scores.p,
+            p = record.validation.p,
             accuracy = record.accuracy,
             images_per_second = record.images_per_second,
-            "epoch {}: loss {}; validation P {} (VA {}, F1 EXPR {}, F1 AU {}), accuracy {}; {:.1} images a second",
+            "epoch {}: loss {}; validation {}, accuracy {}; {:.1} images a second",
             record.epoch,
-            losses.join(", "),
-            number(scores.p),
-            number(scores.va),
-            number(scores.expression),
-            number(scores.au),
+            losses(&record.losses),
+            scores(&record.validation),
             number(record.accuracy),
             record.images_per_second
         );
     }
+}
+
+/// The loss of each task.
+pub fn losses(losses: &LossValues) -> String {
+    let loss = |name, loss: Option<f64>| loss.map(|loss| format!("{name} {loss:.3}"));
+    let losses = [
+        loss("VA", losses.valence_arousal),
+        loss("EXPR", losses.expression),
+        loss("AU", losses.action_units),
+    ];
+    losses.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// P and the scores of the tasks.
+pub fn scores(scores: &Scores) -> String {
+    format!(
+        "P {} (VA {}, F1 EXPR {}, F1 AU {})",
+        number(scores.p),
+        number(scores.va),
+        number(scores.expression),
+        number(scores.au)
+    )
 }
 
 fn print_result(out: &Path, test: Option<&Scores>) {
@@ -202,6 +222,11 @@ fn print_result(out: &Path, test: Option<&Scores>) {
         weights.display(),
         out.join("card.md").display()
     );
+    print_scores(test);
+}
+
+/// Prints the scores on the test set, if there is one.
+pub fn print_scores(test: Option<&Scores>) {
     let Some(test) = test else { return };
     println!(
         "test set: CCC valence {}, arousal {}; expressions {}; action units {}; P {}",
@@ -221,6 +246,7 @@ fn print_result(out: &Path, test: Option<&Scores>) {
     }
 }
 
-fn number(score: Option<f64>) -> String {
+/// Three digits, or a dash.
+pub fn number(score: Option<f64>) -> String {
     score.map_or("-".to_owned(), |score| format!("{score:.3}"))
 }

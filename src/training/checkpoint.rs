@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::error::TrainingError;
 use super::loss_values::LossValues;
-use super::recipe::Recipe;
 use crate::model::NamedTensors;
 use crate::model::weights::{NumberFormat, read_tensors, write_tensors};
 
@@ -56,9 +56,9 @@ pub struct Tensors {
 }
 
 #[derive(Serialize, Deserialize)]
-struct State {
-    recipe: Recipe,
-    position: Position,
+struct State<R, P> {
+    recipe: R,
+    position: P,
 }
 
 /// Writes a checkpoint; the file appears whole or not at all, so that the last one stays where the disk
@@ -66,17 +66,14 @@ struct State {
 ///
 /// # Errors
 /// Those of the file system.
-pub fn save(
+pub fn save<R: Serialize, P: Serialize>(
     path: &Path,
-    recipe: &Recipe,
-    position: &Position,
+    recipe: &R,
+    position: &P,
     tensors: &Tensors,
 ) -> Result<(), TrainingError> {
-    let state = serde_json::to_string(&State {
-        recipe: recipe.clone(),
-        position: position.clone(),
-    })
-    .map_err(|error| damaged(path, error.to_string()))?;
+    let state = serde_json::to_string(&State { recipe, position })
+        .map_err(|error| damaged(path, error.to_string()))?;
     let mut all = NamedTensors::new();
     for (prefix, tensors) in tensors.groups() {
         let named = tensors
@@ -88,17 +85,21 @@ pub fn save(
     Ok(write_tensors(path, &all, &metadata, NumberFormat::F32)?)
 }
 
-/// Reads the checkpoint of a run of `recipe`.
+/// Reads the checkpoint of a run of `recipe`. `fixed`: the settings of a recipe that may not change while a run lasts.
 ///
 /// # Errors
 /// A file that is damaged or of another recipe.
-pub fn load(path: &Path, recipe: &Recipe) -> Result<(Position, Tensors), TrainingError> {
+pub fn load<R: DeserializeOwned, P: DeserializeOwned>(
+    path: &Path,
+    recipe: &R,
+    fixed: fn(&R) -> toml::Table,
+) -> Result<(P, Tensors), TrainingError> {
     let (all, metadata) = read_tensors(path)?;
     let text = metadata
         .get(STATE)
         .ok_or_else(|| damaged(path, "not a checkpoint of a training run".to_owned()))?;
-    let state: State = serde_json::from_str(text).map_err(|error| damaged(path, error.to_string()))?;
-    if let Some(difference) = difference(&state.recipe, recipe) {
+    let state: State<R, P> = serde_json::from_str(text).map_err(|error| damaged(path, error.to_string()))?;
+    if let Some(difference) = difference(&fixed(&state.recipe), &fixed(recipe)) {
         return Err(damaged(
             path,
             format!("the run was begun with another recipe: {difference}; put it back or use another folder"),
@@ -138,25 +139,8 @@ fn damaged(path: &Path, reason: String) -> TrainingError {
     }
 }
 
-/// The first setting in which two recipes differ, with both values. Where the data lies and how often
-/// a checkpoint is written are no part of what a run computes; the number of epochs is a person's to
-/// change as long as a run lasts.
-fn difference(before: &Recipe, now: &Recipe) -> Option<String> {
-    let settings = |recipe: &Recipe| {
-        let mut recipe = recipe.clone();
-        recipe.checkpoint_minutes = 1.0;
-        let sets = [&mut recipe.data.train, &mut recipe.data.validation];
-        for set in sets.into_iter().chain(&mut recipe.data.test) {
-            set.labels.clear();
-            set.images.clear();
-        }
-        recipe.start = None;
-        for phase in &mut recipe.phase {
-            phase.epochs = 1;
-        }
-        toml::Table::try_from(&recipe).unwrap_or_default()
-    };
-    let (before, now) = (settings(before), settings(now));
+/// The first setting in which two recipes differ, with both values.
+fn difference(before: &toml::Table, now: &toml::Table) -> Option<String> {
     let keys: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     let show = |value: Option<&toml::Value>| value.map_or("nothing".to_owned(), toml::Value::to_string);
     keys.into_iter()

@@ -6,8 +6,9 @@ use std::path::Path;
 use plotters::prelude::*;
 
 use super::error::TrainingError;
-use super::records::EpochRecord;
+use super::loss_values::LossValues;
 use super::write::write;
+use crate::metrics::Scores;
 
 /// Pixels.
 const SIZE: (u32, u32) = (1000, 420);
@@ -21,6 +22,18 @@ const COLOURS: [RGBColor; 4] = [
 
 type DrawingError = Box<dyn Error + Send + Sync>;
 
+/// What is drawn of an epoch.
+pub struct EpochScores<'a> {
+    /// 1-based.
+    pub number: usize,
+    /// Means over its steps.
+    pub losses: &'a LossValues,
+    /// Scores on the validation set.
+    pub validation: &'a Scores,
+    /// The share of right expressions there.
+    pub accuracy: Option<f64>,
+}
+
 /// A named curve: an epoch and its value for each point.
 struct Curve {
     name: &'static str,
@@ -31,12 +44,12 @@ struct Curve {
 ///
 /// # Errors
 /// A file that cannot be written.
-pub fn draw(path: &Path, records: &[EpochRecord]) -> Result<(), TrainingError> {
-    let curve = |name, value: &dyn Fn(&EpochRecord) -> Option<f64>| Curve {
+pub fn draw(path: &Path, epochs: &[EpochScores]) -> Result<(), TrainingError> {
+    let curve = |name, value: &dyn Fn(&EpochScores) -> Option<f64>| Curve {
         name,
-        points: records
+        points: epochs
             .iter()
-            .filter_map(|record| Some((record.epoch as f64, value(record)?)))
+            .filter_map(|epoch| Some((epoch.number as f64, value(epoch)?)))
             .collect(),
     };
     let losses = [

@@ -44,10 +44,10 @@ impl Sample {
     }
 }
 
-/// How many images of a data set are labelled, for each task.
+/// How many images of a data set, or faces in frames of videos, are labelled for each task.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Counts {
-    /// All images.
+    /// All that are labelled.
     pub images: usize,
     /// Images labelled for valence and arousal.
     pub valence_arousal: usize,
@@ -105,11 +105,7 @@ impl Dataset {
     fn refuse_unlabelled(&self, tasks: &[Task]) -> Result<(), TrainingError> {
         let counts = self.counts();
         for task in tasks {
-            let (name, labelled) = match task {
-                Task::Va => ("valence and arousal", counts.valence_arousal),
-                Task::Expr => ("expressions", counts.expression.iter().sum()),
-                Task::Au => ("action units", counts.action_units),
-            };
+            let (name, labelled) = counts.of_task(*task);
             if labelled == 0 && self.not_whole > 0 {
                 return Err(TrainingError::StrictLeavesNothing {
                     labels: self.labels.clone(),
@@ -154,24 +150,39 @@ impl Dataset {
 
     /// Counts the labelled images of each task.
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts {
-            images: self.samples.len(),
-            valence_arousal: 0,
-            expression: [0; EXPRESSIONS],
-            action_units: 0,
-        };
-        for sample in &self.samples {
-            counts.valence_arousal += usize::from(sample.label.valence_arousal.is_some());
-            if let Some(class) = sample.label.expression {
-                counts.expression[class.index()] += 1;
-            }
-            counts.action_units += usize::from(sample.label.action_units.iter().any(Option::is_some));
-        }
-        counts
+        Counts::of(self.samples.iter().map(|sample| &sample.label))
     }
 }
 
 impl Counts {
+    /// Counts labels.
+    pub(super) fn of<'a>(labels: impl Iterator<Item = &'a FrameLabel>) -> Self {
+        let mut counts = Counts {
+            images: 0,
+            valence_arousal: 0,
+            expression: [0; EXPRESSIONS],
+            action_units: 0,
+        };
+        for label in labels {
+            counts.images += 1;
+            counts.valence_arousal += usize::from(label.valence_arousal.is_some());
+            if let Some(class) = label.expression {
+                counts.expression[class.index()] += 1;
+            }
+            counts.action_units += usize::from(label.action_units.iter().any(Option::is_some));
+        }
+        counts
+    }
+
+    /// How many labels a task has, and the task in words.
+    pub(super) fn of_task(&self, task: Task) -> (&'static str, usize) {
+        match task {
+            Task::Va => ("valence and arousal", self.valence_arousal),
+            Task::Expr => ("expressions", self.expression.iter().sum()),
+            Task::Au => ("action units", self.action_units),
+        }
+    }
+
     /// Names of the expressions that no image shows.
     pub fn empty_classes(&self) -> Vec<&'static str> {
         let classes = Expression::ALL.into_iter();
@@ -198,7 +209,7 @@ impl Counts {
 }
 
 /// The label without the tasks that are not in `tasks`.
-fn only(label: &FrameLabel, tasks: &[Task]) -> FrameLabel {
+pub(super) fn only(label: &FrameLabel, tasks: &[Task]) -> FrameLabel {
     let mut kept = FrameLabel::default();
     for task in tasks {
         match task {

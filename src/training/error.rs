@@ -8,9 +8,13 @@ use thiserror::Error;
 
 use crate::affwild2;
 use crate::crops::CropError;
+use crate::finalise::{LabelRateError, TemporalError};
 use crate::model::ModelError;
 use crate::model::weights::WeightsError;
 use crate::path_error::PathError;
+use crate::postprocess::PostprocessError;
+use crate::run::RunReaderError;
+use crate::temporal::TemporalWeightsError;
 
 /// An error of training. Each prints as one line.
 #[derive(Debug, Error)]
@@ -86,6 +90,55 @@ pub enum TrainingError {
         step: usize,
         /// The names of the batch's images.
         images: Vec<String>,
+    },
+    /// A run cannot be read.
+    #[error(transparent)]
+    Run(#[from] RunReaderError),
+    /// Labels are not of the frames of a run.
+    #[error(transparent)]
+    Rate(#[from] LabelRateError),
+    /// The post-processing of a run is not valid.
+    #[error(transparent)]
+    Postprocess(#[from] PostprocessError),
+    /// A temporal network cannot be read or written.
+    #[error(transparent)]
+    TemporalWeights(#[from] TemporalWeightsError),
+    /// Features cannot be read.
+    #[error(transparent)]
+    Features(#[from] TemporalError),
+    /// A run has no features.
+    #[error("{}: the run has no features of its faces: annotate with --features", .0.display())]
+    NoFeatures(PathBuf),
+    /// No face of a run is labelled for one of the tasks.
+    #[error(
+        "{}: no face of {} is labelled for {task}: leave it out of the recipe's tasks, or look at the labels and the names \
+         of their videos",
+        labels.display(), run.display()
+    )]
+    NoLabelledFace {
+        /// The folder of the run.
+        run: PathBuf,
+        /// The label file or folder.
+        labels: PathBuf,
+        /// The task, in words.
+        task: &'static str,
+    },
+    /// The runs of a recipe hold features of different networks.
+    #[error("the runs of the recipe were annotated with different weights: annotate all with the same")]
+    OtherNetworks,
+    /// A video of the training set is in another set, too.
+    #[error("{video}: it is trained on and scored on: take it out of one of the recipe's sets")]
+    TrainedAndScored {
+        /// Its id.
+        video: String,
+    },
+    /// A loss or a gradient of windows is infinite or not a number.
+    #[error("the {what} is not a number at step {step}: lower the learning rate")]
+    NotFiniteInWindows {
+        /// `loss` or `gradient`.
+        what: &'static str,
+        /// 1-based, over all epochs.
+        step: usize,
     },
     /// A file cannot be read or written.
     #[error(transparent)]

@@ -5,6 +5,7 @@ use tch::Device;
 
 use super::dataset::{Dataset, Sample};
 use super::error::TrainingError;
+use crate::affwild2::FrameLabel;
 use crate::labels::{Affect, Expression};
 use crate::metrics::{Annotation, Scores, Tally, TaskTallies};
 use crate::model::{
@@ -85,7 +86,7 @@ impl Part {
             match dataset.crop(sample) {
                 Ok(crop) => {
                     faces.push(AlignedFace::new(crop)?);
-                    labels.push(annotation(sample));
+                    labels.push(annotation(&sample.label));
                 }
                 Err(_) => part.unreadable += 1,
             }
@@ -100,15 +101,17 @@ impl Part {
     }
 }
 
-fn annotation(sample: &Sample) -> Annotation {
+/// The label as scores take it.
+pub(super) fn annotation(label: &FrameLabel) -> Annotation {
     Annotation {
-        valence_arousal: sample.label.valence_arousal,
-        expression: sample.label.expression,
-        action_units: sample.label.all_action_units(),
+        valence_arousal: label.valence_arousal,
+        expression: label.expression,
+        action_units: label.all_action_units(),
     }
 }
 
-fn decide(affect: &Affect) -> Annotation {
+/// The decisions of a network: the most probable expression, action units from a probability of 0.5 on.
+pub(super) fn decide(affect: &Affect) -> Annotation {
     Annotation {
         valence_arousal: affect.valence_arousal,
         expression: affect.expression.as_ref().map(Expression::most_probable),

@@ -11,6 +11,7 @@ use super::dataset::{Dataset, Sample};
 use super::error::TrainingError;
 use super::loss::Labels;
 use super::sampler::{Stream, random};
+use crate::affwild2::FrameLabel;
 use crate::frame::Picture;
 use crate::labels::{ACTION_UNITS, INVALID_CLASS, INVALID_VALENCE_AROUSAL};
 use crate::model::AlignedFace;
@@ -124,7 +125,7 @@ impl<'a> Epoch<'a> {
         }
         let side = i64::from(AlignedFace::SIDE);
         let size = [samples.len() as i64, side, side, 3];
-        let labels = labels(&samples)?;
+        let labels = labels_of(samples.iter().map(|sample| &sample.label))?;
         Ok(Batch {
             step,
             crops: self.uploaded(Tensor::f_from_data_size(&crops, &size, Kind::Uint8)?)?,
@@ -152,10 +153,9 @@ impl<'a> Epoch<'a> {
 }
 
 /// The labels as the losses take them, with the challenge's markers for what is not annotated.
-fn labels(samples: &[&Sample]) -> Result<Labels, TchError> {
+pub(super) fn labels_of<'a>(labels: impl Iterator<Item = &'a FrameLabel>) -> Result<Labels, TchError> {
     let (mut points, mut classes, mut units) = (Vec::new(), Vec::new(), Vec::new());
-    for sample in samples {
-        let label = &sample.label;
+    for label in labels {
         points.extend(match label.valence_arousal {
             Some(point) => [point.valence, point.arousal],
             None => [INVALID_VALENCE_AROUSAL; 2],
@@ -171,7 +171,7 @@ fn labels(samples: &[&Sample]) -> Result<Labels, TchError> {
                 .map(|unit| unit.map_or(f32::from(INVALID_CLASS), |active| f32::from(u8::from(active)))),
         );
     }
-    let rows = samples.len() as i64;
+    let rows = classes.len() as i64;
     Ok(Labels {
         valence_arousal: Tensor::f_from_slice(&points)?.f_view([rows, 2])?,
         expression: Tensor::f_from_slice(&classes)?,

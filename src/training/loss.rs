@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, TchError, Tensor};
 
 use crate::labels::{INVALID_CLASS, INVALID_VALENCE_AROUSAL};
-use crate::model::{ATTENTION_HEADS, Outputs};
+use crate::model::{ATTENTION_HEADS, HeadOutputs, Outputs};
 
 /// Keeps the concordance of two constants defined.
 const CCC_EPSILON: f64 = 1e-8;
@@ -82,8 +82,8 @@ pub struct Losses {
     pub expression: Option<Tensor>,
     /// Binary cross-entropy of the logits, mean over the valid labels.
     pub action_units: Option<Tensor>,
-    /// See [`attention_loss`].
-    pub attention: Tensor,
+    /// See [`attention_loss`]; `None` for a network without attention maps.
+    pub attention: Option<Tensor>,
 }
 
 impl Losses {
@@ -98,7 +98,22 @@ impl Losses {
         mask: ActionUnitMask,
         class_weights: Option<&Tensor>,
     ) -> Result<Self, TchError> {
-        let heads = &outputs.heads;
+        Ok(Self {
+            attention: Some(attention_loss(&outputs.attention)?),
+            ..Self::of_heads(&outputs.heads, labels, mask, class_weights)?
+        })
+    }
+
+    /// The losses of the tasks alone.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn of_heads(
+        heads: &HeadOutputs,
+        labels: &Labels,
+        mask: ActionUnitMask,
+        class_weights: Option<&Tensor>,
+    ) -> Result<Self, TchError> {
         let task = |output: &Option<Tensor>, loss: &dyn Fn(&Tensor) -> Result<Option<Tensor>, TchError>| {
             output.as_ref().map_or(Ok(None), loss)
         };
@@ -112,7 +127,7 @@ impl Losses {
             action_units: task(&heads.action_unit_logits, &|logits| {
                 action_unit_loss(logits, &labels.action_units, mask)
             })?,
-            attention: attention_loss(&outputs.attention)?,
+            attention: None,
         })
     }
 
@@ -121,17 +136,23 @@ impl Losses {
     /// # Errors
     /// libtorch's.
     pub fn total(&self, weights: &LossWeights) -> Result<Tensor, TchError> {
-        let mut total = self.attention.f_mul_scalar(weights.attention)?;
+        let mut terms = Vec::new();
         for (loss, weight) in [
+            (&self.attention, weights.attention),
             (&self.valence_arousal, weights.valence_arousal),
             (&self.expression, weights.expression),
             (&self.action_units, weights.action_units),
         ] {
             if let Some(loss) = loss {
-                total = total.f_add(&loss.f_mul_scalar(weight)?)?;
+                terms.push(loss.f_mul_scalar(weight)?);
             }
         }
-        Ok(total)
+        let mut terms = terms.into_iter();
+        let first = match terms.next() {
+            Some(first) => first,
+            None => Tensor::f_zeros([], (Kind::Float, tch::Device::Cpu))?,
+        };
+        terms.try_fold(first, |total, term| total.f_add(&term))
     }
 }
 
@@ -219,7 +240,6 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::model::HeadOutputs;
 
     fn value(tensor: &Tensor) -> f64 {
         tensor.double_value(&[])

@@ -1,4 +1,4 @@
-//! Training of the network (arXiv 2407.12390): from labelled crops to weights.
+//! Training of the network (arXiv 2407.12390), from labelled crops to weights, and of temporal networks (`temporal`).
 //!
 //! ```text
 //! recipe -> dataset -> sampler -> loader (images, augmentation) -> learner (replica, loss, optimizer) -> evaluation -> weights
@@ -26,6 +26,7 @@ mod records;
 mod replica;
 mod sampler;
 mod start_weights;
+mod temporal;
 mod trainer;
 mod unreadable;
 mod weight_average;
@@ -46,4 +47,8 @@ pub use recipe::{
     Task,
 };
 pub use records::EpochRecord;
+pub use temporal::{
+    LabelledRun, LabelledSequences, NetworkSettings, TemporalData, TemporalEpoch, TemporalEvent,
+    TemporalOutcome, TemporalRecipe, train_temporal,
+};
 pub use trainer::{Outcome, train};

@@ -57,7 +57,14 @@ pub fn text(recipe: &Recipe, train: &Counts, records: &[EpochRecord], test: Opti
         ));
     }
     line("\n## Results\n".to_owned());
-    line(table(records, test));
+    let best = records
+        .iter()
+        .max_by(|a, b| p_of(&a.validation).total_cmp(&p_of(&b.validation)));
+    let sets = [
+        best.map(|record| ("validation", &record.validation, record.accuracy)),
+        test.map(|test| ("test", &test.scores, test.accuracy)),
+    ];
+    line(table(sets.into_iter().flatten().collect()));
     line("## Limits\n".to_owned());
     line(match recipe.card.limits.is_empty() {
         true => "Not stated.".to_owned(),
@@ -66,16 +73,8 @@ pub fn text(recipe: &Recipe, train: &Counts, records: &[EpochRecord], test: Opti
     card
 }
 
-/// The scores of the best epoch on the validation set, and on the test set.
-fn table(records: &[EpochRecord], test: Option<&Evaluation>) -> String {
-    let best = records
-        .iter()
-        .max_by(|a, b| p_of(&a.validation).total_cmp(&p_of(&b.validation)));
-    let sets = [
-        best.map(|record| ("validation", &record.validation, record.accuracy)),
-        test.map(|test| ("test", &test.scores, test.accuracy)),
-    ];
-    let sets: Vec<(&str, &Scores, Option<f64>)> = sets.into_iter().flatten().collect();
+/// Sets by name, each with its scores and the share of right expressions.
+pub(super) fn table(sets: Vec<(&str, &Scores, Option<f64>)>) -> String {
     let names: String = sets.iter().map(|(name, _, _)| format!(" {name} |")).collect();
     let mut table = format!("| |{names}\n|{}\n", "---|".repeat(sets.len() + 1));
     let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
@@ -108,11 +107,11 @@ fn table(records: &[EpochRecord], test: Option<&Evaluation>) -> String {
 }
 
 /// P, below any other where nothing is labelled.
-fn p_of(scores: &Scores) -> f64 {
+pub(super) fn p_of(scores: &Scores) -> f64 {
     scores.p.unwrap_or(f64::NEG_INFINITY)
 }
 
-fn task_name(task: Task) -> &'static str {
+pub(super) fn task_name(task: Task) -> &'static str {
     match task {
         Task::Va => "valence and arousal",
         Task::Expr => "expressions",

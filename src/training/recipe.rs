@@ -233,6 +233,23 @@ impl Recipe {
         })
     }
 
+    /// What may not change while a run lasts: all but where the data lies, how often a checkpoint is written, and the
+    /// number of epochs.
+    pub(super) fn fixed(&self) -> toml::Table {
+        let mut recipe = self.clone();
+        recipe.checkpoint_minutes = 1.0;
+        let sets = [&mut recipe.data.train, &mut recipe.data.validation];
+        for set in sets.into_iter().chain(&mut recipe.data.test) {
+            set.labels.clear();
+            set.images.clear();
+        }
+        recipe.start = None;
+        for phase in &mut recipe.phase {
+            phase.epochs = 1;
+        }
+        toml::Table::try_from(&recipe).unwrap_or_default()
+    }
+
     /// Epochs of all phases.
     pub fn epochs(&self) -> usize {
         self.phase.iter().map(|phase| phase.epochs).sum()
@@ -241,11 +258,7 @@ impl Recipe {
     /// Refuses values that are out of range.
     fn check(&self) -> Result<(), String> {
         let demand = |sound: bool, what: &str| if sound { Ok(()) } else { Err(what.to_owned()) };
-        let twice = (1..self.tasks.len()).any(|i| self.tasks[..i].contains(&self.tasks[i]));
-        demand(
-            !self.tasks.is_empty() && !twice,
-            "tasks must name at least one of va, expr, au, each once",
-        )?;
+        check_tasks(&self.tasks)?;
         demand(self.replicas >= 1, "replicas must be at least 1")?;
         demand(
             self.batch >= 2 * self.replicas,
@@ -291,11 +304,20 @@ impl Recipe {
     }
 }
 
-fn all_tasks() -> Vec<Task> {
+/// Refuses a list without a task or with one twice.
+pub(super) fn check_tasks(tasks: &[Task]) -> Result<(), String> {
+    let twice = (1..tasks.len()).any(|i| tasks[..i].contains(&tasks[i]));
+    match tasks.is_empty() || twice {
+        true => Err("tasks must name at least one of va, expr, au, each once".to_owned()),
+        false => Ok(()),
+    }
+}
+
+pub(super) fn all_tasks() -> Vec<Task> {
     vec![Task::Va, Task::Expr, Task::Au]
 }
 
-fn one() -> u64 {
+pub(super) fn one() -> u64 {
     1
 }
 
@@ -303,7 +325,7 @@ fn one_part() -> usize {
     1
 }
 
-fn ten_minutes() -> f64 {
+pub(super) fn ten_minutes() -> f64 {
     10.0
 }
 

@@ -3,8 +3,10 @@
 use std::io;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::curves::EpochScores;
 use super::error::TrainingError;
 use super::loss_values::LossValues;
 use super::write::write;
@@ -34,11 +36,23 @@ pub struct EpochRecord {
     pub images_per_second: f64,
 }
 
+impl EpochRecord {
+    /// What is drawn of it.
+    pub(super) fn scores(&self) -> EpochScores<'_> {
+        EpochScores {
+            number: self.epoch,
+            losses: &self.losses,
+            validation: &self.validation,
+            accuracy: self.accuracy,
+        }
+    }
+}
+
 /// Reads the records of the first `epochs` epochs; none if there is no file.
 ///
 /// # Errors
 /// A file that cannot be read or a line that is no record.
-pub fn read(path: &Path, epochs: usize) -> Result<Vec<EpochRecord>, TrainingError> {
+pub fn read<R: DeserializeOwned>(path: &Path, epochs: usize) -> Result<Vec<R>, TrainingError> {
     let text = match std::fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         read => read.map_err(PathError::at(path))?,
@@ -56,7 +70,7 @@ pub fn read(path: &Path, epochs: usize) -> Result<Vec<EpochRecord>, TrainingErro
 ///
 /// # Errors
 /// A file that cannot be written.
-pub fn replace(path: &Path, records: &[EpochRecord]) -> Result<(), TrainingError> {
+pub fn replace<R: Serialize>(path: &Path, records: &[R]) -> Result<(), TrainingError> {
     let mut text = Vec::new();
     for record in records {
         let line = serde_json::to_string(record).map_err(|error| PathError::at(path)(error.into()))?;

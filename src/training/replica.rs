@@ -3,7 +3,6 @@
 use tch::nn::VarStore;
 use tch::{Device, TchError, Tensor};
 
-use super::device_reads::read_scalars;
 use super::error::TrainingError;
 use super::loss::{ActionUnitMask, Labels, LossWeights, Losses};
 use super::loss_values::LossValues;
@@ -108,28 +107,10 @@ impl Replica {
         let gradients = gradients.collect::<Result<_, TchError>>()?;
         Ok(Gradients {
             images: crops.size()[0] as f64,
-            losses: values(&total, &losses)?,
+            losses: LossValues::of(&total, &losses)?,
             gradients,
         })
     }
-}
-
-/// The losses as numbers, in one copy from the device.
-fn values(total: &Tensor, losses: &Losses) -> Result<LossValues, TchError> {
-    let tasks = [&losses.valence_arousal, &losses.expression, &losses.action_units];
-    let present = tasks.into_iter().flatten();
-    let scalars = [total, &losses.attention].into_iter().chain(present);
-    let mut numbers = read_scalars(scalars)?.into_iter();
-    let mut next = || numbers.next().unwrap_or(f64::NAN);
-    let (total, attention) = (next(), next());
-    let [valence_arousal, expression, action_units] = tasks.map(|loss| loss.as_ref().map(|_| next()));
-    Ok(LossValues {
-        total,
-        valence_arousal,
-        expression,
-        action_units,
-        attention,
-    })
 }
 
 impl Objective {

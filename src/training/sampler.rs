@@ -24,6 +24,8 @@ pub struct Sampler {
 pub(super) enum Stream {
     Order = 1,
     Augmentation = 2,
+    Dropout = 3,
+    Weights = 4,
 }
 
 impl Sampler {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tch::Device;
 
 use super::checkpoint::{self, Position, Tensors};
+use super::curves::EpochScores;
 use super::dataset::Dataset;
 use super::error::TrainingError;
 use super::evaluation::{Evaluation, evaluate};
@@ -28,10 +29,10 @@ use crate::metrics::Scores;
 use crate::model::weights::{Card, NumberFormat, Weights};
 use crate::model::{Architecture, NamedTensors, Normalisation};
 
-const CHECKPOINT: &str = "checkpoint.safetensors";
-const BEST: &str = "best.safetensors";
-const LAST: &str = "last.safetensors";
-const METRICS: &str = "metrics.jsonl";
+pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
+pub(super) const BEST: &str = "best.safetensors";
+pub(super) const LAST: &str = "last.safetensors";
+pub(super) const METRICS: &str = "metrics.jsonl";
 const UNREADABLE: &str = "unreadable.txt";
 
 /// How a training run ended.
@@ -59,12 +60,7 @@ pub fn train(
     stop: &dyn Fn() -> bool,
     report: &mut dyn FnMut(TrainingEvent),
 ) -> Result<Outcome, TrainingError> {
-    let taken = out.join(CHECKPOINT).exists();
-    match resume {
-        true if !taken => return Err(TrainingError::NoCheckpoint(out.to_owned())),
-        false if taken => return Err(TrainingError::Taken(out.to_owned())),
-        _ => {}
-    }
+    check_folder(out, resume)?;
     let open = |set| Dataset::open(set, &recipe.tasks, recipe.data.strict);
     let (data, validation) = (open(&recipe.data.train)?, open(&recipe.data.validation)?);
     let test = recipe.data.test.as_ref().map(open).transpose()?;
@@ -91,6 +87,16 @@ pub fn train(
     Ok(Outcome::Done {
         test: test.map(|test| Box::new(test.scores)),
     })
+}
+
+/// Refuses to resume what was not begun, and to begin where a run is.
+pub(super) fn check_folder(out: &Path, resume: bool) -> Result<(), TrainingError> {
+    let is_taken = out.join(CHECKPOINT).exists();
+    match resume {
+        true if !is_taken => Err(TrainingError::NoCheckpoint(out.to_owned())),
+        false if is_taken => Err(TrainingError::Taken(out.to_owned())),
+        _ => Ok(()),
+    }
 }
 
 /// A training run under way.
@@ -130,7 +136,8 @@ impl<'a> Run<'a> {
         let architecture = recipe.architecture();
         let (position, saved) = match resume {
             true => {
-                let (position, tensors) = checkpoint::load(&out.join(CHECKPOINT), recipe)?;
+                let (position, tensors) =
+                    checkpoint::load::<Recipe, Position>(&out.join(CHECKPOINT), recipe, Recipe::fixed)?;
                 (position, Some(tensors))
             }
             false => (Position::default(), None),
@@ -326,7 +333,8 @@ impl<'a> Run<'a> {
         report(TrainingEvent::Epoch(&record));
         self.records.push(record);
         records::replace(&self.out.join(METRICS), &self.records)?;
-        curves::draw(&self.out.join("curves.svg"), &self.records)?;
+        let epochs: Vec<EpochScores> = self.records.iter().map(EpochRecord::scores).collect();
+        curves::draw(&self.out.join("curves.svg"), &epochs)?;
         self.save_checkpoint()
     }
 

@@ -353,7 +353,7 @@ fn terms(outputs: &Outputs, losses: &Losses, labels: &Labels) -> Vec<(&'static s
         ("loss_va", value(losses.valence_arousal.as_ref().unwrap())),
         ("loss_expr", value(losses.expression.as_ref().unwrap())),
         ("loss_au", value(losses.action_units.as_ref().unwrap())),
-        ("attention_raw", value(&losses.attention)),
+        ("attention_raw", value(losses.attention.as_ref().unwrap())),
         ("total", value(&losses.total(&LossWeights::default()).unwrap())),
     ]
 }
