@@ -25,6 +25,7 @@ mod submit;
 mod summary;
 mod train;
 mod train_temporal;
+mod training_scores;
 mod tune;
 mod weights;
 

@@ -6,14 +6,15 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use abaw::device::DeviceChoice;
-use abaw::labels::{ActionUnit, Expression};
+use abaw::labels::Expression;
 use abaw::metrics::Scores;
 use abaw::stop::{EXIT_STOPPED, Stop};
-use abaw::training::{EpochRecord, LossValues, Outcome, Recipe, TemporalRecipe, TrainingEvent, train};
+use abaw::training::{EpochRecord, Outcome, Recipe, TemporalRecipe, TrainingEvent, train};
 use clap::Args;
 use indicatif::ProgressBar;
 
 use super::console::{Console, LINE_EVERY};
+use super::training_scores::{losses, number, print_scores, scores};
 use super::{CommandResult, EXIT_DONE, train_temporal};
 
 /// How long a stopped run may take to finish its step and write its checkpoint.
@@ -193,28 +194,6 @@ impl Progress {
     }
 }
 
-/// The loss of each task.
-pub fn losses(losses: &LossValues) -> String {
-    let loss = |name, loss: Option<f64>| loss.map(|loss| format!("{name} {loss:.3}"));
-    let losses = [
-        loss("VA", losses.valence_arousal),
-        loss("EXPR", losses.expression),
-        loss("AU", losses.action_units),
-    ];
-    losses.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-/// P and the scores of the tasks.
-pub fn scores(scores: &Scores) -> String {
-    format!(
-        "P {} (VA {}, F1 EXPR {}, F1 AU {})",
-        number(scores.p),
-        number(scores.va),
-        number(scores.expression),
-        number(scores.au)
-    )
-}
-
 fn print_result(out: &Path, test: Option<&Scores>) {
     let weights = out.join("best.safetensors");
     println!(
@@ -223,30 +202,4 @@ fn print_result(out: &Path, test: Option<&Scores>) {
         out.join("card.md").display()
     );
     print_scores(test);
-}
-
-/// Prints the scores on the test set, if there is one.
-pub fn print_scores(test: Option<&Scores>) {
-    let Some(test) = test else { return };
-    println!(
-        "test set: CCC valence {}, arousal {}; expressions {}; action units {}; P {}",
-        number(test.ccc_valence),
-        number(test.ccc_arousal),
-        number(test.expression),
-        number(test.au),
-        number(test.p)
-    );
-    if let Some(f1) = test.f1_expression {
-        let each = Expression::ALL.map(|class| format!("{} {:.3}", class.name(), f1[class.index()]));
-        println!("F1 {}", each.join(", "));
-    }
-    if let Some(f1) = test.f1_au {
-        let each = ActionUnit::ALL.map(|unit| format!("{} {:.3}", unit.name(), f1[unit.index()]));
-        println!("F1 {}", each.join(", "));
-    }
-}
-
-/// Three digits, or a dash.
-pub fn number(score: Option<f64>) -> String {
-    score.map_or("-".to_owned(), |score| format!("{score:.3}"))
 }

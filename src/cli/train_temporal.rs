@@ -8,7 +8,7 @@ use abaw::stop::{EXIT_STOPPED, Stop};
 use abaw::training::{TemporalEpoch, TemporalEvent, TemporalOutcome, TemporalRecipe, train_temporal};
 use tch::Device;
 
-use super::train::{losses, number, print_scores, scores};
+use super::training_scores::{losses, number, print_scores, scores};
 use super::{CommandResult, EXIT_DONE};
 
 /// Trains.

@@ -129,7 +129,7 @@ impl TemporalOutputs {
         json!({"sha256": self.content, "source": self.card.source})
     }
 
-    /// The prediction for each of a video's rows: the network's, in tasks without one the raw one. `None` where `sees` is
+    /// The prediction for each of a video's rows: the network's, in tasks without one, and of extra action units, the raw one. `None` where `sees` is
     /// false for the row.
     ///
     /// # Errors
@@ -252,10 +252,12 @@ impl AwaitedOutputs<'_> {
         if let Some((&at, left)) = self.left.split_first()
             && self.rows[at].frame.number() == self.next
         {
-            let mut affect = self.rows[at].raw;
+            let mut affect = self.rows[at].raw.clone();
             affect.valence_arousal = outputs.valence_arousal.or(affect.valence_arousal);
             affect.expression = outputs.expression.or(affect.expression);
-            affect.action_units = outputs.action_units.or(affect.action_units);
+            for (unit, output) in affect.action_units.iter_mut().zip(outputs.action_units) {
+                *unit = output.or(*unit);
+            }
             predictions[at] = Some(affect);
             self.left = left;
         }

@@ -15,7 +15,7 @@ pub const INPUTS: usize = NUMBERS + 1;
 /// The numbers of a face in a frame.
 pub type FaceNumbers = [f32; NUMBERS];
 
-/// A face's feature, then its raw valence, arousal, expressions and action units; 0 for a task without an output. `None`
+/// A face's feature, then its raw valence, arousal, expressions and action units; 0 where there is no output. `None`
 /// if one of them is not finite: such a face counts as not seen.
 pub fn face_numbers(feature: &[f16; FEATURE], raw: &Affect) -> Option<FaceNumbers> {
     let mut numbers = [0.0; NUMBERS];
@@ -31,8 +31,8 @@ pub fn face_numbers(feature: &[f16; FEATURE], raw: &Affect) -> Option<FaceNumber
     if let Some(raw) = raw.expression {
         expression.copy_from_slice(&raw);
     }
-    if let Some(raw) = raw.action_units {
-        action_units.copy_from_slice(&raw);
+    for (unit, raw) in action_units.iter_mut().zip(raw.action_units) {
+        *unit = raw.unwrap_or_default();
     }
     numbers.iter().all(|number| number.is_finite()).then_some(numbers)
 }

@@ -266,8 +266,11 @@ impl TemporalNetwork {
                 arousal: sums[1].tanh(),
             }),
             expression: of(&self.expression).map(|sums| softmax(&sums)),
-            action_units: of(&self.action_units)
-                .map(|sums| std::array::from_fn(|unit| 1.0 / (1.0 + (-sums[unit]).exp()))),
+            action_units: match of(&self.action_units) {
+                Some(sums) => std::array::from_fn(|unit| Some(1.0 / (1.0 + (-sums[unit]).exp()))),
+                None => [None; ACTION_UNITS],
+            },
+            extra_units: Box::default(),
         }
     }
 }

@@ -5,7 +5,9 @@
 mod bad_input;
 mod going_on;
 mod layers;
+mod made_runs;
 mod parity;
 mod small_data_set;
 #[path = "../support/mod.rs"]
 mod support;
+mod temporal;

@@ -224,3 +224,105 @@ pub fn with_scale(mut trained: NamedTensors, scale: &InputScale) -> Result<Named
         Ok(trained)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::affwild2::FrameLabel;
+    use crate::labels::Affect;
+    use crate::temporal::{FaceNumbers, INPUTS, NUMBERS, SequencePass, TemporalNetwork};
+    use crate::training::loader::labels_of;
+
+    /// Numbers between -1 and 1 that repeat nowhere near.
+    fn number(seed: usize) -> f32 {
+        ((seed as f32 * 0.618).sin() * 43_758.547).fract()
+    }
+
+    fn outputs_of(affect: &Affect) -> Vec<f32> {
+        let point = affect.valence_arousal.unwrap();
+        let mut outputs = vec![point.valence, point.arousal];
+        outputs.extend(affect.expression.unwrap());
+        outputs.extend(affect.action_units.map(Option::unwrap));
+        outputs
+    }
+
+    /// Two sequences, one shorter than the network reaches, with frames without a face.
+    #[test]
+    fn a_pass_in_time_gives_what_libtorch_gives() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/train-temporal.toml");
+        let mut recipe = TemporalRecipe::read(&path).unwrap();
+        recipe.temporal.channels = 24;
+        recipe.temporal.dilations = vec![1, 2, 5];
+        let mut tensors = first_weights(&recipe).unwrap();
+        for (at, tensor) in tensors.values_mut().enumerate() {
+            let numbers: Vec<f32> = (0..tensor.numel()).map(|i| 0.2 * number(i + 1000 * at)).collect();
+            *tensor = Tensor::from_slice(&numbers).view(tensor.size().as_slice());
+        }
+        let scale = InputScale {
+            mean: (0..NUMBERS).map(number).collect(),
+            factor: (0..NUMBERS).map(|at| 1.5 + number(at + 7)).collect(),
+        };
+        let lengths = [40usize, 5];
+        let faces: Vec<Vec<Option<FaceNumbers>>> = lengths
+            .iter()
+            .enumerate()
+            .map(|(of, length)| {
+                let face = |frame: usize| std::array::from_fn(|at| number(at + 613 * frame + 7919 * of));
+                (0..*length)
+                    .map(|frame| (frame % 4 != 2).then(|| face(frame)))
+                    .collect()
+            })
+            .collect();
+        let (mut inputs, mut inside, mut labelled) =
+            (vec![0.0f32; 2 * 40 * INPUTS], vec![0.0f32; 80], Vec::new());
+        for (of, sequence) in faces.iter().enumerate() {
+            for (frame, face) in sequence.iter().enumerate() {
+                let place = of * 40 + frame;
+                scale.write(face.as_ref(), &mut inputs[place * INPUTS..][..INPUTS]);
+                inside[place] = 1.0;
+                labelled.push(place as i64);
+            }
+        }
+        let batch = WindowBatch {
+            inputs: Tensor::from_slice(&inputs).view([2, 40, INPUTS as i64]),
+            inside: Tensor::from_slice(&inside).view([2, 1, 40]),
+            labelled: Tensor::from_slice(&labelled),
+            labels: labels_of(std::iter::empty::<&FrameLabel>()).unwrap(),
+        };
+        let learner = TemporalLearner::new(&recipe, &tensors, Device::Cpu).unwrap();
+        let heads = no_grad(|| learner.forward(&batch, None)).unwrap();
+        let expected = Tensor::cat(
+            &[
+                heads.valence_arousal.unwrap(),
+                heads.expression_logits.unwrap().softmax(-1, Kind::Float),
+                heads.action_unit_logits.unwrap().sigmoid(),
+            ],
+            1,
+        );
+        let expected: Vec<Vec<f32>> = Vec::try_from(expected).unwrap();
+
+        let file = with_scale(tensors, &scale).unwrap();
+        let network = TemporalNetwork::new(&file, &recipe.temporal.dilations).unwrap();
+        assert_eq!(network.reach(), 8);
+        let mut found = Vec::new();
+        for sequence in &faces {
+            let mut pass = SequencePass::new(&network);
+            let early = sequence.iter().filter_map(|face| pass.push(face.as_ref()));
+            found.extend(early.collect::<Vec<_>>());
+            found.extend(pass.finish());
+        }
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            for (found, expected) in outputs_of(found).iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+            }
+        }
+        let spread = found
+            .iter()
+            .map(|affect| outputs_of(affect)[0])
+            .fold(0.0f32, |most, v| most.max(v.abs()));
+        assert!(spread > 0.01, "the outputs are all alike");
+    }
+}
