@@ -26,6 +26,11 @@ annotate: build detector $(if $(INPUT),,samples) ## annotate the sample clips; o
 test: setup ## run all tests
 	cargo test --release
 
+.PHONY: networks
+networks: setup ## fetch PyTorch (2.5 GB) and timm, and hold a traced EfficientNet against PyTorch: Python 3.11
+	@setup/network-packages.sh
+	cargo test --release --test cli networks -- --nocapture
+
 .PHONY: test-cluster slurm
 test-cluster: setup slurm ## run the job scripts on a Slurm cluster of two nodes on this machine, some of which die
 	cargo test --release --test cluster -- --ignored --nocapture

@@ -11,6 +11,7 @@ use abaw::affwild2::{self, Challenge, FrameList, IfMissing, ImageName, Labels, V
 use abaw::config::Pipeline;
 use abaw::export::{self, AnnotatedVideo, Format, Source, Whose};
 use abaw::hash::hash;
+use abaw::model::torchscript::{NetworkCard, Program};
 use abaw::model::weights::Summary;
 use abaw::postprocess::{PostprocessError, Window};
 use abaw::run::{Failure, Plan, RunFolder, RunSummary};
@@ -22,7 +23,7 @@ use tempfile::TempDir;
 pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their files in `targets/` and folders in `cases/`.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("labels", labels),
     ("annotations", annotations),
     ("frame_list", frame_list),
@@ -32,6 +33,8 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("calibration", calibration),
     ("weights", weights),
     ("pickle", pickle),
+    ("program", program),
+    ("network_card", network_card),
     ("run_files", run_files),
     ("table", table),
 ];
@@ -263,4 +266,21 @@ fn file_of(folder: &TempDir, bytes: &[u8]) -> PathBuf {
     let path = folder.path().join("file");
     std::fs::write(&path, bytes).unwrap();
     path
+}
+
+/// TorchScript files. Looked through again, a program is the same.
+pub fn program(bytes: &[u8]) {
+    if let Ok(program) = Program::new(bytes.to_vec()) {
+        assert_eq!(Program::new(program.bytes().to_vec()).unwrap(), program);
+    }
+}
+
+/// Cards of TorchScript networks.
+pub fn network_card(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else {
+        return;
+    };
+    if let Ok(card) = NetworkCard::parse(text) {
+        assert_eq!(NetworkCard::parse(&card.to_toml()).unwrap(), card);
+    }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::intervals::FrameTimes;
 use crate::face::PersonId;
 use crate::frame::FrameIndex;
+use crate::labels::ExtraUnit;
 use crate::table::{Footer, Row};
 
 /// Frames a second of a video without a rate.
@@ -31,6 +32,8 @@ pub struct AnnotatedVideo {
     pub subject: Vec<Option<PersonId>>,
     /// The hash of the settings that made the final columns.
     pub settings_hash: String,
+    /// The action units beside ABAW's twelve, in the order of the rows' extra units.
+    pub extra_units: Vec<ExtraUnit>,
     /// Whether the networks had an output for action units.
     pub has_action_units: bool,
     /// The author of the annotations, for tools that show it: the weights of the networks.
@@ -62,6 +65,7 @@ impl AnnotatedVideo {
             people: BTreeMap::new(),
             subject: vec![None; frames.len()],
             settings_hash: footer.settings_hash.clone(),
+            extra_units: footer.extra_units(),
             has_action_units: rows
                 .iter()
                 .any(|row| row.postprocessed.action_units.iter().any(Option::is_some)),
@@ -82,6 +86,18 @@ impl AnnotatedVideo {
             }
         }
         video
+    }
+
+    /// Returns a row's probabilities of extra units and decisions on them, each with its place in the list.
+    pub(super) fn extra_units_of<'row>(
+        &self,
+        row: &'row Row,
+    ) -> impl Iterator<Item = (usize, f32, bool)> + 'row {
+        let probabilities = row.postprocessed.affect.extra_units.iter();
+        let decided = probabilities.zip(&row.postprocessed.extra_units);
+        decided
+            .enumerate()
+            .filter_map(|(at, (probability, present))| Some((at, (*probability)?, (*present)?)))
     }
 
     /// Returns the path of a file about this video: `folder/<id><ending>`.

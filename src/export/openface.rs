@@ -22,16 +22,20 @@ const VALENCE: &str = "abaw_valence";
 const AROUSAL: &str = "abaw_arousal";
 const EXPRESSION: &str = "abaw_expression";
 
-/// The columns of a unit's intensity and decision. OpenFace does not have unit 24.
-fn unit_columns(unit: ActionUnit) -> (String, String) {
-    let stem = match DECISIONS.contains(&unit.number()) {
-        true => format!("AU{:02}", unit.number()),
-        false => format!("abaw_AU{:02}", unit.number()),
+/// The columns of a unit's intensity and decision.
+fn unit_columns(number: u8) -> (String, String) {
+    let stem = |units: &[u8]| match units.contains(&number) {
+        true => format!("AU{number:02}"),
+        false => format!("abaw_AU{number:02}"),
     };
-    (format!("{stem}_r"), format!("{stem}_c"))
+    (
+        format!("{}_r", stem(&INTENSITIES)),
+        format!("{}_c", stem(&DECISIONS)),
+    )
 }
 
-fn header() -> Vec<String> {
+/// `units`: the columns of the table's units.
+fn header(units: &[(String, String)]) -> Vec<String> {
     let mut header: Vec<String> = ["frame", "face_id", "timestamp", "confidence", "success"]
         .map(str::to_owned)
         .into();
@@ -64,16 +68,25 @@ fn header() -> Vec<String> {
     header.extend(numbered("p_", 34));
     header.extend(INTENSITIES.map(|number| format!("AU{number:02}_r")));
     header.extend(DECISIONS.map(|number| format!("AU{number:02}_c")));
-    let (intensity, decision) = unit_columns(ActionUnit::Au24);
-    header.extend([intensity, decision]);
+    for name in units
+        .iter()
+        .flat_map(|(intensity, decision)| [intensity, decision])
+    {
+        if !header.contains(name) {
+            header.push(name.clone());
+        }
+    }
     plain(&mut header, &[VALENCE, AROUSAL, EXPRESSION]);
     header
 }
 
 /// Writes `<id>.csv`.
 pub fn write(video: &AnnotatedVideo, folder: &Path) -> Result<(), ExportError> {
-    let header = header();
-    let units = ActionUnit::ALL.map(unit_columns);
+    let numbers = ActionUnit::ALL.iter().map(|unit| unit.number());
+    let extra = video.extra_units.iter().map(|unit| unit.number());
+    let units: Vec<(String, String)> = numbers.chain(extra).map(unit_columns).collect();
+    let (units_of_abaw, extra_units) = units.split_at(ACTION_UNITS);
+    let header = header(&units);
     let rows = face_csv::rows(video).map(|(at, person, row)| {
         let mut cells = vec![
             ("frame", video.frames[at].number().to_string()),
@@ -82,7 +95,7 @@ pub fn write(video: &AnnotatedVideo, folder: &Path) -> Result<(), ExportError> {
             ("confidence", row.sighting.score().unwrap_or(0.0).to_string()),
             ("success", u8::from(row.sighting.is_face()).to_string()),
         ];
-        for (unit, (intensity, decision)) in units.iter().enumerate() {
+        for (unit, (intensity, decision)) in units_of_abaw.iter().enumerate() {
             if let (Some(probability), Some(present)) = (
                 row.postprocessed.affect.action_units[unit],
                 row.postprocessed.action_units[unit],
@@ -90,6 +103,11 @@ pub fn write(video: &AnnotatedVideo, folder: &Path) -> Result<(), ExportError> {
                 cells.push((intensity, format!("{:.3}", 5.0 * probability)));
                 cells.push((decision, f32::from(u8::from(present)).to_string()));
             }
+        }
+        for (at, probability, present) in video.extra_units_of(row) {
+            let (intensity, decision) = &extra_units[at];
+            cells.push((intensity, format!("{:.3}", 5.0 * probability)));
+            cells.push((decision, f32::from(u8::from(present)).to_string()));
         }
         if let Some(point) = row.postprocessed.affect.valence_arousal {
             cells.extend([
@@ -109,7 +127,7 @@ pub fn write(video: &AnnotatedVideo, folder: &Path) -> Result<(), ExportError> {
 
 /// Reads a CSV with OpenFace's columns.
 pub fn read(path: &Path) -> Result<Vec<VideoAnnotations>, ExportError> {
-    let columns = ActionUnit::ALL.map(unit_columns);
+    let columns = ActionUnit::ALL.map(|unit| unit_columns(unit.number()));
     let lines = face_csv::read(path, |record| {
         let frame = record.number("frame")?.ok_or("no frame")?;
         let mut units = [None; ACTION_UNITS];

@@ -31,15 +31,19 @@ fn emotion(expression: Expression) -> String {
 }
 
 fn unit_column(number: u8) -> String {
-    format!("AU{number:02}")
+    match UNITS.contains(&number) {
+        true => format!("AU{number:02}"),
+        false => format!("abaw_AU{number:02}"),
+    }
 }
 
 /// Returns the column of the decision of the table, beside that of the probability.
-fn decision_column(unit: ActionUnit) -> String {
-    format!("abaw_au{}", unit.number())
+fn decision_column(number: u8) -> String {
+    format!("abaw_au{number}")
 }
 
-fn header() -> Vec<String> {
+/// `extra_units`: the columns of the table's units beside ABAW's.
+fn header(extra_units: &[(String, String)]) -> Vec<String> {
     let mut header: Vec<String> = [
         "FaceRectX",
         "FaceRectY",
@@ -58,15 +62,29 @@ fn header() -> Vec<String> {
     header.push(emotion(neutral));
     header.extend(["input", "frame", "approx_time", PERSON].map(str::to_owned));
     header.extend([emotion(Expression::Other), VALENCE.to_owned(), AROUSAL.to_owned()]);
-    header.extend(ActionUnit::ALL.map(decision_column));
+    header.extend(ActionUnit::ALL.map(|unit| decision_column(unit.number())));
+    for name in extra_units
+        .iter()
+        .flat_map(|(column, decision)| [column, decision])
+    {
+        if !header.contains(name) {
+            header.push(name.clone());
+        }
+    }
     header
 }
 
 /// Writes `<id>.csv`.
 pub fn write(video: &AnnotatedVideo, folder: &Path) -> Result<(), ExportError> {
     let input = video.path.to_string_lossy();
-    let header = header();
-    let units = ActionUnit::ALL.map(|unit| (unit_column(unit.number()), decision_column(unit)));
+    let columns = |number| (unit_column(number), decision_column(number));
+    let units = ActionUnit::ALL.map(|unit| columns(unit.number()));
+    let extra_units: Vec<_> = video
+        .extra_units
+        .iter()
+        .map(|unit| columns(unit.number()))
+        .collect();
+    let header = header(&extra_units);
     let emotions = Expression::ALL.map(emotion);
     let rows = face_csv::rows(video).map(|(at, person, row)| {
         let seconds = video.times.start_s(at);
@@ -107,6 +125,11 @@ pub fn write(video: &AnnotatedVideo, folder: &Path) -> Result<(), ExportError> {
                 cells.push((decision, u8::from(present).to_string()));
             }
         }
+        for (at, probability, present) in video.extra_units_of(row) {
+            let (column, decision) = &extra_units[at];
+            cells.push((column, probability.to_string()));
+            cells.push((decision, u8::from(present).to_string()));
+        }
         cells
     });
     face_csv::write(&video.file_in(folder, ".csv"), &header, rows)
@@ -142,7 +165,7 @@ fn unit_of(record: &Record, unit: ActionUnit) -> Result<Option<bool>, String> {
     if number == 0.0 || number == 1.0 {
         return Ok(Some(number == 1.0));
     }
-    let decided = record.number(&decision_column(unit))?;
+    let decided = record.number(&decision_column(unit.number()))?;
     Ok(Some(decided.map_or(number >= 0.5, |decided| decided != 0.0)))
 }
 

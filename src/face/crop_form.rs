@@ -135,3 +135,83 @@ fn cut_box(picture: &Picture, face: &BoundingBox, size: u32) -> Picture {
         .and_then(|cut| bilinear::resize_picture(cut, size, size))
         .unwrap_or(black)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::face::alignment::align;
+    use crate::face::template::Template;
+    use crate::face::{Landmarks, Point};
+
+    /// Each pixel another colour.
+    fn picture() -> Picture {
+        let rgb = (0..200 * 160 * 3).map(|at| (at * 7 % 251 + 1) as u8).collect();
+        Picture::from_rgb(200, 160, rgb).unwrap()
+    }
+
+    fn face(x1: f32, y1: f32, x2: f32, y2: f32) -> Detection {
+        let points = Template::Frontal.landmarks().0;
+        Detection {
+            score: 1.0,
+            bounding_box: BoundingBox { x1, y1, x2, y2 },
+            landmarks: Landmarks(points.map(|Point { x, y }| Point { x: x1 + x, y: y1 + y })),
+        }
+    }
+
+    fn boxed(margin: f32, shape: BoxShape, size: u32) -> CropForm {
+        CropForm::Box { margin, shape, size }
+    }
+
+    #[test]
+    fn a_box_of_the_crops_size_is_copied_and_the_outside_is_black() {
+        let form = boxed(0.0, BoxShape::Stretched, 32);
+        let crop = form.cut(&picture(), &face(-10.4, 140.0, 21.6, 172.0), LandmarkForm::Float);
+        for y in 0..32 {
+            for x in 0..32 {
+                let expected = match (x >= 10, y < 20) {
+                    (true, true) => picture().pixel(x - 10, y + 140),
+                    _ => [0; 3],
+                };
+                assert_eq!(crop.pixel(x, y), expected, "{x} {y}");
+            }
+        }
+    }
+
+    #[test]
+    fn margins_and_shapes_widen_the_box_about_its_centre() {
+        let narrow = face(60.0, 40.0, 80.0, 80.0);
+        let cut = |form: CropForm| form.cut(&picture(), &narrow, LandmarkForm::Float);
+        let square = cut(boxed(0.0, BoxShape::Square, 40));
+        assert_eq!(square.pixel(0, 0), picture().pixel(50, 40));
+        let wide = cut(boxed(0.25, BoxShape::Square, 60));
+        assert_eq!(wide.pixel(0, 0), picture().pixel(40, 30));
+        assert_eq!(wide.pixel(59, 59), picture().pixel(99, 89));
+    }
+
+    #[test]
+    fn templates_are_those_of_the_alignment_and_scale() {
+        let face = face(30.0, 20.0, 142.0, 132.0);
+        let form = |size| CropForm::Templates {
+            templates: TemplateSet::Ddamfn,
+            size,
+        };
+        let aligned = align(&picture(), &face, &AlignmentSettings::default()).0;
+        assert_eq!(form(112).cut(&picture(), &face, LandmarkForm::Float), aligned);
+        // At twice the size every other pixel is one of those.
+        let double = form(224).cut(&picture(), &face, LandmarkForm::Float);
+        for at in [10, 40, 77, 110] {
+            let (large, small) = (double.pixel(2 * at, 2 * at), aligned.pixel(at, at));
+            let apart = large.iter().zip(small).map(|(a, b)| a.abs_diff(b)).max();
+            assert!(apart <= Some(1), "{large:?} is not {small:?}");
+        }
+    }
+
+    #[test]
+    fn boxes_beyond_reason_are_black() {
+        let form = boxed(0.0, BoxShape::Stretched, 16);
+        for (x1, x2) in [(0.0, f32::NAN), (-1e9, 1e9), (5.0, 5.0), (900.0, 990.0)] {
+            let crop = form.cut(&picture(), &face(x1, 0.0, x2, 20.0), LandmarkForm::Float);
+            assert_eq!(crop, Picture::black(16, 16), "{x1} {x2}");
+        }
+    }
+}

@@ -75,7 +75,7 @@ fn lines(file: &Path, sha256: &str) -> Result<Vec<(&'static str, String)>, Strin
         return Ok(vec![
             ("Architecture", summary.architecture.to_owned()),
             ("Tasks", summary.tasks.join(", ").replace('_', " ")),
-            ("Card", summary.card.to_toml()),
+            ("Card", in_one_line(&summary.card.to_toml())),
         ]);
     }
     let summary = Summary::of(file).map_err(|error| sentence(&error))?;
@@ -103,4 +103,10 @@ fn lines(file: &Path, sha256: &str) -> Result<Vec<(&'static str, String)>, Strin
                 .unwrap_or_else(|| "none: thresholds are 0.5".to_owned()),
         ),
     ])
+}
+
+/// The lines of a card side by side.
+fn in_one_line(card: &str) -> String {
+    let lines: Vec<&str> = card.lines().filter(|line| !line.is_empty()).collect();
+    lines.join("; ")
 }

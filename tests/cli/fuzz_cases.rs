@@ -28,6 +28,7 @@ fn samples(target: &str) -> Vec<Vec<u8>> {
         }
         "pipeline" | "calibration" => &["pipelines"],
         "weights" => &["tests/golden/checkpoints"],
+        "program" | "network_card" => &["tests/golden/networks"],
         _ => &[],
     };
     let read = |path: PathBuf| fs::read(path).unwrap();

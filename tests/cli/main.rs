@@ -12,6 +12,7 @@ mod documents;
 mod fuzz_cases;
 mod installed;
 mod labels;
+mod networks;
 mod pipeline_file;
 mod sample_run;
 #[path = "../support/mod.rs"]

@@ -1,6 +1,6 @@
 """An EfficientNet-B0 of random weights with HSEmotion's ten outputs, by timm, and what PyTorch gives for faces.
 
-    python3 tests/python/efficientnet.py export OUT.pt
+    python3 tests/python/efficientnet.py export OUT.pt PICTURE
     python3 tests/python/efficientnet.py run MODEL.pt TABLE.parquet PICTURE    JSON: boxes, ten numbers for each
 
 Needs torch 2.13, timm, numpy, Pillow, pyarrow (PYTHONPATH).
@@ -11,6 +11,7 @@ import pathlib
 import sys
 
 import torch
+from PIL import Image
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "golden" / "networks"))
 from make_networks import batch, boxes_cut_out  # noqa: E402
@@ -18,19 +19,24 @@ from make_networks import batch, boxes_cut_out  # noqa: E402
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 
-def export(out):
+def export(out, picture):
     import timm
 
     torch.manual_seed(22)
     network = timm.create_model("efficientnet_b0", pretrained=False, num_classes=10)
-    # Statistics of noise: with those of the initialisation all faces give nearly the same.
+    # Statistics of parts of a picture, and outputs of the size of a trained network's: else all faces give nearly the same.
+    picture = Image.open(picture).convert("RGB")
+    places = torch.rand(8, 2).mul(torch.tensor([picture.width - 160, picture.height - 160])).int().tolist()
+    parts = batch([picture.crop((x, y, x + 160, y + 160)) for x, y in places], size=224, bgr=False, **IMAGENET)
     network.train()
     with torch.no_grad():
-        for _ in range(3):
-            network(torch.randn(4, 3, 224, 224))
-        # Outputs of the size of a trained network's.
-        network.classifier.weight.mul_(20)
-    torch.jit.trace(network.eval(), torch.zeros(2, 3, 224, 224)).save(out)
+        for _ in range(4):
+            network(parts)
+        network.eval()
+        outputs = network(parts)
+        network.classifier.weight.mul_(4 / outputs.std())
+        network.classifier.bias.sub_(outputs.mean(0) * 4 / outputs.std())
+    torch.jit.trace(network, torch.zeros(2, 3, 224, 224)).save(out)
 
 
 def run(model, table, picture):

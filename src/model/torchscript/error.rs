@@ -12,14 +12,13 @@ pub enum TorchScriptError {
     /// The file is no program, or is damaged.
     #[error("not a TorchScript program: {0}")]
     NotAProgram(String),
-    /// A program larger than [`Program::MOST_BYTES`](super::Program::MOST_BYTES).
-    #[error(
-        "the program unpacks to {bytes} bytes, but at most {} are taken",
-        super::Program::MOST_BYTES
-    )]
+    /// A program that is too large.
+    #[error("the program unpacks to {bytes} bytes, but at most {most} are taken")]
     TooLarge {
         /// Its size.
         bytes: u64,
+        /// The largest that is taken.
+        most: u64,
     },
     /// Code that would do more than compute.
     #[error("refused: its code uses `{word}`, {what}; a network only computes")]

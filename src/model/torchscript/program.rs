@@ -53,7 +53,10 @@ impl Program {
             let mut entry = archive.by_index(index).map_err(damaged)?;
             unpacked = unpacked.saturating_add(entry.size());
             if unpacked > Self::MOST_BYTES {
-                return Err(TorchScriptError::TooLarge { bytes: unpacked });
+                return Err(TorchScriptError::TooLarge {
+                    bytes: unpacked,
+                    most: Self::MOST_BYTES,
+                });
             }
             let name = entry.name().map_err(damaged)?.into_owned();
             let size = entry.size();
