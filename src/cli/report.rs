@@ -10,10 +10,11 @@ use super::console::Console;
 use super::label_arguments::{positive, read_labels};
 use super::{CommandResult, EXIT_DONE, EXIT_SOME_FAILED};
 
-/// Write a run as web pages that open from disk: an overview, and a timeline for each video.
+/// Write a run as web pages that open from disk: an overview, and a timeline for each video, to look at and to correct.
 ///
 /// Pictures of faces are cut from the videos if these still exist. A video that `abaw render` put at
-/// RUN/overlay/<id>.mp4 is shown beside its timeline.
+/// RUN/overlay/<id>.mp4 is shown beside its timeline. On the timeline, what is wrong can be marked and saved as a file
+/// that `abaw import-labels --format report` turns into labels.
 #[derive(Args)]
 pub struct Arguments {
     /// Folder of the run.

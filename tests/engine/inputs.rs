@@ -496,7 +496,7 @@ fn what_the_user_may_not_read_costs_itself_alone() {
         workspace.clip(name, 2);
     }
     let name = |name: &str| workspace.path("videos").join(name);
-    let close = |path: PathBuf| std::fs::set_permissions(path, Permissions::from_mode(0)).unwrap();
+    let close = |path: PathBuf| std::fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
     close(name("closed.mkv"));
     close(name("closed"));
     let run = workspace.path("run");

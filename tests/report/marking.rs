@@ -15,7 +15,7 @@ use crate::browser::{Job, look};
 use crate::made_up;
 use crate::report;
 use crate::support::workspace::Workspace;
-use crate::support::{abaw_with, errors, expect_exit, sample, stderr_of};
+use crate::support::{abaw_with, errors, expect_exit, golden, sample, stderr_of};
 
 const CONTROL: &str = "\u{e009}";
 const RIGHT: &str = "\u{e014}";
@@ -345,6 +345,46 @@ fn marks_of_a_delayed_video_are_on_its_own_clock_and_a_saved_file_is_opened() {
     );
     let (imported, _) = import(0, &run, &again, &[]);
     assert_eq!(frames(imported.path()), [vec![5, 6], vec![15, 16, 17, 18, 19]]);
+}
+
+#[test]
+fn marks_of_crops_are_by_the_numbers_of_their_frames() {
+    let workspace = Workspace::new();
+    let (run, out, saved) = (
+        workspace.path("run"),
+        workspace.path("report"),
+        workspace.path("saved"),
+    );
+    let crops = workspace.path("crops/v");
+    std::fs::create_dir_all(&crops).unwrap();
+    std::fs::create_dir(&saved).unwrap();
+    for number in [1, 2, 3, 5, 8, 9] {
+        let crop = crops.join(format!("{number:05}.jpg"));
+        std::fs::copy(golden("crops/jpeg_444.jpg"), crop).unwrap();
+    }
+    let mut annotate = workspace.annotate_with(&["--crops"], &[workspace.path("crops")], &run);
+    expect_exit(0, &mut annotate);
+    assert!(report(&run, &out, None).status.success());
+    let job = Job::new(&out.join("videos/v.html"), 1280)
+        .then("write", &[json!("#annotator"), json!("anna")])
+        .choose("Sadness")
+        .by_keyboard(1, 3)
+        .then("press", &[json!("#mark-draw")])
+        .choose("Fear")
+        // From 1 to 9: frame 5 is shown until frame 8 begins.
+        .then("draw", &[json!(ROWS), json!([0.95, 0.5]), json!([0.7, 0.5])])
+        .then("download", &[json!("#mark-save"), json!(saved)]);
+    look(vec![job]);
+    let (imported, _) = import(0, &run, &saved, &[]);
+    let expressions: Vec<Option<Expression>> = labels(imported.path(), "v")
+        .iter()
+        .map(|label| label.expression)
+        .collect();
+    let (sad, afraid) = (Some(Expression::Sadness), Some(Expression::Fear));
+    assert_eq!(
+        expressions,
+        [None, sad, sad, None, afraid, None, None, afraid, None]
+    );
 }
 
 /// A file of marks of `two`.

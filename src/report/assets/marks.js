@@ -140,6 +140,9 @@ abaw.marks = (video, timeline, marking) => {
     const before = kept(marking.key);
     try {
       marks = before ? read(before) : [];
+      if (marks.length && JSON.parse(before).settings_hash !== marking.settings_hash) {
+        tell("The run predicts otherwise than when these marks were made: check what is marked as predicted.");
+      }
     } catch (error) {
       tell(`The marks that this browser kept cannot be read: ${error.message}.`);
     }
