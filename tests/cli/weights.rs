@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use abaw::face::template::TemplateSet;
-use abaw::model::weights::{Card, NumberFormat, Weights};
-use abaw::model::{Architecture, NamedTensors, initial_weights};
+use abaw::model::weights::{Card, NumberFormat, Weights, write_tensors};
+use abaw::model::{AffectNet, Architecture, NamedTensors, initial_weights};
 use abaw::table::{self, Footer, Row};
 use serde_json::Value;
 use tch::{Kind, Tensor};
@@ -101,6 +101,42 @@ fn a_checkpoint_is_imported_and_shown() {
     assert_eq!(json["alignment"], "ddamfn");
     // What can be imported can be shown too.
     assert!(succeeded(&output_of(["weights", "show", name(&checkpoint)])).contains("4376863"));
+}
+
+/// Those of DDAMFN++ are of the same layers, under the same names; RAF-DB's have the classes in AffectNet's order.
+#[test]
+fn the_seven_class_networks_of_the_authors_need_no_card() {
+    let folder = tempfile::tempdir().unwrap();
+    let seven = Architecture::Official(AffectNet::Seven);
+    let mut tensors = NamedTensors::new();
+    for (name, tensor) in initial_weights(&seven, 7).unwrap() {
+        tensors.insert(format!("module.{name}"), tensor);
+    }
+    for name in ["bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"] {
+        tensors.insert(
+            format!("module.{name}"),
+            Tensor::ones([7], (Kind::Float, tch::Device::Cpu)),
+        );
+    }
+    let checkpoint = folder.path().join("rafdb_epoch20_acc0.9204.safetensors");
+    write_tensors(&checkpoint, &tensors, &BTreeMap::new(), NumberFormat::F32).unwrap();
+    let out = folder.path().join("weights.safetensors");
+    succeeded(&import(&checkpoint, &out));
+    let shown = succeeded(&output_of(["weights", "show", name(&out)]));
+    let order = "Neutral, Happy, Sad, Surprise, Fear, Disgust, Angry\n";
+    assert!(
+        shown.contains(order) && shown.contains("official DDAMFN with 7 expressions"),
+        "{shown}"
+    );
+    succeeded(&annotate_crops(folder.path(), &out));
+    let (rows, _) = table_of(folder.path());
+    let expression = rows[0].raw.expression.unwrap();
+    assert_eq!(expression[7], 0.0, "no contempt");
+    assert!((expression.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+    assert_eq!(
+        (rows[0].raw.valence_arousal, rows[0].raw.action_units),
+        (None, [None; 12])
+    );
 }
 
 #[test]

@@ -28,14 +28,17 @@ def export(out, picture):
     picture = Image.open(picture).convert("RGB")
     places = torch.rand(8, 2).mul(torch.tensor([picture.width - 160, picture.height - 160])).int().tolist()
     parts = batch([picture.crop((x, y, x + 160, y + 160)) for x, y in places], size=224, bgr=False, **IMAGENET)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
     network.train()
     with torch.no_grad():
-        for _ in range(4):
-            network(parts)
+        network(parts)
         network.eval()
         outputs = network(parts)
-        network.classifier.weight.mul_(4 / outputs.std())
-        network.classifier.bias.sub_(outputs.mean(0) * 4 / outputs.std())
+        scale = 1.5 / (outputs - outputs.mean(0)).std()
+        network.classifier.weight.mul_(scale)
+        network.classifier.bias.sub_(outputs.mean(0)).mul_(scale)
     torch.jit.trace(network, torch.zeros(2, 3, 224, 224)).save(out)
 
 

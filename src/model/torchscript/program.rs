@@ -66,11 +66,15 @@ impl Program {
             if unpacked.is_err() || content.len() as u64 != size {
                 return Err(TorchScriptError::NotAProgram(format!("{name} in it is damaged")));
             }
-            if name.ends_with(".debug_pkl") {
+            // Below the folder of the program's name.
+            let Some((_, part)) = name.split_once('/') else {
+                continue;
+            };
+            if !is_read(part) {
                 continue;
             }
-            has_constants |= name.ends_with("/constants.pkl");
-            if name.contains("code/") {
+            has_constants |= part == "constants.pkl";
+            if part.starts_with("code/") {
                 has_code = true;
                 let code = std::str::from_utf8(&content)
                     .map_err(|_| TorchScriptError::NotAProgram(format!("{name} in it is no text")))?;
@@ -116,6 +120,22 @@ impl Program {
         };
         time_limit::within(Self::LOADING, load).ok_or(too_slow)?
     }
+}
+
+/// Whether libtorch needs a file of the archive, by its path in there. Others are left out: what only debuggers use, and what
+/// would make libtorch read the archive as one of an older kind, whose code lies elsewhere.
+fn is_read(part: &str) -> bool {
+    const FILES: [&str; 6] = [
+        "version",
+        "byteorder",
+        "data.pkl",
+        "constants.pkl",
+        ".format_version",
+        ".storage_alignment",
+    ];
+    const FOLDERS: [&str; 4] = ["data/", "constants/", "code/", ".data/"];
+    let is_below = FOLDERS.iter().any(|folder| part.starts_with(folder));
+    FILES.contains(&part) || is_below && !part.ends_with(".debug_pkl")
 }
 
 /// Looks for words that do more than compute, wherever they stand.
