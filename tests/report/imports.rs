@@ -262,6 +262,22 @@ fn cvat_tracks_may_end_after_the_last_frame_and_images_are_named() {
 }
 
 #[test]
+fn a_second_file_about_a_video_replaces_no_labels() {
+    let folder = export("cvat", &[]);
+    let first = Import::of(0, "cvat", &folder.path().join("two.xml"), &[]).labels("two");
+    let text = std::fs::read_to_string(folder.path().join("two.xml")).unwrap();
+    let other = text
+        .replace(">Neutral<", ">Fear<")
+        .replace(">Happiness<", ">Fear<");
+    assert_ne!(other, text);
+    std::fs::write(folder.path().join("two_by_berta.xml"), other).unwrap();
+    let import = Import::of(3, "cvat", folder.path(), &[]);
+    assert_eq!(import.labels("two"), first);
+    let told = import.told();
+    assert!(told.contains("two_by_berta.xml: two has labels from "), "{told}");
+}
+
+#[test]
 fn an_empty_value_in_elan_is_no_label() {
     let folder = export("elan", &[]);
     let (subject, _) = persons();
@@ -348,9 +364,8 @@ fn a_missing_folder_is_a_usage_error() {
     assert!(import.told().contains("nowhere"), "{}", import.told());
 }
 
-#[test]
-fn exports_have_the_delay_of_the_video() {
-    let workspace = Workspace::new();
+/// A clip of 20 frames that begins half a second after its sound.
+pub fn delayed_clip(workspace: &Workspace) -> PathBuf {
     let clip = workspace.path("delayed.mp4");
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg.args("-v error -y -nostdin -f lavfi -i sine=duration=2 -itsoffset 0.5 -i".split(' '));
@@ -359,6 +374,13 @@ fn exports_have_the_delay_of_the_video() {
         "-map 0:a -map 1:v -vsync passthrough -frames:v 20 -vf scale=128:96 -c:v libx264 -pix_fmt yuv420p -c:a aac".split(' '),
     );
     expect_exit(0, ffmpeg.arg(&clip));
+    clip
+}
+
+#[test]
+fn exports_have_the_delay_of_the_video() {
+    let workspace = Workspace::new();
+    let clip = delayed_clip(&workspace);
     let mut ffprobe = Command::new("ffprobe");
     ffprobe.args("-v error -select_streams v -show_entries frame=pts_time -of csv=p=0".split(' '));
     let probed = expect_exit(0, ffprobe.arg(&clip)).stdout;

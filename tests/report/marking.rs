@@ -1,7 +1,6 @@
 //! Marks: made on the report's pages by mouse and keyboard, saved, imported, and equal to what was marked.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use abaw::affwild2::{FrameLabel, Labels};
 use abaw::export::{self, AnnotatedVideo, Source, Whose};
@@ -12,10 +11,11 @@ use serde_json::{Value, json};
 
 use crate::annotated_run::RUN;
 use crate::browser::{Job, look};
+use crate::imports::delayed_clip;
 use crate::made_up;
 use crate::report;
 use crate::support::workspace::Workspace;
-use crate::support::{abaw_with, errors, expect_exit, golden, sample, stderr_of};
+use crate::support::{abaw_with, errors, expect_exit, golden, stderr_of};
 
 const CONTROL: &str = "\u{e009}";
 const RIGHT: &str = "\u{e014}";
@@ -277,14 +277,7 @@ fn what_is_marked_on_a_page_comes_back_as_labels() {
 #[test]
 fn marks_of_a_delayed_video_are_on_its_own_clock_and_a_saved_file_is_opened() {
     let workspace = Workspace::new();
-    let clip = workspace.path("delayed.mp4");
-    let mut ffmpeg = Command::new("ffmpeg");
-    ffmpeg.args("-v error -y -nostdin -f lavfi -i sine=duration=2 -itsoffset 0.5 -i".split(' '));
-    ffmpeg.arg(sample("astronaut.mp4"));
-    ffmpeg.args(
-        "-map 0:a -map 1:v -vsync passthrough -frames:v 20 -vf scale=128:96 -c:v libx264 -pix_fmt yuv420p -c:a aac".split(' '),
-    );
-    expect_exit(0, ffmpeg.arg(&clip));
+    let clip = delayed_clip(&workspace);
     let (run, out) = (workspace.path("run"), workspace.path("report"));
     expect_exit(0, &mut workspace.annotate(&[&clip], &run));
     assert!(report(&run, &out, None).status.success());
