@@ -1,4 +1,5 @@
-//! What the documents tell people to type is run here: the commands of README.md and the snippets of docs/analysis.md.
+//! What the documents tell people to type is run here: the commands of README.md, the snippets of docs/analysis.md, and those
+//! of a section of docs/challenge.md.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +17,10 @@ struct Block {
 }
 
 fn blocks(document: &str) -> Vec<Block> {
-    let text = std::fs::read_to_string(root().join(document)).unwrap();
+    blocks_of(&std::fs::read_to_string(root().join(document)).unwrap())
+}
+
+fn blocks_of(text: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut is_inside = false;
     for line in text.lines() {
@@ -234,4 +238,92 @@ fn every_command_of_the_readme_runs() {
         }
     }
     assert!(ran > 20, "{ran} commands");
+}
+
+/// What a team has before it begins: videos, labels of a track, the organisers' list, weights, the recipes. The labels are
+/// made up.
+fn teams_folder() -> Workspace {
+    const FRAMES: u32 = 16;
+    let workspace = Workspace::new();
+    let sets = [
+        ("Train_Set", ["a", "b", "c"]),
+        ("Validation_Set", ["d", "e", "f"]),
+    ];
+    for (set, names) in sets {
+        for (nth, name) in names.into_iter().enumerate() {
+            workspace.face_clip(format!("Aff-Wild2/videos/{name}.mkv"), FRAMES);
+            let line = |frame: u32| format!("0.{},-0.{}\n", (frame + nth as u32) % 7, frame % 5);
+            let labels = format!("valence,arousal\n{}", (0..FRAMES).map(line).collect::<String>());
+            let folder = format!("6th_ABAW_Annotations/VA_Estimation_Challenge/{set}");
+            write(&workspace.path(format!("{folder}/{name}.txt")), labels);
+        }
+    }
+    workspace.face_clip("Aff-Wild2/videos/g.mkv", FRAMES);
+    let list = (1..=FRAMES)
+        .map(|frame| format!("g/{frame:05}.jpg,0,0\n"))
+        .collect::<String>();
+    let list = format!("image_location,valence,arousal\n{list}");
+    write(&workspace.path("CVPR_6th_ABAW_VA_test_set_sample.txt"), list);
+    let weights = root().join("models/ddamfn-demo.safetensors");
+    std::fs::copy(weights, workspace.path("mine.safetensors")).unwrap();
+    // Not a link: the recipes' paths count from their folder.
+    for recipe in ["abaw6-video.toml", "train-temporal.toml"] {
+        let text = std::fs::read_to_string(root().join("pipelines").join(recipe)).unwrap();
+        write(&workspace.path(format!("pipelines/{recipe}")), text);
+    }
+    workspace
+}
+
+#[test]
+fn a_team_comes_from_videos_to_a_temporal_submission() {
+    let workspace = teams_folder();
+    let folder = workspace.path("");
+    let guide = std::fs::read_to_string(root().join("docs/challenge.md")).unwrap();
+    let (_, section) = guide
+        .split_once("## 6. From videos to a temporal submission")
+        .unwrap();
+    let mut printed = String::new();
+    for Block { kind, text } in blocks_of(section) {
+        match kind.as_str() {
+            "toml" => write(&workspace.path("temporal.toml"), text),
+            "" => {
+                printed += &text
+                    .lines()
+                    .map(|line| shell(line, &folder, 0))
+                    .collect::<String>()
+            }
+            other => panic!("a snippet of {other}"),
+        }
+    }
+    for words in ["epoch 30/30", "3 videos in 3 folds", "7 tables rewritten"] {
+        assert!(printed.contains(words), "{words}: {printed}");
+    }
+    let submitted = std::fs::read_to_string(workspace.path("va_temporal.txt")).unwrap();
+    assert_eq!(submitted.lines().count(), 17);
+
+    // The numbers are the network's: those without it differ.
+    let raw = shell(
+        "abaw postprocess runs/temporal --pipeline pipelines/abaw6-video.toml",
+        &folder,
+        0,
+    );
+    assert!(raw.contains("7 tables rewritten"), "{raw}");
+    let submit = "abaw submit runs/temporal --challenge va --template CVPR_6th_ABAW_VA_test_set_sample.txt --out raw.txt";
+    shell(submit, &folder, 0);
+    assert_ne!(
+        std::fs::read_to_string(workspace.path("raw.txt")).unwrap(),
+        submitted
+    );
+
+    // A network in the pipeline file from the start gives the same table as one that comes later.
+    let annotate = "abaw annotate Aff-Wild2/videos/g.mkv --out runs/at_once --weights mine.safetensors --features --pipeline";
+    shell(&format!("{annotate} temporal.toml"), &folder, 0);
+    shell(
+        "abaw annotate Aff-Wild2/videos/g.mkv --out runs/later --weights mine.safetensors --features",
+        &folder,
+        0,
+    );
+    shell("abaw postprocess runs/later --pipeline temporal.toml", &folder, 0);
+    let rows = |run: &str| crate::support::table(&workspace.path(run), "g").0;
+    assert_eq!(rows("runs/at_once"), rows("runs/later"));
 }
