@@ -15,7 +15,8 @@ use abaw::model::torchscript::{NetworkCard, Program};
 use abaw::model::weights::Summary;
 use abaw::postprocess::{PostprocessError, Window};
 use abaw::run::{Failure, Plan, RunFolder, RunSummary};
-use abaw::table::{self, Footer};
+use abaw::table::{self, FeatureReader, Footer};
+use abaw::temporal::{NUMBERS, SequencePass, TemporalWeights, reach};
 use abaw::tuning::Calibration;
 use tempfile::TempDir;
 
@@ -23,7 +24,7 @@ use tempfile::TempDir;
 pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their files in `targets/` and folders in `cases/`.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("labels", labels),
     ("annotations", annotations),
     ("frame_list", frame_list),
@@ -37,6 +38,8 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("network_card", network_card),
     ("run_files", run_files),
     ("table", table),
+    ("features", features),
+    ("temporal_weights", temporal_weights),
 ];
 
 const NAME: &str = "video.txt";
@@ -232,6 +235,29 @@ pub fn table(bytes: &[u8]) {
     let path = file_of(&folder, bytes);
     if let Err(error) = table::read(&path) {
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+    }
+}
+
+/// Features of faces.
+pub fn features(bytes: &[u8]) {
+    let folder = scratch();
+    let path = file_of(&folder, bytes);
+    let read = FeatureReader::open(&path).and_then(|faces| faces.take(10_000).collect::<Result<Vec<_>, _>>());
+    if let Err(error) = read {
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+    }
+}
+
+/// Weights of temporal networks: one that is accepted has outputs for every frame.
+pub fn temporal_weights(bytes: &[u8]) {
+    let folder = scratch();
+    if let Ok((network, card)) = TemporalWeights::load(&file_of(&folder, bytes)) {
+        assert_eq!(network.reach(), reach(&card.dilations));
+        let mut pass = SequencePass::new(&network);
+        let early = (0..3)
+            .filter_map(|frame| pass.push((frame == 1).then_some(&[0.5; NUMBERS])))
+            .count();
+        assert_eq!(early + pass.finish().len(), 3);
     }
 }
 

@@ -10,6 +10,7 @@ use abaw::model::weights::{
     self, NumberFormat, ScriptSummary, StoredNetwork, StoredScript, Summary, WeightsError,
 };
 use abaw::path_error::PathError;
+use abaw::temporal::{TemporalSummary, TemporalWeights};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -85,6 +86,9 @@ pub fn run(arguments: Arguments) -> CommandResult {
         Action::Card { model } => print!("{}", weights::card_to_fill_in(&model)?),
         Action::Show { file, json } if StoredNetwork::is_torchscript(&file)? => {
             show(&ScriptSummary::of(&file)?, json)?
+        }
+        Action::Show { file, json } if TemporalWeights::is_one(&file) => {
+            show(&TemporalSummary::of(&file)?, json)?
         }
         Action::Show { file, json } => show(&Summary::of(&file)?, json)?,
     }

@@ -218,7 +218,7 @@ fn faces_of(batch: &RecordBatch) -> Option<Vec<FaceFeature>> {
         return None;
     }
     let face = |at: usize| {
-        let start = features.value_offset_at(at) as usize;
+        let start = features.value_offset_at(at);
         Some(FaceFeature {
             frame: FrameIndex::new(u32::try_from(frames.value(at)).ok()?)?,
             person: PersonId(u16::try_from(persons.value(at)).ok()?),

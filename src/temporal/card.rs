@@ -124,6 +124,14 @@ pub struct TemporalWeights {
 }
 
 impl TemporalWeights {
+    /// Whether a file holds a temporal network, as far as its metadata tell; one that cannot be read holds none.
+    pub fn is_one(path: &Path) -> bool {
+        let metadata = read_tensors(path)
+            .map(|(_, metadata)| metadata)
+            .unwrap_or_default();
+        metadata.get("architecture").map(String::as_str) == Some(ARCHITECTURE)
+    }
+
     /// Reads a file.
     ///
     /// # Errors

@@ -14,9 +14,11 @@ mod input;
 mod network;
 mod pass;
 mod sequences;
+mod summary;
 
 pub use card::{TemporalCard, TemporalWeights, TemporalWeightsError};
 pub use input::{FaceNumbers, INPUTS, InputScale, NUMBERS, OUTPUTS, face_numbers};
-pub use network::{TemporalHeads, TemporalNetwork, parameter_shapes, reach};
+pub use network::{MOST_CHANNELS, TemporalHeads, TemporalNetwork, check_dilations, parameter_shapes, reach};
 pub use pass::SequencePass;
 pub use sequences::{Sequence, sequences};
+pub use summary::TemporalSummary;

@@ -12,16 +12,18 @@ use std::collections::BTreeMap;
 
 use tch::{Kind, TchError, Tensor};
 
-use super::input::{INPUTS, InputScale, NUMBERS};
+use super::input::{FaceNumbers, INPUTS, InputScale, NUMBERS};
 use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, ValenceArousal};
 use crate::model::NamedTensors;
 
 /// Frames that a dilated convolution sees.
 const TAPS: usize = 3;
-/// Limits for files from outside.
-const MOST_CHANNELS: i64 = 1024;
+/// The limit of numbers of a frame between the layers, so that no file from outside takes all memory.
+pub const MOST_CHANNELS: usize = 1024;
+/// Likewise of blocks.
 const MOST_BLOCKS: usize = 16;
-const MOST_REACH: u64 = 1 << 16;
+/// Likewise of frames before and after a frame that its outputs depend on.
+const MOST_REACH: u32 = 1 << 14;
 
 /// The tasks that a network has outputs for, with the length of each output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +56,22 @@ const UNITS: &str = "action_units";
 /// How many frames before and after a frame its outputs depend on.
 pub fn reach(dilations: &[u32]) -> u32 {
     dilations.iter().sum()
+}
+
+/// Refuses dilations that are none or too large.
+///
+/// # Errors
+/// The limits, in words.
+pub fn check_dilations(dilations: &[u32]) -> Result<(), String> {
+    let reach = dilations
+        .iter()
+        .try_fold(0u32, |sum, dilation| sum.checked_add(*dilation));
+    let is_sound = (1..=MOST_BLOCKS).contains(&dilations.len())
+        && !dilations.contains(&0)
+        && reach.is_some_and(|reach| reach <= MOST_REACH);
+    is_sound.then_some(()).ok_or_else(|| {
+        format!("dilations must be 1 to {MOST_BLOCKS} numbers above 0 with a sum of at most {MOST_REACH}")
+    })
 }
 
 /// The tensors of a network, by name: those that training changes.
@@ -163,13 +181,7 @@ impl TemporalNetwork {
     /// # Errors
     /// What is missing, misshapen or too large, in words.
     pub fn new(tensors: &NamedTensors, dilations: &[u32]) -> Result<Self, String> {
-        let far: u64 = dilations.iter().map(|dilation| u64::from(*dilation)).sum();
-        if dilations.is_empty() || dilations.len() > MOST_BLOCKS || dilations.contains(&0) || far > MOST_REACH
-        {
-            return Err(format!(
-                "dilations must be 1 to {MOST_BLOCKS} numbers above 0 with a sum of at most {MOST_REACH}"
-            ));
-        }
+        check_dilations(dilations)?;
         let heads = TemporalHeads {
             valence_arousal: tensors.contains_key("valence_arousal.weight"),
             expression: tensors.contains_key("expression.weight"),
@@ -178,11 +190,11 @@ impl TemporalNetwork {
         if heads.layers().next().is_none() {
             return Err("it has no output layer".to_owned());
         }
-        let channels = tensors.get("input.bias").map_or(0, |bias| bias.numel() as i64);
+        let channels = tensors.get("input.bias").map_or(0, Tensor::numel);
         if !(1..=MOST_CHANNELS).contains(&channels) {
             return Err(format!("input.bias must have 1 to {MOST_CHANNELS} numbers"));
         }
-        let mut shapes = parameter_shapes(channels, dilations.len(), heads);
+        let mut shapes = parameter_shapes(channels as i64, dilations.len(), heads);
         for name in ["scale.mean", "scale.factor"] {
             shapes.insert(name.to_owned(), vec![NUMBERS as i64]);
         }
@@ -193,7 +205,7 @@ impl TemporalNetwork {
                 None => return Err(format!("{name} is missing")),
             }
         }
-        Self::of_complete(tensors, dilations, heads, channels as usize).map_err(|error| error.to_string())
+        Self::of_complete(tensors, dilations, heads, channels).map_err(|error| error.to_string())
     }
 
     fn of_complete(
@@ -244,13 +256,23 @@ impl TemporalNetwork {
         self.blocks.iter().map(|block| block.dilation as u32).sum()
     }
 
+    /// The names of the tasks that it has outputs for.
+    pub fn tasks(&self) -> Vec<&'static str> {
+        let heads = TemporalHeads {
+            valence_arousal: self.valence_arousal.is_some(),
+            expression: self.expression.is_some(),
+            action_units: self.action_units.is_some(),
+        };
+        heads.layers().map(|(name, _)| name).collect()
+    }
+
     /// Numbers of a frame between the layers.
     pub fn channels(&self) -> usize {
         self.channels
     }
 
     /// The map of a frame's inputs; `None`: no face was seen.
-    pub(super) fn first_map(&self, face: Option<&super::FaceNumbers>) -> Vec<f32> {
+    pub(super) fn first_map(&self, face: Option<&FaceNumbers>) -> Vec<f32> {
         let mut inputs = [0.0; INPUTS];
         self.scale.write(face, &mut inputs);
         self.input.apply(&inputs)

@@ -278,6 +278,17 @@ fn a_trained_network_is_as_good_as_the_kalman_smoother() {
     let known = Known::new(24);
     let trained = succeeded(&known.train("trained", &[]));
     assert!(trained.contains("test set: CCC valence"), "{trained}");
+    let mut show = abaw();
+    show.args(["weights", "show"])
+        .arg(known.path("trained/best.safetensors"));
+    let shown = succeeded(&show.output().unwrap());
+    for words in [
+        "16 channels, dilations [1, 2, 4, 8, 16]: 31 frames",
+        "24 videos: train/train0",
+        "4 videos: validation/",
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
     let before: Vec<_> = (0..6)
         .map(|number| table(&known.path("test"), &format!("test/test{number}")).0)
         .collect();

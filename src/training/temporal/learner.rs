@@ -234,6 +234,7 @@ mod tests {
     use crate::labels::Affect;
     use crate::temporal::{FaceNumbers, INPUTS, NUMBERS, SequencePass, TemporalNetwork};
     use crate::training::loader::labels_of;
+    use crate::training::recipe::all_tasks;
 
     /// Numbers between -1 and 1 that repeat nowhere near.
     fn number(seed: usize) -> f32 {
@@ -253,6 +254,7 @@ mod tests {
     fn a_pass_in_time_gives_what_libtorch_gives() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/train-temporal.toml");
         let mut recipe = TemporalRecipe::read(&path).unwrap();
+        recipe.tasks = all_tasks();
         recipe.temporal.channels = 24;
         recipe.temporal.dilations = vec![1, 2, 5];
         let mut tensors = first_weights(&recipe).unwrap();

@@ -10,7 +10,7 @@ use super::super::optimizer::OptimizerSettings;
 use super::super::recipe::{
     CardSettings, LossSettings, RecipeError, Task, all_tasks, check_tasks, one, ten_minutes,
 };
-use crate::temporal::{TemporalHeads, reach};
+use crate::temporal::{MOST_CHANNELS, TemporalHeads, check_dilations, reach};
 
 /// A training run of a temporal network. What a recipe leaves out has the default given here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -160,13 +160,10 @@ impl TemporalRecipe {
             dropout,
         } = &self.temporal;
         demand(
-            (1..=1024).contains(channels),
+            (1..=MOST_CHANNELS).contains(channels),
             "[temporal] channels must be 1 to 1024",
         )?;
-        demand(
-            (1..=16).contains(&dilations.len()) && dilations.iter().all(|frames| (1..=4096).contains(frames)),
-            "[temporal] dilations must be 1 to 16 numbers, each of 1 to 4096 frames",
-        )?;
+        check_dilations(dilations).map_err(|limits| format!("[temporal] {limits}"))?;
         demand(
             (1..=1 << 20).contains(window),
             "[temporal] window must be 1 to 1048576 frames",
