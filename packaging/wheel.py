@@ -91,7 +91,12 @@ def files(program: Path, libraries: Path | None) -> dict[str, Path]:
     """What lies in the package, by its path there."""
     found = {f"abaw/{file.name}": file for file in sorted((REPOSITORY / "python/abaw").glob("*")) if file.is_file()}
     found["abaw/bin/abaw"] = program
-    for name in ("ddamfn-demo.safetensors", "retinaface-mobilenet0.25.safetensors", "README.md"):
+    for name in (
+        "ddamfn-demo.safetensors",
+        "dlib-resnet-v1.safetensors",
+        "retinaface-mobilenet0.25.safetensors",
+        "README.md",
+    ):
         found[f"abaw/models/{name}"] = REPOSITORY / "models" / name
     pipelines = REPOSITORY / "pipelines"
     for file in sorted(file for file in pipelines.rglob("*") if file.is_file()):

@@ -110,7 +110,12 @@ impl Pipeline {
     /// What is wrong, with the line where there is one.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, String> {
         let mut pipeline: Pipeline = toml::from_str(text).map_err(|error| error.to_string())?;
-        for weights in [&mut pipeline.model.weights, &mut pipeline.model.detector_weights] {
+        let model = &mut pipeline.model;
+        for weights in [
+            &mut model.weights,
+            &mut model.detector_weights,
+            &mut model.identity_weights,
+        ] {
             *weights = weights.take().map(|file| folder.join(file));
         }
         for member in &mut pipeline.model.member {

@@ -35,7 +35,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> CommandResult {
     let mut to_do = print_machine(Probe::run());
     let mut pipeline = Pipeline::default();
-    let works = match run::find_weights(&mut pipeline.model) {
+    let works = match run::find_weights(&mut pipeline.model, &pipeline.tracker.identity) {
         Ok(found) => {
             found.records.iter().for_each(print_weights);
             match arguments.device {

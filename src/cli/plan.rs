@@ -329,7 +329,7 @@ pub fn make(
     pipeline.video.strict |= work.strict_video;
     pipeline.model.features |= work.features;
     InferenceForm::fast(device, pipeline.model.precision).check()?;
-    let found = run::find_weights(&mut pipeline.model)?;
+    let found = run::find_weights(&mut pipeline.model, &pipeline.tracker.identity)?;
     finalise::record_contents(&mut pipeline.postprocess)?;
     // Batches that the smallest device has memory for.
     let memory = devices

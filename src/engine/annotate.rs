@@ -53,6 +53,7 @@ pub fn annotate(
     let context = Context {
         pipeline: Arc::new(pipeline.clone()),
         crop_forms: threads.crop_forms(),
+        identity: threads.identity(),
         feed,
         decode_threads: decode_threads(threads.readers, readers),
         options,

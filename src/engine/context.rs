@@ -13,7 +13,7 @@ use super::slice::Slice;
 use super::video::{Face, FrameInWork, VideoOutcome, VideoState};
 use crate::config::Pipeline;
 use crate::face::{Candidate, CropForm};
-use crate::model::Feed;
+use crate::model::{Feed, IdentityNetwork};
 use crate::run::{Event, Stage};
 
 /// What a run is to do beside its plan. None of it changes a number.
@@ -49,6 +49,8 @@ pub struct Context<'run> {
     pub pipeline: Arc<Pipeline>,
     /// In which forms faces are cut out for the networks beside DDAMFN's.
     pub crop_forms: Arc<[CropForm]>,
+    /// What tells people apart, if tracks of one person are to be joined.
+    pub identity: Option<Arc<IdentityNetwork>>,
     /// Makes the batches.
     pub feed: Arc<Feed>,
     pub options: AnnotateOptions,

@@ -1,4 +1,4 @@
-//! The work of CPU threads: read, prepare batches, track, publish. No tensors.
+//! The work of CPU threads: read, prepare batches, track, publish. No tensors, but where tracks of one person are found.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -55,6 +55,7 @@ pub fn read(context: &Context, producer: &Producer, input: &PlannedInput) {
     let cutting = Cutting {
         pipeline: Arc::clone(&context.pipeline),
         crop_forms: Arc::clone(&context.crop_forms),
+        identity: context.identity.clone(),
     };
     let video = VideoState::new(input, cutting, frame_rate, clock, store.ok().flatten());
     match (opened, no_store) {

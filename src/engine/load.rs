@@ -14,8 +14,8 @@ use crate::labels::{ExtraUnit, PerTask};
 use crate::model::torchscript::ScriptNetwork;
 use crate::model::weights::{StoredNetwork, WeightsError};
 use crate::model::{
-    Architecture, Detector, DetectorError, Ensemble, InferenceForm, ModelError, Network, Precision,
-    Predictor, initial_weights,
+    Architecture, Detector, DetectorError, Ensemble, IdentityError, IdentityNetwork, InferenceForm,
+    ModelError, Network, Precision, Predictor, initial_weights,
 };
 use crate::run::{FindWeightsError, InputKind, Plan, SEED, check_unchanged, warnings};
 use crate::table::extra_units;
@@ -45,13 +45,16 @@ pub enum NetworksError {
     Weights(#[from] WeightsError),
     /// Features of a network that gives none.
     #[error(
-        "the first network is a TorchScript program, which gives no feature: leave --features and \
-         [tracker.identity] out, or name a DDAMFN first under [model]"
+        "the first network is a TorchScript program, which gives no feature: leave --features out, or name a DDAMFN \
+         first under [model]"
     )]
     NoFeature,
     /// TF32 cannot be switched off.
     #[error("this libtorch cannot compute in f32 on a GPU")]
     Cuda(#[from] CudaError),
+    /// The weights that tell people apart.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// Affect weights that do not fit.
     #[error("affect weights")]
     Model(#[from] ModelError),
@@ -96,11 +99,20 @@ pub fn load(plan: &Plan, devices: &[Device]) -> Result<Loaded, NetworksError> {
         members.push((stored, network.weights_per_task()));
     }
 
+    // A plan of an older version names no such weights; its tracks stay as they are.
+    let identity = match &model.identity_weights {
+        Some(path) => {
+            check_unchanged(plan.weights.last(), path)?;
+            Some(Arc::new(IdentityNetwork::load(path)?))
+        }
+        None => None,
+    };
+
     if devices.iter().any(|device| device.is_cuda()) {
         cuda::allow_tf32(false)?;
     }
     let tf32 = (model.precision == Precision::Tf32).then(Arc::default);
-    let features = model.features || pipeline.tracker.identity.joins();
+    let features = model.features;
     if features && matches!(members.first(), Some((StoredNetwork::TorchScript(_), _))) {
         return Err(NetworksError::NoFeature);
     }
@@ -114,6 +126,7 @@ pub fn load(plan: &Plan, devices: &[Device]) -> Result<Loaded, NetworksError> {
         networks.push(Networks {
             detector: Detector::load(detector_path, device, &pipeline.detector)?,
             affect: if features { affect.with_features() } else { affect },
+            identity: identity.clone(),
             tf32: tf32.clone(),
             stand_in: None,
         });

@@ -16,6 +16,7 @@ mod feature_store;
 mod load;
 mod network;
 mod networks;
+mod portraits;
 mod prepared;
 mod publication;
 mod queue;

@@ -8,7 +8,8 @@ use crate::cuda;
 use crate::error_chain::sentence;
 use crate::face::Candidate;
 use crate::model::{
-    Detector, Ensemble, FaceBatch, FaceOutputs, FrameBatch, PendingDetections, PendingInference,
+    Detector, Ensemble, FaceBatch, FaceOutputs, FrameBatch, IdentityNetwork, PendingDetections,
+    PendingInference,
 };
 
 /// The networks of one thread. A clone is for another thread; it shares the weights.
@@ -18,6 +19,8 @@ pub struct Networks {
     pub detector: Detector,
     /// Annotate faces.
     pub affect: Ensemble,
+    /// Tells people apart, if tracks of one person are to be joined. It runs on the CPU, and all threads share it.
+    pub identity: Option<Arc<IdentityNetwork>>,
     /// Present if the affect networks may use TF32; the detector computes in f32 in any case. Locked while a pass is
     /// given to a device, since libtorch's switch is one for the process, with a thread for each device.
     pub tf32: Option<Arc<Mutex<()>>>,

@@ -80,7 +80,8 @@ impl Publication {
     /// Publishes a video's table, or records why there is none.
     pub(super) fn publish(&self, video: &VideoState, outcome: VideoOutcome) -> Event {
         let id = &video.input.id;
-        let published = outcome.and_then(|finished| self.write(video, finished));
+        let finished = outcome.and_then(|tracked| video.finish(tracked));
+        let published = finished.and_then(|finished| self.write(video, finished));
         match published {
             Ok(Published { counts, damage, note }) => Event::Done {
                 id: id.clone(),

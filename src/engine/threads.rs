@@ -8,7 +8,7 @@ use super::networks::Networks;
 use super::queue::Role;
 use crate::config::Pipeline;
 use crate::face::CropForm;
-use crate::model::Feed;
+use crate::model::{Feed, IdentityNetwork};
 
 /// A thread that computes.
 pub enum Worker {
@@ -95,6 +95,12 @@ impl Threads {
         networks
             .map_or(&[][..], |networks| networks.affect.crop_forms())
             .into()
+    }
+
+    /// What tells people apart, if tracks of one person are to be joined.
+    pub fn identity(&self) -> Option<Arc<IdentityNetwork>> {
+        let networks = self.workers.iter().find_map(Worker::networks)?;
+        networks.identity.clone()
     }
 
     /// Makes the batches of these threads' networks: of whole frames where a thread does nothing but run networks, whose

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::face::identity::{IdentitySettings, Track, TrackLooks, same_persons};
 use crate::face::subject::Ranking;
-use crate::face::{PersonId, Quality, QualityLimits};
+use crate::face::{PersonId, Quality};
 use crate::frame::FrameIndex;
 use crate::labels::{Affect, FinalAffect};
 use crate::table::{Row, Sighting};
@@ -15,13 +15,15 @@ pub struct Timeline {
     frames: Vec<(FrameIndex, Option<f64>)>,
     cuts: Vec<FrameIndex>,
     faces: Vec<Face>,
-    looks: BTreeMap<PersonId, TrackLooks>,
 }
 
 #[derive(Debug)]
 struct Face {
     /// Place in `frames`.
     at: usize,
+    /// The number of its track.
+    track: PersonId,
+    /// Whose it is: the number of the person's first track.
     person: PersonId,
     sighting: Sighting,
     quality: Quality,
@@ -49,10 +51,11 @@ impl Timeline {
     }
 
     /// Adds a face to the newest frame, of which there must be one.
-    pub fn push_face(&mut self, person: PersonId, sighting: Sighting, quality: Quality) -> FaceSlot {
+    pub fn push_face(&mut self, track: PersonId, sighting: Sighting, quality: Quality) -> FaceSlot {
         self.faces.push(Face {
             at: self.frames.len().saturating_sub(1),
-            person,
+            track,
+            person: track,
             sighting,
             quality,
             raw: Affect::default(),
@@ -67,30 +70,30 @@ impl Timeline {
         }
     }
 
-    /// Takes a face's feature as a look at its track, if the look is usable by the default limits.
-    pub fn add_look(&mut self, slot: FaceSlot, feature: &[f32]) {
-        if let Some(face) = self.faces.get(slot.0)
-            && QualityLimits::default().allow(&face.quality)
-        {
-            self.looks.entry(face.person).or_default().add(feature);
-        }
-    }
-
-    /// Joins tracks of one person under the number of the first; for each that was joined the number it has now.
-    pub fn join(&mut self, settings: &IdentitySettings) -> BTreeMap<PersonId, PersonId> {
+    /// For each track the places of its first and its last sighting among the frames.
+    pub fn spans(&self) -> BTreeMap<PersonId, (usize, usize)> {
         let mut spans: BTreeMap<PersonId, (usize, usize)> = BTreeMap::new();
         for face in &self.faces {
-            spans.entry(face.person).or_insert((face.at, face.at)).1 = face.at;
+            spans.entry(face.track).or_insert((face.at, face.at)).1 = face.at;
         }
-        let looks = &mut self.looks;
-        let tracks = spans.into_iter().map(|(person, span)| Track {
+        spans
+    }
+
+    /// Joins tracks of one person, by their looks, under the number of the first; for each that was joined the number it
+    /// has now.
+    pub fn join(
+        &mut self,
+        mut looks: BTreeMap<PersonId, TrackLooks>,
+        settings: &IdentitySettings,
+    ) -> BTreeMap<PersonId, PersonId> {
+        let tracks = self.spans().into_iter().map(|(person, span)| Track {
             person,
             span,
             looks: looks.remove(&person).unwrap_or_default(),
         });
         let joined = same_persons(tracks.collect(), settings);
         for face in &mut self.faces {
-            face.person = joined.get(&face.person).copied().unwrap_or(face.person);
+            face.person = joined.get(&face.track).copied().unwrap_or(face.track);
         }
         joined
     }
@@ -114,31 +117,30 @@ impl Timeline {
     }
 
     /// The rows of the table, without final numbers: a row a frame and person, those of a person
-    /// from its first to its last sighting, and one row for a frame without anybody. The subject of
+    /// from the first to the last sighting of each of its tracks, and one row for a frame without anybody. The subject of
     /// a frame is the person there that stands first in `ranking`.
     pub fn into_rows(self, ranking: &Ranking) -> Vec<Row> {
-        let mut last_seen: BTreeMap<PersonId, usize> = BTreeMap::new();
-        for face in &self.faces {
-            last_seen.insert(face.person, face.at);
-        }
+        let spans = self.spans();
         let mut faces = self.faces.into_iter().peekable();
-        let mut present: BTreeMap<PersonId, Option<Face>> = BTreeMap::new();
+        // Those in the picture, each with the place of its track's end.
+        let mut present: BTreeMap<PersonId, (usize, Option<Face>)> = BTreeMap::new();
         let mut rows = Vec::with_capacity(self.frames.len());
         for (at, &(frame, time_s)) in self.frames.iter().enumerate() {
             while let Some(face) = faces.next_if(|face| face.at == at) {
-                present.insert(face.person, Some(face));
+                let end = spans.get(&face.track).map_or(at, |span| span.1);
+                present.insert(face.person, (end, Some(face)));
             }
             let first = present.keys().next().copied();
             let subject = ranking.subject(present.keys().copied()).or(first);
             if present.is_empty() {
                 rows.push(row(frame, time_s, None, None));
             }
-            for (&person, face) in &mut present {
+            for (&person, (_, face)) in &mut present {
                 let mut of_person = row(frame, time_s, Some(person), face.take());
                 of_person.subject = subject == Some(person);
                 rows.push(of_person);
             }
-            present.retain(|person, _| last_seen.get(person).is_some_and(|&last| last > at));
+            present.retain(|_, (end, _)| *end > at);
         }
         rows
     }

@@ -6,15 +6,17 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::feature_store::FeatureStore;
+use super::portraits::Portraits;
 use super::queue::Permit;
 use super::source::{Content, SourceFrame, SourceReport};
 use super::timeline::{FaceSlot, Timeline};
 use crate::config::Pipeline;
+use crate::error_chain::sentence;
 use crate::face::subject::{Ranking, SubjectRule, Subjects};
 use crate::face::track::Tracker;
-use crate::face::{CropForm, Detection, PersonId, Quality, align};
+use crate::face::{CropForm, Detection, PersonId, Quality, QualityLimits, align};
 use crate::frame::{FrameIndex, Picture};
-use crate::model::{AlignedFace, FaceCrops, FaceOutputs, ModelError};
+use crate::model::{AlignedFace, FaceCrops, FaceOutputs, IdentityError, IdentityNetwork, ModelError};
 use crate::run::{PlannedInput, Stage, StageClock};
 use crate::table::Sighting;
 
@@ -33,6 +35,8 @@ pub struct Cutting {
     pub pipeline: Arc<Pipeline>,
     /// In which forms beside DDAMFN's.
     pub crop_forms: Arc<[CropForm]>,
+    /// What tells people apart, if tracks of one person are to be joined.
+    pub identity: Option<Arc<IdentityNetwork>>,
 }
 
 struct Progress {
@@ -56,6 +60,7 @@ struct Progress {
 struct Tracking {
     tracker: Tracker,
     subjects: Subjects,
+    portraits: Option<Portraits>,
     frame_rate: Option<f64>,
 }
 
@@ -102,6 +107,15 @@ pub struct Tracked {
     pub frames: u64,
 }
 
+/// What a video leaves once its last frame has been tracked and its last face has come back from the networks.
+pub struct TrackedVideo {
+    timeline: Timeline,
+    subjects: Subjects,
+    portraits: Option<Portraits>,
+    source: SourceReport,
+    frame_rate: Option<f64>,
+}
+
 /// What a finished video leaves.
 pub struct FinishedVideo {
     pub timeline: Timeline,
@@ -112,7 +126,18 @@ pub struct FinishedVideo {
 }
 
 /// A video's end: all that was seen of it, or where and why it was given up.
-pub type VideoOutcome = Result<FinishedVideo, (Stage, String)>;
+pub type VideoOutcome = Result<TrackedVideo, (Stage, String)>;
+
+/// A face that cannot be followed or cut out.
+#[derive(Debug, thiserror::Error)]
+pub enum FaceWorkError {
+    /// Its crop.
+    #[error(transparent)]
+    Crop(#[from] ModelError),
+    /// Whose it is.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+}
 
 impl VideoState {
     /// A video of which nothing has been seen; `frame_rate` in frames a second, `clock`: shared with its reader. `features`:
@@ -127,6 +152,7 @@ impl VideoState {
         let tracking = Tracking {
             tracker: Tracker::new(cutting.pipeline.tracker, frame_rate),
             subjects: Subjects::new(),
+            portraits: cutting.identity.clone().map(Portraits::new),
             frame_rate,
         };
         Arc::new(Self {
@@ -152,7 +178,7 @@ impl VideoState {
     ///
     /// # Errors
     /// A face that cannot be aligned. The video has to be given up then.
-    pub fn track(self: &Arc<Self>, frames: Vec<DetectedFrame>) -> Result<Tracked, ModelError> {
+    pub fn track(self: &Arc<Self>, frames: Vec<DetectedFrame>) -> Result<Tracked, FaceWorkError> {
         self.progress().wait_for_turn(frames);
         let mut tracked = Tracked::default();
         loop {
@@ -232,14 +258,10 @@ impl VideoState {
                 .filter_map(|(face, outputs)| Some((face.slot, outputs.feature.as_deref()?)));
             kept = found.try_for_each(|(slot, feature)| features.put(slot, feature));
         }
-        let joins = self.cutting.pipeline.tracker.identity.joins();
         let mut progress = self.progress();
         progress.faces_out = progress.faces_out.saturating_sub(faces.len());
         for (Face { slot, permit, .. }, outputs) in faces.into_iter().zip(outputs) {
             progress.timeline.set_raw(slot, outputs.affect);
-            if let Some(feature) = outputs.feature.filter(|_| joins) {
-                progress.timeline.add_look(slot, &feature);
-            }
             drop(permit);
         }
         kept
@@ -277,16 +299,34 @@ impl VideoState {
         }
         let tracking = progress.tracking.take()?;
         progress.over = true;
-        let joined = progress.timeline.join(&self.cutting.pipeline.tracker.identity);
-        Some(Ok(FinishedVideo {
+        Some(Ok(TrackedVideo {
             timeline: std::mem::take(&mut progress.timeline),
-            ranking: tracking
-                .subjects
-                .joined(&joined)
-                .rank(SubjectRule::from_video_name(self.input.id.as_str())),
+            subjects: tracking.subjects,
+            portraits: tracking.portraits,
             source: std::mem::take(&mut progress.source),
             frame_rate: tracking.frame_rate,
         }))
+    }
+
+    /// Finds out which tracks of the video are of one person, and who its subject is.
+    ///
+    /// # Errors
+    /// The stage and why the video has to be given up.
+    pub fn finish(&self, tracked: TrackedVideo) -> Result<FinishedVideo, (Stage, String)> {
+        let mut timeline = tracked.timeline;
+        let settings = &self.cutting.pipeline.tracker.identity;
+        let joined = self.clock.time(Stage::Track, || {
+            let join = |portraits: Portraits| portraits.join(&mut timeline, settings);
+            tracked.portraits.map(join).transpose()
+        });
+        let joined = joined.map_err(|error| (Stage::Track, sentence(&error)))?;
+        let subjects = tracked.subjects.joined(&joined.unwrap_or_default());
+        Ok(FinishedVideo {
+            timeline,
+            ranking: subjects.rank(SubjectRule::from_video_name(self.input.id.as_str())),
+            source: tracked.source,
+            frame_rate: tracked.frame_rate,
+        })
     }
 
     /// A thread that panicked has failed the video already; its state may still be read.
@@ -327,7 +367,7 @@ impl Tracking {
         picture: &Picture,
         detections: Option<Vec<Detection>>,
         cutting: &Cutting,
-    ) -> Result<Vec<SeenFace>, ModelError> {
+    ) -> Result<Vec<SeenFace>, FaceWorkError> {
         let found = match detections {
             Some(detections) => self.tracker.update(index, time_s, is_cut, detections),
             None => self.tracker.carry(index, time_s),
@@ -353,11 +393,18 @@ impl Tracking {
             };
             let alignment = &cutting.pipeline.alignment;
             let (crop, _) = align(picture, &steady, alignment);
+            let quality = Quality::of_face(picture, &face.detection.landmarks, &crop, alignment);
+            if let Some(portraits) = &mut self.portraits
+                && !face.carried
+                && QualityLimits::default().allow(&quality)
+            {
+                portraits.look(face.person, picture, &face.landmarks_smoothed)?;
+            }
             let cut = |form: &CropForm| form.cut(picture, &steady, alignment.landmarks);
             faces.push(SeenFace {
                 person: face.person,
                 sighting,
-                quality: Quality::of_face(picture, &face.detection.landmarks, &crop, alignment),
+                quality,
                 crops: FaceCrops {
                     others: cutting.crop_forms.iter().map(cut).collect(),
                     aligned: AlignedFace::new(crop)?,

@@ -9,12 +9,13 @@ use super::PersonId;
 /// Numbers of a face's feature.
 pub const FEATURE: usize = 512;
 
-/// When two tracks are of one person. The similarity is the cosine between the mean features of two tracks.
+/// When two tracks are of one person. The similarity is the cosine between the mean features of two tracks, of the network that
+/// tells people apart.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct IdentitySettings {
-    /// Least similarity of two tracks of one person, in [-1, 1]; above 1: tracks are never joined. Measured for the weights
-    /// that come along (`docs/identity.md`).
+    /// Least similarity of two tracks of one person, in [-1, 1]; above 1: tracks are never joined. Measured for dlib's
+    /// network (`docs/identity.md`).
     pub same_person: f64,
     /// How much more alike a track must be to this person than to any other of the video.
     pub margin: f64,
@@ -26,7 +27,7 @@ impl Default for IdentitySettings {
     fn default() -> Self {
         Self {
             same_person: SAME_PERSON,
-            margin: 0.05,
+            margin: 0.02,
             least_looks: 5,
         }
     }
@@ -40,7 +41,7 @@ impl IdentitySettings {
 }
 
 /// The default of [`IdentitySettings::same_person`].
-const SAME_PERSON: f64 = 2.0;
+const SAME_PERSON: f64 = 0.96;
 
 /// The features of a track, summed up, and when it was seen.
 #[derive(Debug, Clone, Default)]

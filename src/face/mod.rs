@@ -10,6 +10,7 @@
 pub mod alignment;
 mod assignment;
 pub mod candidate;
+pub mod chip;
 pub mod crop_form;
 pub mod detector_settings;
 mod dissolve;

@@ -21,6 +21,9 @@ pub struct ModelSettings {
     /// RetinaFace weights, `.safetensors`; the project's own if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detector_weights: Option<PathBuf>,
+    /// Weights of the network that tells people apart, `.safetensors`; the project's own if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity_weights: Option<PathBuf>,
     /// Number format of the networks' arithmetic.
     pub precision: Precision,
     /// Faces a forward pass of DDAMFN takes at once.
@@ -36,6 +39,7 @@ impl Default for ModelSettings {
             weights: None,
             member: Vec::new(),
             detector_weights: None,
+            identity_weights: None,
             precision: Precision::F32,
             batch: BatchSize::Auto,
             features: false,

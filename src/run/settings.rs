@@ -39,6 +39,7 @@ impl RunSettings {
             member.weights = PathBuf::new();
         }
         settings.pipeline.model.detector_weights = None;
+        settings.pipeline.model.identity_weights = None;
         for member in &mut settings.pipeline.postprocess.blend.member {
             // The hash of a blended run's contents is in the settings, too.
             member.run = member.run.take().map(|_| PathBuf::new());

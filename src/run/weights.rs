@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::path::absolute;
+use crate::face::identity::IdentitySettings;
 use crate::labels::PerTask;
 use crate::model::ModelSettings;
 use crate::model::weights::{StoredNetwork, WeightsError, sha256};
@@ -14,6 +15,9 @@ use crate::tuning::Calibration;
 /// The detector's weights as the set-up puts them, below a folder above the program.
 const DETECTOR: &str = "models/retinaface-mobilenet0.25.safetensors";
 
+/// The weights of the network that tells people apart, likewise.
+const IDENTITY: &str = "models/dlib-resnet-v1.safetensors";
+
 /// The weights that annotate where none are named: for trying out (`models/README.md`). They come with the
 /// program, in the detector's folder.
 pub const DEMO: &str = "ddamfn-demo.safetensors";
@@ -24,6 +28,7 @@ pub const SEED: u64 = 2407_12390;
 /// The roles in records.
 const ROLE_DETECTOR: &str = "detector";
 const ROLE_AFFECT: &str = "affect";
+const ROLE_IDENTITY: &str = "identity";
 
 /// The weights of a run cannot be found or used.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +38,12 @@ pub enum FindWeightsError {
         "the face detector's weights are missing: run `make detector`, or name them as detector_weights under [model] in the pipeline file"
     )]
     NoDetector,
+    /// No weights that tell people apart are named or installed.
+    #[error(
+        "the weights that tell people apart are missing: put {IDENTITY} back, or set same_person = 2.0 under \
+         [tracker.identity] in the pipeline file, so that nobody gets a number back"
+    )]
+    NoIdentity,
     /// A file cannot be read.
     #[error(transparent)]
     File(#[from] PathError),
@@ -61,7 +72,8 @@ pub enum FindWeightsError {
 
 /// The networks of a run, for its plan.
 pub struct FoundWeights {
-    /// The detector first, then each network that annotates, in the order of the settings.
+    /// The detector first, then each network that annotates, in the order of the settings; at the end the network that
+    /// tells people apart, if one is needed.
     pub records: Vec<WeightsRecord>,
     /// Thresholds and smoothing that the weights carry.
     pub calibration: Option<Preset>,
@@ -71,7 +83,10 @@ pub struct FoundWeights {
 ///
 /// # Errors
 /// [`FindWeightsError`] if a file is missing, holds no such network, or has a calibration that is not valid.
-pub fn find_weights(model: &mut ModelSettings) -> Result<FoundWeights, FindWeightsError> {
+pub fn find_weights(
+    model: &mut ModelSettings,
+    identity: &IdentitySettings,
+) -> Result<FoundWeights, FindWeightsError> {
     let detector = match &model.detector_weights {
         Some(path) => path.clone(),
         None => above_the_program(DETECTOR).ok_or(FindWeightsError::NoDetector)?,
@@ -117,6 +132,14 @@ pub fn find_weights(model: &mut ModelSettings) -> Result<FoundWeights, FindWeigh
             missing_tasks: Vec::new(),
             extra_units: Vec::new(),
         });
+    }
+    model.identity_weights = match model.identity_weights.take() {
+        _ if !identity.joins() => None,
+        Some(path) => Some(absolute(&path)),
+        None => Some(above_the_program(IDENTITY).ok_or(FindWeightsError::NoIdentity)?),
+    };
+    if let Some(path) = &model.identity_weights {
+        records.push(record(ROLE_IDENTITY, path)?);
     }
     model.detector_weights = Some(absolute(&detector));
     model.weights = model.weights.as_deref().map(absolute);

@@ -76,14 +76,65 @@ fn who_is_hidden_for_less_than_a_second_comes_back_under_his_number() {
     );
 }
 
+/// Where the left edge of the door is, which hides the man for two seconds.
+const TWO_SECONDS_HIDDEN: &str = "if(lt(t,0.8),640-250*t,if(lt(t,2.8),440,440-250*(t-2.8)))";
+
 #[test]
-fn who_is_away_for_two_seconds_comes_back_as_another() {
+fn who_is_away_for_two_seconds_gets_his_number_back() {
     let workspace = Workspace::new();
-    let stops = "if(lt(t,0.8),640-250*t,if(lt(t,2.8),440,440-250*(t-2.8)))";
-    let rows = two_faces(&workspace, "10", "440", stops);
+    let rows = two_faces(&workspace, "10", "440", TWO_SECONDS_HIDDEN);
+    let (astronaut, _) = seen(&rows, true);
     let (man, of_man) = seen(&rows, false);
-    println!("man {man:?} in {of_man} frames");
-    assert_eq!(man.len(), 2, "{man:?}");
+    println!("astronaut {astronaut:?}, man {man:?} in {of_man} frames");
+    assert_eq!((astronaut.len(), man.len()), (1, 1), "{astronaut:?} {man:?}");
+    assert_ne!(astronaut, man);
+    let of_man_or_filled = rows
+        .iter()
+        .filter(|row| row.person.map(|person| person.0) == man.first().copied());
+    let count = of_man_or_filled.count();
+    assert!(
+        count < FRAMES as usize - 30,
+        "{count} rows: none where he is away"
+    );
+}
+
+#[test]
+fn who_comes_in_place_of_another_is_somebody_else() {
+    let workspace = Workspace::new();
+    // First the astronaut alone, then the man, at the same place; then the astronaut again.
+    let graph = "[0]trim=end_frame=30,crop=230:260:150:0,scale=192:216,pad=640:360:200:60:gray,setsar=1,setpts=N/25/TB,split[a][c];\
+                 [1]trim=end_frame=40,crop=120:120:30:5,scale=216:216,pad=640:360:200:60:gray,setsar=1,setpts=N/25/TB[b];\
+                 [a][b][c]concat=n=3";
+    let inputs = format!(
+        "-i {} -i {} -filter_complex",
+        sample("astronaut.mp4").display(),
+        sample("carphone.mp4").display()
+    );
+    let clip = workspace.ffmpeg(&format!("{inputs} {graph}"), 100, Path::new("turns.mkv"));
+    workspace.pipeline("[detector]\nlong_side = 640\n");
+    let run = workspace.path("run");
+    expect_exit(0, &mut workspace.annotate(&[&clip], &run));
+    let persons_in = |frames: std::ops::RangeInclusive<u32>| {
+        let rows = table(&run, "turns").0;
+        let seen = rows
+            .iter()
+            .filter(|row| row.sighting.is_face() && frames.contains(&row.frame.number()));
+        seen.filter_map(|row| Some(row.person?.0))
+            .collect::<BTreeSet<u16>>()
+    };
+    let (first, second, third) = (persons_in(1..=30), persons_in(31..=70), persons_in(71..=100));
+    println!("{first:?}, {second:?}, {third:?}");
+    assert_eq!((first.len(), second.len()), (1, 1), "{first:?} {second:?}");
+    assert_ne!(first, second);
+    assert_eq!(first, third);
+
+    // Switched off, everyone who comes has a number of their own.
+    workspace.pipeline("[detector]\nlong_side = 640\n[tracker.identity]\nsame_person = 2.0\n");
+    let run = workspace.path("not_joined");
+    expect_exit(0, &mut workspace.annotate(&[&clip], &run));
+    let rows = table(&run, "turns").0;
+    let persons: BTreeSet<u16> = rows.iter().filter_map(|row| Some(row.person?.0)).collect();
+    assert_eq!(persons.len(), 3, "{persons:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod ddamfn;
+mod identity;
 mod layers;
 mod retinaface;
 #[path = "../support/mod.rs"]

@@ -59,6 +59,11 @@ impl ConvSpec {
         Self { stride, ..self }
     }
 
+    /// Without padding: only where the whole kernel lies within the map.
+    pub fn unpadded(self) -> Self {
+        Self { padding: 0, ..self }
+    }
+
     pub fn with_bias(self) -> Self {
         Self { bias: true, ..self }
     }
