@@ -17,12 +17,13 @@ use crate::run::{REPORT_MARK, RunFolder, VideoId};
 const LONGEST: usize = 80;
 
 /// Styles and scripts of all pages.
-const ASSETS: [(&str, &str); 11] = [
+const ASSETS: [(&str, &str); 12] = [
     ("style.css", include_str!("assets/style.css")),
     ("overview.js", include_str!("assets/overview.js")),
     ("data.js", include_str!("assets/data.js")),
     ("bands.js", include_str!("assets/bands.js")),
     ("reading.js", include_str!("assets/reading.js")),
+    ("plot_file.js", include_str!("assets/plot_file.js")),
     ("timeline.js", include_str!("assets/timeline.js")),
     ("marks.css", include_str!("assets/marks.css")),
     ("marks.js", include_str!("assets/marks.js")),

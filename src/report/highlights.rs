@@ -10,6 +10,10 @@ use crate::table::Row;
 const TRACKS: usize = 6;
 /// Expressions with a picture a track, the most frequent first.
 const EXPRESSIONS_SHOWN: usize = 4;
+/// Pictures of a track that are taken at even distances, so that its contact sheet shows all of it.
+const EVENLY_SPACED: usize = 6;
+/// A track of fewer faces has none of these: its extremes show it all.
+const LEAST_FOR_SPACED: usize = 60;
 /// An expression must hold in so many of a hundred frames to be shown.
 const LEAST_PERCENT: usize = 1;
 
@@ -40,8 +44,8 @@ impl Highlight {
     }
 }
 
-/// Returns the extremes of valence and arousal, and the most probable frame of each frequent expression, by track and
-/// frame. Only frames with a detected face; a frame chosen for several reasons is listed once.
+/// Returns the contact sheet of each track: the extremes of valence and arousal, the most probable frame of each frequent
+/// expression, and looks at even distances, by track and frame. Only frames with a detected face; a frame chosen for several reasons is listed once.
 pub fn choose(tracks: &Tracks) -> Vec<Highlight> {
     let mut largest: Vec<usize> = (1..tracks.tracks.len()).collect();
     largest.sort_by_key(|&track| std::cmp::Reverse(tracks.tracks[track].seen()));
@@ -96,6 +100,17 @@ fn of_track(number: usize, track: &Track) -> Vec<Highlight> {
     );
     add(highest(track, arousal, None), "Most aroused");
     add(highest(track, |affect| Some(-arousal(affect)?), None), "Calmest");
+    let faces: Vec<(usize, &Row)> = track.rows().filter(|(_, row)| row.sighting.is_face()).collect();
+    if faces.len() >= LEAST_FOR_SPACED {
+        for part in 0..EVENLY_SPACED {
+            add(
+                faces
+                    .get((2 * part + 1) * faces.len() / (2 * EVENLY_SPACED))
+                    .copied(),
+                "In between",
+            );
+        }
+    }
     highlights.sort_by_key(|highlight| highlight.position);
     highlights
 }

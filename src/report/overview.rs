@@ -78,6 +78,9 @@ struct Line<'a> {
     length_s: f64,
     faces: String,
     faces_percent: f64,
+    /// Frames in which the look at the subject is usable; of tables without that column those in which it was seen.
+    usable: String,
+    usable_percent: f64,
     persons: u64,
     valence: String,
     arousal: String,
@@ -146,14 +149,15 @@ impl<'a> Overview<'a> {
     }
 }
 
-/// The lines of the table: failed videos, then those with the smallest share of frames with a face; of equals in the order
-/// of the plan.
+/// The lines of the table: failed videos, then those with the smallest share of frames with a usable look at a face; of equals
+/// those with fewer frames with a face, then in the order of the plan.
 fn worst_first(entries: &[VideoEntry], scored: bool) -> Vec<Line<'_>> {
     let mut lines: Vec<Line> = entries.iter().map(|entry| Line::of(entry, scored)).collect();
     let works = |line: &Line| line.failure.is_none();
     lines.sort_by(|a, b| {
         works(a)
             .cmp(&works(b))
+            .then(a.usable_percent.total_cmp(&b.usable_percent))
             .then(a.faces_percent.total_cmp(&b.faces_percent))
     });
     lines
@@ -300,6 +304,8 @@ impl<'a> Line<'a> {
             .zip(counts)
             .filter(|(_, frames)| *frames > 0);
         let foremost = shares.clone().max_by_key(|(_, frames)| *frames);
+        let usable = facts.and_then(|facts| facts.usable);
+        let seen = facts.map_or(0, |facts| facts.seen);
         let work_s = entry.work_seconds();
         let number = |score: Option<f64>| score.unwrap_or(f64::MIN);
         let text = |mean: Option<f64>| mean.map_or_else(|| "-".to_owned(), signed);
@@ -316,6 +322,8 @@ impl<'a> Line<'a> {
             length_s: length_s.unwrap_or(0.0),
             faces: percent(summary.frames_with_face, summary.frames),
             faces_percent: 100.0 * summary.frames_with_face as f64 / summary.frames.max(1) as f64,
+            usable: usable.map_or_else(|| "-".to_owned(), |usable| percent(usable, summary.frames)),
+            usable_percent: 100.0 * usable.unwrap_or(seen) as f64 / summary.frames.max(1) as f64,
             persons: summary.persons,
             valence: text(means.map(|(valence, _)| valence)),
             arousal: text(means.map(|(_, arousal)| arousal)),

@@ -8,6 +8,7 @@ each action saw.
 """
 
 import base64
+import importlib.util
 import json
 import pathlib
 import sys
@@ -225,6 +226,22 @@ class Actions:
             return [path for path in found if path.suffix != ".crdownload" and not path.name.startswith(".")]
 
         return str(WebDriverWait(self.driver, 20).until(saved)[0])
+
+    def axe(self):
+        """What axe-core finds that is serious or critical: rule and elements."""
+        rules = pathlib.Path(importlib.util.find_spec("axe_core_python").origin).parent / "axe.min.js"
+        self.driver.execute_script(rules.read_text())
+        return self.driver.execute_async_script(
+            "const done = arguments[0];"
+            "axe.run().then((found) => done(found.violations"
+            ".filter((one) => ['serious', 'critical'].includes(one.impact))"
+            ".map((one) => [one.id, one.nodes.map((node) => `${node.html} ${node.failureSummary}`)])))"
+        )
+
+    def dark(self, on: bool):
+        """Switches the page to the colours that a dark desktop asks for, or back."""
+        scheme = [{"name": "prefers-color-scheme", "value": "dark" if on else "light"}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
 
     def text(self, selector: str):
         return [element.text for element in self.driver.find_elements(By.CSS_SELECTOR, selector)]

@@ -1,5 +1,9 @@
 //! What a person sees and does, at the width of a desk and of a phone.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use quick_xml::events::Event;
 use serde_json::{Value, json};
 
 use crate::browser::{Job, look};
@@ -10,13 +14,18 @@ use crate::{real_run, report};
 /// Of `two_people.mp4` and `astronaut.mp4` in frames.
 const ASTRONAUT_FRAMES: f64 = 250.0;
 
+/// The report of the run, below `folder`.
+fn real_report(folder: &Path) -> PathBuf {
+    let out = folder.join("report");
+    let done = report(&real_run(), &out, None);
+    assert!(done.status.success(), "{}", stderr_of(&done));
+    out
+}
+
 #[test]
 fn a_real_run_at_a_desk_and_on_a_phone() {
     let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("report");
-    let done = report(&real_run(), &out, None);
-    assert!(done.status.success(), "{}", stderr_of(&done));
-
+    let out = real_report(folder.path());
     let (index, page) = (out.join("index.html"), out.join("videos/astronaut.html"));
     let two = out.join("videos/two_people.html");
     let at = |width: u32| {
@@ -133,7 +142,11 @@ fn video_is_sound(seen: &Value) {
     let played = &did[9];
     assert!((overlay(played) - frame(played) / 25.0).abs() < 0.2, "{played}");
     let pictures = did[10].as_array().unwrap();
-    assert!(pictures.len() >= 4, "{pictures:?}");
+    let in_between = pictures
+        .iter()
+        .filter(|one| one[1].as_str().unwrap().to_lowercase().contains("in between"));
+    assert_eq!(in_between.count(), 6, "{pictures:?}");
+    assert!(pictures.len() >= 10, "{pictures:?}");
     for picture in pictures {
         assert_eq!(picture[0], 128);
     }
@@ -184,17 +197,85 @@ pub fn strings(list: &Value) -> Vec<&str> {
 fn the_overview_begins_with_the_worst_and_finds_in_all_columns() {
     let workspace = Workspace::new();
     let (good, nobody) = (workspace.face_clip("a.mkv", 4), workspace.clip("b.mkv", 4));
+    let blurred = format!("-i {} -vf gblur=sigma=14", good.display());
+    let blurred = workspace.ffmpeg(&blurred, 4, Path::new("d.mkv"));
     let broken = workspace.path("c.mkv");
     std::fs::write(&broken, "no video").unwrap();
     let run = workspace.path("run");
-    expect_exit(3, &mut workspace.annotate(&[good, nobody, broken], &run));
+    expect_exit(3, &mut workspace.annotate(&[good, nobody, broken, blurred], &run));
     let out = workspace.path("report");
     assert!(report(&run, &out, None).status.success());
     let reason = summary(&run)["videos"][2]["failure"]["error"].as_str().unwrap()[..12].to_uppercase();
     let job = Job::new(&out.join("index.html"), 1280)
         .then("text", &[json!("#table tbody th")])
-        .then("find", &[json!(reason)]);
+        .then("find", &[json!(reason)])
+        .then("text", &[json!("#table tbody td:nth-of-type(4)")]);
     let seen = look(vec![job]);
-    assert_eq!(seen[0]["did"][0], json!(["c", "b", "a"]));
+    assert_eq!(
+        seen[0]["did"][0],
+        json!(["c", "b", "d", "a"]),
+        "few usable looks before many"
+    );
     assert_eq!(seen[0]["did"][1], json!(["c"]), "{reason}");
+}
+
+#[test]
+fn axe_finds_nothing_serious_in_light_or_dark() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = real_report(folder.path());
+    let page = |path: &Path| {
+        Job::new(path, 1280)
+            .then("axe", &[])
+            .then("dark", &[json!(true)])
+            .then("axe", &[])
+    };
+    let seen = look(vec![
+        page(&out.join("index.html")),
+        page(&out.join("videos/two_people.html")),
+    ]);
+    for one in &seen {
+        assert_eq!(one["did"][0], json!([]), "light");
+        assert_eq!(one["did"][2], json!([]), "dark");
+    }
+}
+
+#[test]
+fn the_plot_is_saved_as_pixels_and_as_shapes() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = real_report(folder.path());
+    let saved = json!(folder.path().join("saved"));
+    std::fs::create_dir(folder.path().join("saved")).unwrap();
+    let job = Job::new(&out.join("videos/two_people.html"), 1280)
+        .then("download", &[json!("#png"), saved.clone()])
+        .then("download", &[json!("#svg"), saved]);
+    let seen = look(vec![job]);
+    let path = |at: usize| seen[0]["did"][at].as_str().unwrap();
+
+    let picture = image::open(path(0)).unwrap().to_rgb8();
+    let colours: BTreeSet<[u8; 3]> = picture.pixels().map(|pixel| pixel.0).collect();
+    assert!(picture.width() > 600 && picture.height() > 400);
+    assert!(colours.len() > 20, "{} colours", colours.len());
+
+    let shapes = std::fs::read_to_string(path(1)).unwrap();
+    let mut reader = quick_xml::Reader::from_str(&shapes);
+    let (mut elements, mut texts) = (BTreeMap::<String, usize>::new(), Vec::new());
+    loop {
+        match reader.read_event().unwrap() {
+            Event::Start(tag) | Event::Empty(tag) => {
+                let name = String::from_utf8(tag.name().as_ref().to_vec()).unwrap();
+                *elements.entry(name).or_default() += 1;
+            }
+            Event::Text(text) => texts.push(text.decode().unwrap().into_owned()),
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    assert!(elements["path"] >= 4, "two curves above, two below: {elements:?}");
+    for wanted in ["Expression", "AU12", "Usable", "−1"] {
+        assert!(texts.iter().any(|text| text == wanted), "{wanted}: {texts:?}");
+    }
+    assert!(
+        texts.iter().any(|text| text.contains("two_people · Subject")),
+        "{texts:?}"
+    );
 }

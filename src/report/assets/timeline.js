@@ -251,6 +251,14 @@ abaw.show = (video) => {
   byId("out").addEventListener("click", () => zoomBy(2, x[chosen]));
   byId("all").addEventListener("click", () => zoomTo(x[0], end()));
 
+  // --- the plot as a file ---
+
+  const title = () => `${document.querySelector("h1").textContent} · ${track.name} · ${clockOf(view.min)} to ${clockOf(view.max)}`;
+  const clockOf = (value) => (timed ? clock(value, 1) : `frame ${numbers[placeAt(value)]}`);
+  const fileName = () => `${document.querySelector("h1").textContent} ${track.name}`.replace(/[^\p{L}\p{N}._-]+/gu, "_");
+  byId("png").addEventListener("click", () => abaw.plotFile(charts, bands, colour).savePng(title(), fileName()));
+  byId("svg").addEventListener("click", () => abaw.plotFile(charts, bands, colour).saveSvg(title(), fileName(), rowList, track));
+
   // --- overlay ---
 
   if (overlay && video.overlay) {
