@@ -262,10 +262,10 @@ fn the_plot_is_saved_as_pixels_and_as_shapes() {
     loop {
         match reader.read_event().unwrap() {
             Event::Start(tag) | Event::Empty(tag) => {
-                let name = String::from_utf8(tag.name().as_ref().to_vec()).unwrap();
+                let name = tag.name().as_ref().to_owned();
                 *elements.entry(name).or_default() += 1;
             }
-            Event::Text(text) => texts.push(text.decode().unwrap().into_owned()),
+            Event::Text(text) => texts.push(text.as_ref().to_owned()),
             Event::Eof => break,
             _ => {}
         }
