@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let device_kind = abaw::device::kind(device);
     let mut pipeline = Pipeline::default();
     pipeline.fix_batches(device_kind, abaw::device::memory(device));
-    let found = run::find_weights(&mut pipeline.model)?;
+    let found = run::find_weights(&mut pipeline.model, &pipeline.tracker.identity)?;
     let settings = RunSettings {
         pipeline,
         calibration: found.calibration,

@@ -517,7 +517,7 @@ fn several_networks_are_blended_task_by_task() {
         }
     }
     let sources: Vec<&str> = footer.weights.iter().map(|weights| &*weights.source).collect();
-    assert_eq!(sources[1..], ["1.safetensors", "2.safetensors"]);
+    assert_eq!(sources[1..3], ["1.safetensors", "2.safetensors"]);
     let summary = std::fs::read_to_string(folder.path().join("both/run.json")).unwrap();
     assert!(summary.contains("1.safetensors") && summary.contains("2.safetensors"));
 }

@@ -228,14 +228,14 @@ class Actions:
         return str(WebDriverWait(self.driver, 20).until(saved)[0])
 
     def axe(self):
-        """What axe-core finds that is serious or critical: rule and elements."""
+        """How many rules of axe-core hold, and what it finds that is serious or critical: rule and elements."""
         rules = pathlib.Path(importlib.util.find_spec("axe_core_python").origin).parent / "axe.min.js"
         self.driver.execute_script(rules.read_text())
         return self.driver.execute_async_script(
             "const done = arguments[0];"
-            "axe.run().then((found) => done(found.violations"
+            "axe.run().then((found) => done({ hold: found.passes.length, broken: found.violations"
             ".filter((one) => ['serious', 'critical'].includes(one.impact))"
-            ".map((one) => [one.id, one.nodes.map((node) => `${node.html} ${node.failureSummary}`)])))"
+            ".map((one) => [one.id, one.nodes.map((node) => `${node.html} ${node.failureSummary}`)]) }))"
         )
 
     def dark(self, on: bool):
