@@ -86,7 +86,7 @@ impl KeptChips {
     pub fn look(&mut self, chip: impl FnOnce() -> Option<Picture>) {
         let number = self.usable;
         self.usable += 1;
-        if number % (1 << self.doublings) != 0 {
+        if !number.is_multiple_of(1 << self.doublings) {
             return;
         }
         if self.chips.len() == MOST_KEPT {
@@ -96,7 +96,7 @@ impl KeptChips {
                 at % 2 == 1
             });
             self.doublings = (self.doublings + 1).min(u64::BITS - 1);
-            if number % (1 << self.doublings) != 0 {
+            if !number.is_multiple_of(1 << self.doublings) {
                 return;
             }
         }
