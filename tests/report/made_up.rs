@@ -13,12 +13,13 @@ use serde_json::json;
 /// Frames a second.
 pub const RATE: u32 = 30;
 
-/// A video of the run: its id, what it is and where, its frames.
+/// A video of the run: its id, what it is and where, its frames, and how many persons are in each of them.
 pub struct Video {
     pub id: String,
     pub kind: InputKind,
     pub path: PathBuf,
     pub frames: u32,
+    pub persons: u16,
 }
 
 impl Video {
@@ -29,6 +30,7 @@ impl Video {
             kind: InputKind::Video,
             path: "/nowhere/film.mp4".into(),
             frames,
+            persons: 1,
         }
     }
 }
@@ -53,7 +55,15 @@ pub fn write(folder: &Path, videos: &[Video], row: impl Fn(&Video, u32) -> Row) 
     let run = RunFolder::new(folder);
     plan.freeze(&run, false).unwrap();
     for video in videos {
-        let rows: Vec<Row> = (1..=video.frames).map(|frame| row(video, frame)).collect();
+        let of_frame = |frame| {
+            let one = row(video, frame);
+            (0..video.persons).map(move |person| Row {
+                person: Some(PersonId(person)),
+                subject: person == 0,
+                ..one.clone()
+            })
+        };
+        let rows: Vec<Row> = (1..=video.frames).flat_map(of_frame).collect();
         let seen = rows.iter().filter(|row| row.sighting.is_face()).count();
         let footer = Footer {
             versions: Default::default(),
@@ -70,7 +80,7 @@ pub fn write(folder: &Path, videos: &[Video], row: impl Fn(&Video, u32) -> Row) 
             counts: Counts {
                 frames: video.frames.into(),
                 frames_with_face: seen as u64,
-                persons: 1,
+                persons: video.persons.into(),
             },
         };
         let seconds = [("decode".to_owned(), 1.0), ("infer".to_owned(), 2.0)].into();
