@@ -341,10 +341,16 @@ pub fn make(
     let calibration = match &work.calibration {
         Some(path) if is_chosen => Some(calibration::read_for(path, &pipeline.postprocess)?),
         Some(path) => Some(calibration::read(path)?.1),
-        // The weights carry what was tuned on their own outputs.
-        None => found
-            .calibration
-            .filter(|_| pipeline.postprocess.temporal.is_empty()),
+        // The weights carry what was tuned on their own outputs, not on those of a temporal network.
+        None if !pipeline.postprocess.temporal.is_empty() => {
+            if found.calibration.is_some() {
+                tracing::warn!(
+                    "the calibration that the weights carry is left out: it was not found on the temporal network's outputs"
+                );
+            }
+            None
+        }
+        None => found.calibration,
     };
     if let (Some(calibration), false) = (&calibration, is_chosen) {
         // Nobody chose the everyday recipe, so what was tuned counts.

@@ -6,7 +6,6 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use abaw::device::DeviceChoice;
-use abaw::labels::Expression;
 use abaw::metrics::Scores;
 use abaw::stop::{EXIT_STOPPED, Stop};
 use abaw::training::{EpochRecord, Outcome, Recipe, TemporalRecipe, TrainingEvent, train};
@@ -14,7 +13,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::console::{Console, LINE_EVERY};
-use super::training_scores::{losses, number, print_scores, scores};
+use super::training_scores::{done_before, labels, losses, number, print_scores, scores};
 use super::{CommandResult, EXIT_DONE, train_temporal};
 
 /// How long a stopped run may take to finish its step and write its checkpoint.
@@ -121,24 +120,17 @@ impl Progress {
                 epoch,
             } => {
                 let counts = train.counts();
-                let classes = Expression::ALL
-                    .map(|class| format!("{} {}", class.name(), counts.expression[class.index()]));
                 tracing::info!(
                     images = counts.images,
                     valence_arousal = counts.valence_arousal,
                     action_units = counts.action_units,
                     validation = validation.samples().len(),
                     epoch,
-                    "{} training images ({} with valence and arousal, {} with action units; {}), {} to validate{}",
+                    "{} training images ({}), {} to validate{}",
                     counts.images,
-                    counts.valence_arousal,
-                    counts.action_units,
-                    classes.join(", "),
+                    labels(&counts),
                     validation.samples().len(),
-                    match epoch {
-                        0 => String::new(),
-                        _ => format!("; {epoch} epochs are done"),
-                    }
+                    done_before(*epoch)
                 );
             }
             TrainingEvent::Step {

@@ -3,12 +3,11 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use abaw::labels::Expression;
 use abaw::stop::{EXIT_STOPPED, Stop};
 use abaw::training::{TemporalEpoch, TemporalEvent, TemporalOutcome, TemporalRecipe, train_temporal};
 use tch::Device;
 
-use super::training_scores::{losses, number, print_scores, scores};
+use super::training_scores::{done_before, labels, losses, number, print_scores, scores};
 use super::{CommandResult, EXIT_DONE};
 
 /// Trains.
@@ -42,8 +41,6 @@ fn show(event: &TemporalEvent, recipe: &TemporalRecipe) {
             epoch,
         } => {
             let counts = train.counts();
-            let classes =
-                Expression::ALL.map(|class| format!("{} {}", class.name(), counts.expression[class.index()]));
             tracing::info!(
                 videos = train.ids().len(),
                 faces = counts.images,
@@ -51,18 +48,12 @@ fn show(event: &TemporalEvent, recipe: &TemporalRecipe) {
                 action_units = counts.action_units,
                 validation = validation.ids().len(),
                 epoch,
-                "{} training videos with {} labelled faces ({} with valence and arousal, {} with action units; {}), {} \
-                 videos to validate{}",
+                "{} training videos with {} labelled faces ({}), {} videos to validate{}",
                 train.ids().len(),
                 counts.images,
-                counts.valence_arousal,
-                counts.action_units,
-                classes.join(", "),
+                labels(&counts),
                 validation.ids().len(),
-                match epoch {
-                    0 => String::new(),
-                    _ => format!("; {epoch} epochs are done"),
-                }
+                done_before(*epoch)
             );
         }
         TemporalEvent::Epoch(record) => log_epoch(record, recipe.epochs),

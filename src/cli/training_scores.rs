@@ -2,7 +2,27 @@
 
 use abaw::labels::{ActionUnit, Expression};
 use abaw::metrics::Scores;
-use abaw::training::LossValues;
+use abaw::training::{Counts, LossValues};
+
+/// How many labels of each kind there are.
+pub fn labels(counts: &Counts) -> String {
+    let classes =
+        Expression::ALL.map(|class| format!("{} {}", class.name(), counts.expression[class.index()]));
+    format!(
+        "{} with valence and arousal, {} with action units; {}",
+        counts.valence_arousal,
+        counts.action_units,
+        classes.join(", ")
+    )
+}
+
+/// What is done of a training that goes on; nothing of one that begins.
+pub fn done_before(epochs: usize) -> String {
+    match epochs {
+        0 => String::new(),
+        _ => format!("; {epochs} epochs are done"),
+    }
+}
 
 /// The loss of each task.
 pub fn losses(losses: &LossValues) -> String {

@@ -9,7 +9,7 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use super::timeline::FaceSlot;
-use crate::face::identity::FEATURE;
+use crate::model::FEATURE;
 
 /// Bytes of a feature, in half precision.
 const BYTES: usize = 2 * FEATURE;

@@ -70,7 +70,7 @@ impl Timeline {
         }
     }
 
-    /// For each track the places of its first and its last sighting among the frames.
+    /// For each track the positions, among the frames, of its first and its last sighting.
     pub fn spans(&self) -> BTreeMap<PersonId, (usize, usize)> {
         let mut spans: BTreeMap<PersonId, (usize, usize)> = BTreeMap::new();
         for face in &self.faces {
@@ -122,7 +122,7 @@ impl Timeline {
     pub fn into_rows(self, ranking: &Ranking) -> Vec<Row> {
         let spans = self.spans();
         let mut faces = self.faces.into_iter().peekable();
-        // Those in the picture, each with the place of its track's end.
+        // Those in the picture, each with the position of its track's last sighting.
         let mut present: BTreeMap<PersonId, (usize, Option<Face>)> = BTreeMap::new();
         let mut rows = Vec::with_capacity(self.frames.len());
         for (at, &(frame, time_s)) in self.frames.iter().enumerate() {

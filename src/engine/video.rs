@@ -394,6 +394,7 @@ impl Tracking {
             let alignment = &cutting.pipeline.alignment;
             let (crop, _) = align(picture, &steady, alignment);
             let quality = Quality::of_face(picture, &face.detection.landmarks, &crop, alignment);
+            // By the default limits: `abaw postprocess` can change the run's own later, and persons stay as they are.
             if let Some(portraits) = &mut self.portraits
                 && !face.carried
                 && QualityLimits::default().allow(&quality)

@@ -1,4 +1,4 @@
-//! Marks: what a person marked on the timeline of a report's page, as `report/assets/marks.js` saves it.
+//! Marks: what a person marked on the timeline of a report's page, as the page saves it.
 //!
 //! ```json
 //! {
@@ -146,7 +146,7 @@ struct Marked {
     as_predicted: bool,
 }
 
-/// What a mark says of one frame.
+/// The value that a mark gives a frame.
 enum Value<'a> {
     Expression(Expression),
     ActionUnit(ActionUnit, bool),

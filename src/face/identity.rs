@@ -6,9 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::PersonId;
 
-/// Numbers of a face's feature.
-pub const FEATURE: usize = 512;
-
 /// When two tracks are of one person. The similarity is the cosine between the mean features of two tracks, of the network that
 /// tells people apart.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -54,5 +54,5 @@ pub use initial_weights::initial_weights;
 pub use layers::Mode;
 pub use named_tensors::NamedTensors;
 pub use precision::Precision;
-pub use predictor::{FaceOutputs, Predictor};
+pub use predictor::{FEATURE, FaceOutputs, Predictor};
 pub use settings::{MemberSettings, ModelSettings};

@@ -10,8 +10,10 @@ use super::error::{ModelError, NotFinite};
 use super::inference_form::InferenceForm;
 use super::layers::Mode;
 use super::named_tensors::NamedTensors;
-use crate::face::identity::FEATURE;
 use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS, ValenceArousal};
+
+/// Numbers of a face's feature: DDAMFN's embedding, from which its outputs are computed.
+pub const FEATURE: usize = 512;
 
 /// A network that annotates faces.
 ///

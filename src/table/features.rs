@@ -25,8 +25,8 @@ use super::column_order::mark_type_defined;
 use super::read::not_a_table;
 use super::{FOOTER_KEY, TableError, WeightsRecord};
 use crate::face::PersonId;
-use crate::face::identity::FEATURE;
 use crate::frame::FrameIndex;
+use crate::model::FEATURE;
 use crate::path_error::PathError;
 use crate::publish::publish;
 

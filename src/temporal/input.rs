@@ -2,8 +2,8 @@
 
 use half::f16;
 
-use crate::face::identity::FEATURE;
 use crate::labels::{ACTION_UNITS, Affect, EXPRESSIONS};
+use crate::model::FEATURE;
 
 /// Outputs for a frame: valence, arousal, eight expressions, twelve action units.
 pub const OUTPUTS: usize = 2 + EXPRESSIONS + ACTION_UNITS;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::augmentation::Augmentation;
@@ -198,22 +199,31 @@ pub enum RecipeError {
     },
 }
 
+/// Reads a recipe of either kind, and checks its values.
+pub(super) fn read_checked<R: DeserializeOwned>(
+    path: &Path,
+    check: impl FnOnce(&R) -> Result<(), String>,
+) -> Result<R, RecipeError> {
+    let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let invalid = |reason: String| RecipeError::Invalid {
+        path: path.to_owned(),
+        reason,
+    };
+    let recipe = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
+    check(&recipe).map_err(invalid)?;
+    Ok(recipe)
+}
+
 impl Recipe {
     /// Reads a recipe. Unknown keys are refused.
     ///
     /// # Errors
     /// [`RecipeError`] with the file, and the line where there is one.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
-        let invalid = |reason: String| RecipeError::Invalid {
-            path: path.to_owned(),
-            reason,
-        };
-        let mut recipe: Recipe = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
-        recipe.check().map_err(invalid)?;
+        let mut recipe = read_checked(path, Self::check)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         recipe.start = recipe.start.map(|start| folder.join(start));
         let sets = [&mut recipe.data.train, &mut recipe.data.validation];

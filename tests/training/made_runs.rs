@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use abaw::config::Pipeline;
-use abaw::face::identity::FEATURE;
 use abaw::face::{BoundingBox, Detection, Landmarks, PersonId};
 use abaw::frame::FrameIndex;
 use abaw::labels::{Affect, FinalAffect};
+use abaw::model::FEATURE;
 use abaw::run::{Input, InputKind, Plan, RunFolder, RunSettings, VideoId, merge};
 use abaw::table::{self, Counts, FaceFeature, FeatureCard, Footer, Row, Sighting, WeightsRecord};
 use half::f16;

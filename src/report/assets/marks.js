@@ -11,8 +11,8 @@ abaw.marks = (video, timeline, marking) => {
   const ANNOTATOR_KEY = `${marking.format}/annotator`;
   const CURVES = ["valence", "arousal"];
 
-  // A mark has a person, the places of its first and last frame, what it marks, and, if it is a curve, points of
-  // [place, height]. The list and its marks are never changed, so that an earlier list is a state to go back to.
+  // A mark has a person, the positions of its first and last frame, what it marks, and, if it is a curve, points of
+  // [position, height]. The list and its marks are never changed, so that an earlier list is a state to go back to.
   let marks = [];
   const past = [];
   const future = [];

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use half::f16;
 
-use crate::face::identity::FEATURE;
+use crate::model::FEATURE;
 use crate::temporal::{FaceNumbers, NUMBERS, OUTPUTS};
 
 /// Bytes of a frame: whether a face was seen, its feature in half precision, its raw outputs.
@@ -50,7 +50,7 @@ impl FaceStore {
         self.file.write_all_at(&bytes, place * BYTES as u64)
     }
 
-    /// The faces in some places; `None` where none was seen.
+    /// The faces at `frames` positions from `first` on; `None` where none was seen.
     pub fn get(&self, first: u64, frames: usize) -> io::Result<Vec<Option<FaceNumbers>>> {
         let mut bytes = vec![0; frames * BYTES];
         self.file.read_exact_at(&mut bytes, first * BYTES as u64)?;

@@ -8,7 +8,7 @@ use super::super::learning_rate::Schedule;
 use super::super::loss::LossWeights;
 use super::super::optimizer::OptimizerSettings;
 use super::super::recipe::{
-    CardSettings, LossSettings, RecipeError, Task, all_tasks, check_tasks, one, ten_minutes,
+    CardSettings, LossSettings, RecipeError, Task, all_tasks, check_tasks, one, read_checked, ten_minutes,
 };
 use crate::temporal::{MOST_CHANNELS, TemporalHeads, check_dilations, reach};
 
@@ -93,16 +93,7 @@ impl TemporalRecipe {
     /// # Errors
     /// [`RecipeError`] with the file, and the line where there is one.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
-        let invalid = |reason: String| RecipeError::Invalid {
-            path: path.to_owned(),
-            reason,
-        };
-        let mut recipe: Self = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
-        recipe.check().map_err(invalid)?;
+        let mut recipe = read_checked(path, Self::check)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         for set in recipe.data.sets() {
             set.run = folder.join(&set.run);
