@@ -256,6 +256,13 @@ impl DeviceChoice {
     }
 }
 
+/// Lets libtorch compute in the calling thread alone, for a program whose own threads are the parallelism. Beside other work the
+/// threads of its pool wait for each other longer than they compute: with two busy processes on two cores the start of
+/// `annotate` took up to five times as long (`docs/benchmarks.md`).
+pub fn compute_in_one_thread() {
+    tch::set_num_threads(1);
+}
+
 /// Returns `cpu` or `cuda`. Devices of one kind compute the same numbers.
 pub fn kind(device: Device) -> &'static str {
     if device.is_cuda() { "cuda" } else { "cpu" }

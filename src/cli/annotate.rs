@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use abaw::device::{self, DeviceChoice};
-use abaw::engine::{self, AnnotateOptions, Outcome, Publication, Threads};
+use abaw::engine::{self, AnnotateOptions, Loaded, Outcome, Publication, Threads};
 use abaw::error_chain::sentence;
 use abaw::run::{self, MergeError, Pace, Plan, PlannedInput, RunFolder};
 use abaw::stop::{EXIT_STOPPED, Stop};
@@ -44,6 +44,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments, console: &Console) -> CommandResult {
     let stop = Stop::on_signals()?;
     abaw::video::silence_libav();
+    device::compute_in_one_thread();
     match (&arguments.plan, arguments.shard) {
         (Some(path), Some(shard)) => run_shard(path, shard, &arguments, console, &stop),
         _ => run_whole(&arguments, console, &stop),
@@ -58,14 +59,15 @@ fn run_whole(arguments: &Arguments, console: &Console, stop: &Stop) -> CommandRe
     let asked = plan::collect(work_arguments, &inputs, &run, &pipeline)?;
     let devices = plan::resolve(work_arguments.device)?;
     let inputs = plan::with_earlier(work_arguments, &run, asked)?;
-    let plan = plan::make(work_arguments, pipeline, inputs, 1, &devices)?;
+    let (plan, networks) = plan::make(work_arguments, pipeline, inputs, 1, &devices)?;
     if arguments.dry_run {
         return Ok(show(&run, &plan));
     }
     plan::prepare(&run)?;
     plan.freeze(&run, arguments.work.force)?;
     let inputs: Vec<PlannedInput> = plan.inputs.clone();
-    let (outcome, pace) = work(&run, &plan, &inputs, arguments, console, stop)?;
+    let loaded = engine::prepare(&plan, networks, &devices)?;
+    let (outcome, pace) = work(&run, &plan, &inputs, loaded, arguments, console, stop)?;
     if let Outcome::Stopped(_) = outcome {
         return Ok(ExitCode::from(EXIT_STOPPED as u8));
     }
@@ -106,7 +108,8 @@ fn run_shard(
         return Ok(ExitCode::from(EXIT_DONE));
     }
     plan::prepare(&run)?;
-    let (outcome, pace) = work(&run, &plan, &inputs, arguments, console, stop)?;
+    let loaded = engine::load(&plan, &planned_devices(&plan, arguments)?)?;
+    let (outcome, pace) = work(&run, &plan, &inputs, loaded, arguments, console, stop)?;
     let (Outcome::Complete(tally) | Outcome::Stopped(tally)) = outcome;
     println!(
         "shard {shard}: {} done, {} done before, {} failed, {} frames in {:.1} s",
@@ -119,12 +122,11 @@ fn work(
     run: &RunFolder,
     plan: &Plan,
     inputs: &[PlannedInput],
+    loaded: Loaded,
     arguments: &Arguments,
     console: &Console,
     stop: &Stop,
 ) -> Result<(Outcome, Pace), Box<dyn Error>> {
-    let devices = planned_devices(plan, arguments)?;
-    let loaded = engine::load(plan, &devices)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

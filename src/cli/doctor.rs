@@ -33,6 +33,8 @@ pub struct Arguments {
 
 /// Prints the findings; exit code 2 if annotating cannot work.
 pub fn run(arguments: Arguments) -> CommandResult {
+    // As in `annotate`, where each core runs networks of its own.
+    device::compute_in_one_thread();
     let mut to_do = print_machine(Probe::run());
     let mut pipeline = Pipeline::default();
     let works = match run::find_weights(&mut pipeline.model, &pipeline.tracker.identity) {
@@ -126,8 +128,6 @@ fn print_speed(
     mut pipeline: Pipeline,
     weights: Vec<WeightsRecord>,
 ) -> Result<(), Box<dyn Error>> {
-    // As in `annotate`, where each core runs networks of its own.
-    tch::set_num_threads(1);
     pipeline.fix_batches(device::kind(device), device::memory(device));
     let frames = pipeline.detector.batch.or(1);
     let faces = pipeline.model.batch.or(1);

@@ -12,6 +12,7 @@ use abaw::config::{ConfigError, Pipeline};
 use abaw::device::{DeviceChoice, DeviceError};
 use abaw::error_chain::sentence;
 use abaw::finalise;
+use abaw::model::weights::StoredNetwork;
 use abaw::model::{InferenceForm, Precision};
 use abaw::pipelines;
 use abaw::run::{self, Input, InputKind, Plan, PlanError, PlannedInput, RunFolder, RunSettings, Search};
@@ -99,6 +100,7 @@ pub struct WorkArguments {
 /// Makes the plan.
 pub fn run(arguments: Arguments) -> CommandResult {
     abaw::video::silence_libav();
+    abaw::device::compute_in_one_thread();
     let work = &arguments.work;
     let earlier = arguments
         .new_since
@@ -123,7 +125,7 @@ pub fn run(arguments: Arguments) -> CommandResult {
         choice => resolve(choice)?,
     };
     let inputs = with_earlier(work, &out, asked)?;
-    let plan = make(work, pipeline, inputs, arguments.shards, &devices)?;
+    let (plan, _) = make(work, pipeline, inputs, arguments.shards, &devices)?;
     let run = out;
     prepare(&run)?;
     plan.freeze(&run, work.force)?;
@@ -310,14 +312,15 @@ fn earlier(out: &RunFolder) -> Result<Vec<PlannedInput>, PlanError> {
     }
 }
 
-/// Makes the plan of a run from the command line, without writing it. `devices` are of one kind.
+/// Makes the plan of a run from the command line, without writing it, and hands on the networks that were read for it. `devices`
+/// are of one kind.
 pub fn make(
     work: &WorkArguments,
     mut pipeline: Pipeline,
     inputs: Vec<Input>,
     shards: u32,
     devices: &[tch::Device],
-) -> Result<Plan, Box<dyn Error>> {
+) -> Result<(Plan, Vec<StoredNetwork>), Box<dyn Error>> {
     let device = *devices.first().ok_or("no device")?;
     if let Some(weights) = &work.weights {
         pipeline.model.weights = Some(weights.clone());
@@ -362,7 +365,10 @@ pub fn make(
         device_kind: abaw::device::kind(device).to_owned(),
         limit_frames: work.limit_frames,
     };
-    Ok(Plan::new(inputs, shards, settings, found.records)?)
+    Ok((
+        Plan::new(inputs, shards, settings, found.records)?,
+        found.networks,
+    ))
 }
 
 /// Creates the run's folder, and checks that there is room in it.

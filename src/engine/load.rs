@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tch::Device;
 
 use super::networks::Networks;
+use crate::allocator;
 use crate::cuda::{self, CudaError};
 use crate::device::LibtorchVersion;
 use crate::face::template::TemplateSet;
@@ -77,19 +78,32 @@ pub fn versions() -> BTreeMap<String, String> {
 /// # Errors
 /// [`NetworksError`]; also if a file is not the one that was planned with.
 pub fn load(plan: &Plan, devices: &[Device]) -> Result<Loaded, NetworksError> {
-    let pipeline = &plan.settings.pipeline;
-    let model = &pipeline.model;
-    let detector_path = model
-        .detector_weights
-        .as_deref()
-        .ok_or(FindWeightsError::NoDetector)?;
+    let model = &plan.settings.pipeline.model;
     let mut planned = plan.weights.iter();
-    check_unchanged(planned.next(), detector_path)?;
-    let mut warnings = warnings(&plan.weights);
-    let mut members = Vec::new();
+    check_unchanged(planned.next(), detector_weights(plan)?)?;
+    let mut stored = Vec::new();
     for network in model.networks() {
         check_unchanged(planned.next(), &network.weights)?;
-        let stored = StoredNetwork::load(&network.weights)?;
+        stored.push(StoredNetwork::load(&network.weights)?);
+    }
+    if let Some(path) = &model.identity_weights {
+        check_unchanged(plan.weights.last(), path)?;
+    }
+    prepare(plan, stored, devices)
+}
+
+/// Puts the networks of a plan on each of `devices`, which are of one kind. `stored`: those that annotate, as they were read for
+/// the plan ([`FoundWeights::networks`](crate::run::FoundWeights)).
+///
+/// # Errors
+/// [`NetworksError`].
+pub fn prepare(plan: &Plan, stored: Vec<StoredNetwork>, devices: &[Device]) -> Result<Loaded, NetworksError> {
+    let pipeline = &plan.settings.pipeline;
+    let model = &pipeline.model;
+    let detector_path = detector_weights(plan)?;
+    let mut warnings = warnings(&plan.weights);
+    let mut members = Vec::new();
+    for (network, stored) in model.networks().iter().zip(stored) {
         match &stored {
             StoredNetwork::Ddamfn(weights) => warnings.extend(other_alignment(plan, weights.card.alignment)),
             StoredNetwork::TorchScript(_) => {
@@ -100,13 +114,8 @@ pub fn load(plan: &Plan, devices: &[Device]) -> Result<Loaded, NetworksError> {
     }
 
     // A plan of an older version names no such weights; its tracks stay as they are.
-    let identity = match &model.identity_weights {
-        Some(path) => {
-            check_unchanged(plan.weights.last(), path)?;
-            Some(Arc::new(IdentityNetwork::load(path)?))
-        }
-        None => None,
-    };
+    let identity = model.identity_weights.as_deref();
+    let identity = identity.map(IdentityNetwork::open).transpose()?.map(Arc::new);
 
     if devices.iter().any(|device| device.is_cuda()) {
         cuda::allow_tf32(false)?;
@@ -131,11 +140,20 @@ pub fn load(plan: &Plan, devices: &[Device]) -> Result<Loaded, NetworksError> {
             stand_in: None,
         });
     }
+    drop(members);
+    // Of what was read, most is free now.
+    allocator::return_freed_memory();
     Ok(Loaded {
         networks,
         inference,
         warnings,
     })
+}
+
+/// The detector's weights of a plan.
+fn detector_weights(plan: &Plan) -> Result<&Path, FindWeightsError> {
+    let path = plan.settings.pipeline.model.detector_weights.as_deref();
+    path.ok_or(FindWeightsError::NoDetector)
 }
 
 /// The affect networks in the form of a device, with their weights per task; one with random weights if there are none.

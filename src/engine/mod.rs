@@ -30,7 +30,7 @@ mod video;
 
 pub use annotate::{Outcome, annotate};
 pub use context::AnnotateOptions;
-pub use load::{Loaded, NetworksError, load, versions};
+pub use load::{Loaded, NetworksError, load, prepare, versions};
 pub use networks::Networks;
 pub use publication::Publication;
 pub use stand_in::{PassTimes, StandIn};

@@ -9,7 +9,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::layers::{Conv, ConvSpec};
 use super::named_tensors::{fill, misfit};
-use super::weights::{WeightsError, read_tensors};
+use super::weights::{WeightsError, read_metadata, read_tensors};
 use crate::face::chip::CHIP_SIZE;
 use crate::frame::Picture;
 
@@ -37,6 +37,9 @@ const BLOCKS: [(i64, bool); 14] = [
     (256, true),
 ];
 
+/// What a weight file calls the network in its metadata.
+const ARCHITECTURE: &str = "dlib-resnet-v1";
+
 /// Why the network cannot be had or does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
@@ -54,11 +57,13 @@ pub enum IdentityError {
     Torch(#[from] TchError),
 }
 
-/// The network on the CPU, in float32. Any number of threads may use it at once.
+/// The network on the CPU, in float32. Any number of threads may use it at once. Its weights, 22 MB, are read when features are
+/// first asked for: most videos show nobody who could come back.
 #[derive(Debug)]
 pub struct IdentityNetwork {
-    /// Locked only to be cloned: a tensor of libtorch may be sent to another thread, but not shared.
-    layers: Mutex<Layers>,
+    path: PathBuf,
+    /// Locked only to be read and cloned: a tensor of libtorch may be sent to another thread, but not shared.
+    layers: Mutex<Option<Layers>>,
 }
 
 #[derive(Debug)]
@@ -77,22 +82,18 @@ struct Block {
 }
 
 impl IdentityNetwork {
-    /// Reads a `.safetensors` file as `models/convert_identity.py` writes it.
+    /// Checks that a `.safetensors` file is whole and one that `models/convert_identity.py` wrote.
     ///
     /// # Errors
     /// [`IdentityError`].
-    pub fn load(path: &Path) -> Result<Self, IdentityError> {
-        let (tensors, _) = read_tensors(path).map_err(IdentityError::Unreadable)?;
-        let store = VarStore::new(Device::Cpu);
-        let layers = Layers::define(&store)?;
-        if misfit(&store, &tensors).is_some() {
-            return Err(IdentityError::Misfit {
-                path: path.to_owned(),
-            });
+    pub fn open(path: &Path) -> Result<Self, IdentityError> {
+        let metadata = read_metadata(path).map_err(IdentityError::Unreadable)?;
+        if metadata.get("architecture").map(String::as_str) != Some(ARCHITECTURE) {
+            return Err(misfit_of(path));
         }
-        fill(&store, &tensors)?;
         Ok(Self {
-            layers: Mutex::new(layers),
+            path: path.to_owned(),
+            layers: Mutex::new(None),
         })
     }
 
@@ -100,18 +101,40 @@ impl IdentityNetwork {
     /// some 0.6 apart. Chips are looked at one by one, so that a feature does not depend on the others.
     ///
     /// # Errors
-    /// [`IdentityError::Torch`] if libtorch fails, such as for want of memory.
+    /// [`IdentityError`]: of the weights where they are read for this, or of libtorch, such as for want of memory.
     pub fn features(&self, chips: &[Picture]) -> Result<Vec<[f32; IDENTITY_FEATURE]>, IdentityError> {
-        let layers = self
-            .layers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .shallow_clone();
+        let layers = self.layers()?;
         tch::no_grad(|| chips.iter().map(|chip| Ok(layers.feature_of(chip)?)).collect())
+    }
+
+    /// The layers, read if they have not been.
+    fn layers(&self) -> Result<Layers, IdentityError> {
+        let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*layers {
+            Some(layers) => Ok(layers.shallow_clone()),
+            None => Ok(layers.insert(Layers::read(&self.path)?).shallow_clone()),
+        }
+    }
+}
+
+fn misfit_of(path: &Path) -> IdentityError {
+    IdentityError::Misfit {
+        path: path.to_owned(),
     }
 }
 
 impl Layers {
+    fn read(path: &Path) -> Result<Self, IdentityError> {
+        let (tensors, _) = read_tensors(path).map_err(IdentityError::Unreadable)?;
+        let store = VarStore::new(Device::Cpu);
+        let layers = Self::define(&store)?;
+        if misfit(&store, &tensors).is_some() {
+            return Err(misfit_of(path));
+        }
+        fill(&store, &tensors)?;
+        Ok(layers)
+    }
+
     fn define(store: &VarStore) -> Result<Self, TchError> {
         let root = &store.root();
         let mut inputs = BLOCKS[0].0;

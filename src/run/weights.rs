@@ -77,6 +77,8 @@ pub struct FoundWeights {
     pub records: Vec<WeightsRecord>,
     /// Thresholds and smoothing that the weights carry.
     pub calibration: Option<Preset>,
+    /// The networks that annotate, as they were read, in the order of the settings.
+    pub networks: Vec<StoredNetwork>,
 }
 
 /// Finds the weights of a run, and completes the settings with their absolute paths.
@@ -96,6 +98,7 @@ pub fn find_weights(
     }
     let mut records = vec![record(ROLE_DETECTOR, &detector)?];
     let mut calibrations = Vec::new();
+    let mut networks = Vec::new();
     for network in model.networks() {
         let stored = StoredNetwork::load(&network.weights)?;
         let mut missing = stored.missing_tasks();
@@ -122,6 +125,7 @@ pub fn find_weights(
             calibration(&network.weights, &stored)?,
             network.weights_per_task(),
         ));
+        networks.push(stored);
     }
     if records.len() == 1 {
         records.push(WeightsRecord {
@@ -149,6 +153,7 @@ pub fn find_weights(
     Ok(FoundWeights {
         records,
         calibration: joint_calibration(&calibrations),
+        networks,
     })
 }
 

@@ -19,5 +19,6 @@ mod pictures;
 mod quality;
 mod roles;
 mod shards;
+mod start;
 #[path = "../support/mod.rs"]
 mod support;

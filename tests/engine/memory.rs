@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::support::workspace::{Workspace, tables};
-use crate::support::{abaw, expect_exit, summary};
+use crate::support::{abaw, expect_exit, sample, summary};
 
 const MIB: u64 = 1 << 20;
 
@@ -51,6 +51,22 @@ fn a_video_four_times_as_long_takes_no_more_memory() {
     println!("20 seconds: {} MiB, 80 seconds: {} MiB", short / MIB, long / MIB);
     // The pixels of the other 1,500 frames would be 247 MiB.
     assert!(long < short + 64 * MIB);
+}
+
+#[test]
+fn a_clip_of_720p_takes_less_than_half_a_gibibyte() {
+    let workspace = Workspace::new();
+    workspace.pipeline("");
+    let astronaut = format!(
+        "-stream_loop -1 -i {} -vf scale=960:720",
+        sample("astronaut.mp4").display()
+    );
+    let clip = workspace.ffmpeg(&astronaut, 60, "clip.mkv".as_ref());
+    let run = workspace.path("run");
+    let peak = peak(&mut workspace.annotate_with(&["--threads=2"], &[clip], &run));
+    println!("{} MiB", peak / MIB);
+    assert_eq!(summary(&run)["totals"]["frames_with_face"], 60);
+    assert!(peak < 512 * MIB, "{} MiB", peak / MIB);
 }
 
 #[test]

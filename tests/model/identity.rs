@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use abaw::error_chain::sentence;
 use abaw::model::IdentityNetwork;
 use serde::Deserialize;
 
@@ -25,7 +26,7 @@ const MOST: f32 = 2e-3;
 #[test]
 fn features_are_those_of_dlib() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let network = IdentityNetwork::load(&root.join("models/dlib-resnet-v1.safetensors")).unwrap();
+    let network = IdentityNetwork::open(&root.join("models/dlib-resnet-v1.safetensors")).unwrap();
     let folder = root.join("tests/golden/identity");
     let golden: Golden = read_json(&folder.join("features.json"));
     for GoldenChip { chip, feature } in &golden.chips {
@@ -41,8 +42,17 @@ fn features_are_those_of_dlib() {
 }
 
 #[test]
-fn other_weights_are_refused() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let error = IdentityNetwork::load(&root.join("models/ddamfn-demo.safetensors")).unwrap_err();
+fn other_weights_and_half_a_file_are_refused_at_once() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let error = IdentityNetwork::open(&models.join("ddamfn-demo.safetensors")).unwrap_err();
     assert!(error.to_string().contains("ddamfn-demo.safetensors"), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let half = folder.path().join("half.safetensors");
+    let bytes = std::fs::read(models.join("dlib-resnet-v1.safetensors")).unwrap();
+    std::fs::write(&half, &bytes[..bytes.len() / 2]).unwrap();
+    let error = sentence(&IdentityNetwork::open(&half).unwrap_err());
+    assert!(
+        error.contains("half.safetensors") && error.contains("ends before"),
+        "{error}"
+    );
 }

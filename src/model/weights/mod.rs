@@ -35,7 +35,7 @@ pub use card::Card;
 pub use checkpoint::{Format, Origin};
 pub use error::WeightsError;
 pub use import::{ImportReport, Imported, import};
-pub use safetensors::{NumberFormat, write as write_tensors};
+pub use safetensors::{NumberFormat, read_metadata, write as write_tensors};
 pub use script_summary::ScriptSummary;
 pub use stored::{StoredNetwork, StoredScript, card_to_fill_in};
 pub use summary::Summary;

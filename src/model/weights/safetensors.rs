@@ -58,7 +58,10 @@ pub(super) fn read(path: &Path) -> Result<Contents, WeightsError> {
 }
 
 /// The metadata of a file, without its tensors.
-pub(super) fn read_metadata(path: &Path) -> Result<HashMap<String, String>, WeightsError> {
+///
+/// # Errors
+/// If it cannot be read, is none, or ends before its tensors do.
+pub fn read_metadata(path: &Path) -> Result<HashMap<String, String>, WeightsError> {
     let io_error = |source| WeightsError::io(path, source);
     let mut file = File::open(path).map_err(io_error)?;
     let file_length = file.metadata().map_err(io_error)?.len();
@@ -71,9 +74,19 @@ pub(super) fn read_metadata(path: &Path) -> Result<HashMap<String, String>, Weig
     struct Header {
         #[serde(rename = "__metadata__", default)]
         metadata: HashMap<String, String>,
+        #[serde(flatten)]
+        tensors: HashMap<String, Place>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Place {
+        data_offsets: [u64; 2],
     }
     let header: Header =
         serde_json::from_slice(&header).map_err(|error| WeightsError::damaged(path, error.to_string()))?;
+    let end = header.tensors.values().map(|place| place.data_offsets[1]).max();
+    if end.unwrap_or(0) > file_length.saturating_sub(8 + length) {
+        return Err(WeightsError::damaged(path, "it ends before its tensors do"));
+    }
     Ok(header.metadata)
 }
 
