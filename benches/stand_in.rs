@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut pipeline = Pipeline::default();
     // The batches of a GPU with 20 GiB and more.
-    pipeline.fix_batches("cuda", Some(80 << 30));
+    pipeline.fix_numbers("cuda", Some(80 << 30));
     let found = run::find_weights(&mut pipeline.model, &pipeline.tracker.identity)?;
     let settings = RunSettings {
         pipeline,

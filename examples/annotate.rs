@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (device, _) = DeviceChoice::Auto.resolve()?;
     let device_kind = abaw::device::kind(device);
     let mut pipeline = Pipeline::default();
-    pipeline.fix_batches(device_kind, abaw::device::memory(device));
+    pipeline.fix_numbers(device_kind, abaw::device::memory(device));
     let found = run::find_weights(&mut pipeline.model, &pipeline.tracker.identity)?;
     let settings = RunSettings {
         pipeline,

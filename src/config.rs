@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::batch::BatchSize;
+use crate::auto_number::AutoNumber;
 use crate::face::shot::ShotSettings;
 use crate::face::track::TrackerSettings;
 use crate::face::{AlignmentSettings, DetectorSettings, QualityLimits};
@@ -46,11 +46,17 @@ pub struct Pipeline {
     pub postprocess: PostprocessSettings,
 }
 
-/// Pictures and faces in a batch. On a CPU few are fastest, as they stay in its caches; on a GPU a pass of few takes as
+/// On a CPU the detector looks at each n-th frame as a whole: a face that comes is found within 0.2 seconds. A GPU has
+/// time for all.
+const WHOLE_EVERY: usize = 5;
+
+/// Pictures and faces in a batch. On a CPU few are fastest, as they stay in its caches; where most looks are around faces, the
+/// others are one by one, since a batch of them would keep four times as many frames waiting. On a GPU a pass of few takes as
 /// long as one of many, and 64 pictures of 720p take 2 GiB on the way to the detector's size.
-fn suitable_batches(device_kind: &str, memory: Option<usize>) -> (usize, usize) {
+fn suitable_batches(device_kind: &str, memory: Option<usize>, whole_every: usize) -> (usize, usize) {
     const GIB: usize = 1 << 30;
     match (device_kind, memory) {
+        ("cpu", _) if whole_every > 1 => (1, 16),
         ("cpu", _) => (4, 16),
         (_, Some(bytes)) if bytes >= 20 * GIB => (64, 256),
         (_, Some(bytes)) if bytes < 7 * GIB => (8, 32),
@@ -162,11 +168,13 @@ impl Pipeline {
         Self::parse(&text, folder)
     }
 
-    /// Puts numbers in place of sizes of batches that are `"auto"`: those of a device kind, with so many bytes of memory if
-    /// that is known. Outputs differ by rounding between sizes, so a plan holds them.
-    pub fn fix_batches(&mut self, device_kind: &str, memory: Option<usize>) {
-        let (frames, faces) = suitable_batches(device_kind, memory);
-        let fixed = |size: BatchSize, suitable| BatchSize::of(size.or(suitable)).unwrap_or(size);
+    /// Puts numbers in place of those that are `"auto"`: what suits a device kind, with so many bytes of memory if that is
+    /// known. Outputs differ between them, batches by rounding, so a plan holds them.
+    pub fn fix_numbers(&mut self, device_kind: &str, memory: Option<usize>) {
+        let fixed = |number: AutoNumber, suitable| AutoNumber::of(number.or(suitable)).unwrap_or(number);
+        let whole_every = if device_kind == "cpu" { WHOLE_EVERY } else { 1 };
+        self.detector.whole_every = fixed(self.detector.whole_every, whole_every);
+        let (frames, faces) = suitable_batches(device_kind, memory, self.detector.whole_every.or(1));
         self.detector.batch = fixed(self.detector.batch, frames);
         self.model.batch = fixed(self.model.batch, faces);
     }

@@ -13,7 +13,7 @@ const ORDER: &[&[&str]] = &[
         "hash",
         "escape",
         "path_error",
-        "batch",
+        "auto_number",
         "allocator",
         "cuda",
         "loaded_library",

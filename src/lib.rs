@@ -13,7 +13,7 @@
 
 pub mod affwild2;
 pub mod allocator;
-pub mod batch;
+pub mod auto_number;
 mod bilinear;
 pub mod blend;
 pub mod config;

@@ -128,7 +128,7 @@ fn print_speed(
     mut pipeline: Pipeline,
     weights: Vec<WeightsRecord>,
 ) -> Result<(), Box<dyn Error>> {
-    pipeline.fix_batches(device::kind(device), device::memory(device));
+    pipeline.fix_numbers(device::kind(device), device::memory(device));
     let frames = pipeline.detector.batch.or(1);
     let faces = pipeline.model.batch.or(1);
     let settings = RunSettings {

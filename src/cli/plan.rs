@@ -339,7 +339,7 @@ pub fn make(
         .iter()
         .filter_map(|device| abaw::device::memory(*device))
         .min();
-    pipeline.fix_batches(abaw::device::kind(device), memory);
+    pipeline.fix_numbers(abaw::device::kind(device), memory);
     let is_chosen = work.pipeline.is_some() || work.set.iter().any(|(key, _)| key.starts_with("postprocess"));
     let calibration = match &work.calibration {
         Some(path) if is_chosen => Some(calibration::read_for(path, &pipeline.postprocess)?),

@@ -102,6 +102,9 @@ pub fn annotate(
     })
 }
 
+/// Frames that count as a batch in memory at least: those between two looks at the whole picture wait for the first.
+const LEAST_FRAMES: usize = 4;
+
 /// Batches that may be in memory for each thread that runs networks: one in work, one ready; beside a thread that only
 /// runs networks also one in flight and one that fills up.
 fn capacity(feed: &Feed, threads: &Threads) -> Capacity {
@@ -114,7 +117,7 @@ fn capacity(feed: &Feed, threads: &Threads) -> Capacity {
     Capacity {
         frame_batch: feed.frame_batch(),
         face_batch: feed.face_batch(),
-        frames: batches * feed.frame_batch(),
+        frames: batches * feed.frame_batch().max(LEAST_FRAMES),
         crops: batches * feed.face_batch(),
     }
 }

@@ -37,6 +37,8 @@ pub type Work = queue::Work<BatchKey, FrameInWork, Face, Task>;
 
 /// A task of a step that has no batches to fill.
 pub enum Task {
+    /// A frame that is looked at around faces.
+    LookNear(FrameInWork),
     Detect(PreparedFrames),
     /// Frames of one video; what the detector found in each, `None` if it did not run.
     Track(Slice<(FrameInWork, Option<Vec<Candidate>>)>),

@@ -6,15 +6,15 @@ use std::time::Instant;
 use tch::TchError;
 
 use super::context::{Context, Producer, Task, Work, caught};
-use super::prepared::{PreparedFaces, PreparedFrames};
+use super::looks::FrameLook;
+use super::prepared::{PreparedFaces, PreparedFrames, frame_batch};
 use super::queue::{PermitKind, Step};
 use super::reading::Reading;
 use super::slice::{Slice, slices};
 use super::video::{Cutting, DetectedFrame, Face, FrameInWork, VideoOutcome, VideoState};
 use crate::error_chain::sentence;
 use crate::face::resize::Resize;
-use crate::face::{Candidate, detections};
-use crate::frame::Picture;
+use crate::face::{Candidate, Look, detections};
 use crate::model::FaceCrops;
 use crate::run::{Event, InputKind, PlannedInput, Stage};
 
@@ -23,6 +23,7 @@ pub fn work(context: &Context, work: Work) {
     match work {
         Work::Frames(_, frames) => prepare_frames(context, frames),
         Work::Faces(faces) => prepare_faces(context, faces),
+        Work::Task(Task::LookNear(frame)) => prepare_frames(context, vec![frame]),
         Work::Task(Task::Track(frames)) => track(context, frames),
         Work::Task(Task::Publish(video, outcome)) => publish(context, &video, *outcome),
         Work::Task(Task::Detect(_) | Task::Infer(_)) => {}
@@ -84,7 +85,7 @@ fn read_frames(
         InputKind::Video | InputKind::Image => PermitKind::Frame,
         InputKind::Crops => PermitKind::Crop,
     };
-    let mut frames = 0;
+    let (mut frames, mut whole_before) = (0, 0);
     while frames < context.options.limit_frames.unwrap_or(u32::MAX) {
         let Some(permit) = producer.permit(kind) else {
             return Ok(());
@@ -95,20 +96,19 @@ fn read_frames(
         let Some(frame) = reading.next()? else {
             break;
         };
-        let key = frame
-            .picture()
-            .filter(|_| frame.detect)
-            .map(|picture| context.feed.key(picture));
+        if frame.look == Look::Whole {
+            whole_before = frames;
+        }
         let read = FrameInWork {
             video: Arc::clone(video),
-            position: frames,
+            look: FrameLook::new(frames, whole_before, frame.look),
             frame,
             permit,
         };
         frames += 1;
-        match key {
-            Some(key) => context.queue.put_frame(key, read),
-            None => {
+        match read.look.look {
+            Look::Whole => look_at(context, read),
+            Look::Near | Look::None => {
                 let video = Arc::clone(video);
                 let items = vec![(read, None)];
                 context
@@ -121,13 +121,20 @@ fn read_frames(
     Ok(())
 }
 
-/// Makes frames of one size a detector pass.
+/// Gives a frame to be looked at to the queue.
+fn look_at(context: &Context, read: FrameInWork) {
+    if read.look.near.is_some() {
+        return context.queue.put_task(Step::BatchFrames, Task::LookNear(read));
+    }
+    let key = read.frame.picture().map(|picture| context.feed.key(picture));
+    context.queue.put_frame(key.unwrap_or_default(), read);
+}
+
+/// Makes frames of one size a detector pass, or one that is looked at around faces.
 fn prepare_frames(context: &Context, frames: Vec<FrameInWork>) {
     let slices = slices(frames, |read| &read.video);
     let pass = prepare(context, Stage::Detect, slices, |slices| {
-        let frames = slices.iter().flat_map(|slice| &slice.items);
-        let pictures: Vec<&Picture> = frames.filter_map(|read| read.frame.picture()).collect();
-        let batch = context.feed.frames(&pictures)?;
+        let batch = frame_batch(&context.feed, slices.iter().flat_map(|slice| &slice.items))?;
         Ok(PreparedFrames { batch, slices })
     });
     if let Some(pass) = pass {
@@ -198,6 +205,9 @@ fn track(context: &Context, frames: Slice<(FrameInWork, Option<Vec<Candidate>>)>
         video.track(frames).map_err(|error| sentence(&error))
     });
     if let Some(tracked) = tracked {
+        for read in tracked.looks {
+            look_at(context, read);
+        }
         context.queue.put_faces(tracked.faces);
         context.send(Event::Frames {
             id: video.input.id.clone(),

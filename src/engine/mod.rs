@@ -14,6 +14,7 @@ mod context;
 mod cpu;
 mod feature_store;
 mod load;
+mod looks;
 mod network;
 mod networks;
 mod portraits;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::context::{Context, Task, caught};
 use super::networks::{AffectPass, DetectorPass, Networks};
-use super::prepared::{PreparedFaces, PreparedFrames};
+use super::prepared::{PreparedFaces, PreparedFrames, candidates_of_frames, frame_batch};
 use super::queue::Step;
 use super::slice::Slice;
 use super::video::{Face, FrameInWork};
@@ -124,18 +124,21 @@ impl<'a> Passes<'a> {
     fn hand_on_detections(&mut self, pending: Pending<DetectorPass, FrameInWork>) {
         let (networks, context) = (self.networks, self.context);
         let feed = &context.feed;
+        let first = pending.slices.first().and_then(|slice| slice.items.first());
+        let near = first.and_then(|read| read.look.near.clone());
+        let of_frames = |found| candidates_of_frames(near.as_ref(), found);
         let (slices, found) = self.outputs(
             Stage::Detect,
             pending,
-            |pass| networks.finish_frames(pass),
+            |pass| networks.finish_frames(pass).map(of_frames),
             Alone {
                 batch: &|| feed.frame_batch(),
                 halve: &|| feed.halve_frame_batch(),
                 run: &|frames: &[FrameInWork]| {
-                    let pictures = frames.iter().filter_map(|read| read.frame.picture());
-                    let pictures: Vec<&Picture> = pictures.collect();
-                    let batch = feed.frames(&pictures).map_err(|error| sentence(&error))?;
-                    networks.finish_frames(networks.submit_frames(batch)?)
+                    let batch = frame_batch(feed, frames).map_err(|error| sentence(&error))?;
+                    networks
+                        .finish_frames(networks.submit_frames(batch)?)
+                        .map(of_frames)
                 },
             },
         );

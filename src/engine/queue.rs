@@ -408,7 +408,8 @@ impl<K: Ord + Copy, F, C, T> State<K, F, C, T> {
             ..
         } = self.capacity;
         match step {
-            Step::BatchFrames => {
+            // What is a batch by itself comes first.
+            Step::BatchFrames if self.tasks[step as usize].is_empty() => {
                 let (key, ..) = self.oldest(frame_batch)?;
                 Some(Choice::Frames(key, frame_batch))
             }

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::config::Pipeline;
 use crate::crops::{CropError, CropFolder, read_crop_and};
 use crate::face::shot::{ShotDetector, Signature};
-use crate::face::{CropForm, DetectorSettings};
+use crate::face::{CropForm, DetectorSettings, Look};
 use crate::frame::{FrameIndex, Picture};
 use crate::model::{AlignedFace, FaceCrops, ModelError};
 use crate::photograph::{Photograph, is_turned};
@@ -60,8 +60,8 @@ pub struct SourceFrame {
     /// A new shot begins with it.
     pub is_cut: bool,
     pub content: Content,
-    /// Whether the detector is to run on it.
-    pub detect: bool,
+    /// How the detector is to look at it.
+    pub look: Look,
 }
 
 impl SourceFrame {
@@ -224,7 +224,7 @@ impl VideoSource {
             index: frame.index,
             time_s: frame.time_s,
             is_cut,
-            detect: self.detector.runs_on(frame.index, is_cut),
+            look: self.detector.look(frame.index, is_cut),
             content: Content::Picture(frame.picture),
         }))
     }
@@ -257,7 +257,7 @@ impl PictureSource {
             index,
             time_s: self.photograph.is_animated().then_some(time_s),
             is_cut,
-            detect: self.detector.runs_on(index, is_cut),
+            look: self.detector.look(index, is_cut),
             content: Content::Picture(picture),
         }))
     }
@@ -302,7 +302,7 @@ impl CropSource {
             time_s: None,
             is_cut: false,
             content: Content::Crop(crop),
-            detect: false,
+            look: Look::None,
         }))
     }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::feature_store::FeatureStore;
+use super::looks::{FrameLook, Looks, Verdict};
 use super::portraits::Portraits;
 use super::queue::Permit;
 use super::source::{Content, SourceFrame, SourceReport};
@@ -14,7 +15,7 @@ use crate::config::Pipeline;
 use crate::error_chain::sentence;
 use crate::face::subject::{Ranking, SubjectRule, Subjects};
 use crate::face::track::Tracker;
-use crate::face::{CropForm, Detection, PersonId, Quality, QualityLimits, align};
+use crate::face::{CropForm, Detection, PersonId, Quality, QualityLimits, Surroundings, align};
 use crate::frame::{FrameIndex, Picture};
 use crate::model::{AlignedFace, FaceCrops, FaceOutputs, IdentityError, IdentityNetwork, ModelError};
 use crate::run::{PlannedInput, Stage, StageClock};
@@ -43,8 +44,9 @@ struct Progress {
     /// Away while a thread tracks a frame; the others leave their frames to it and go on.
     tracking: Option<Tracking>,
     timeline: Timeline,
-    /// Frames that came back before an earlier one, by position.
+    /// Frames that came before their turn, by position.
     waiting: BTreeMap<u32, DetectedFrame>,
+    looks: Looks,
     /// The position of the frame to be tracked next.
     next: u32,
     /// How many are to be tracked, known once the source has ended.
@@ -67,8 +69,7 @@ struct Tracking {
 /// A frame on its way from the reader to the tracker.
 pub struct FrameInWork {
     pub video: Arc<VideoState>,
-    /// Frames of this video that were read before it.
-    pub position: u32,
+    pub look: FrameLook,
     pub frame: SourceFrame,
     pub permit: Permit,
 }
@@ -76,8 +77,14 @@ pub struct FrameInWork {
 /// A frame that can be tracked.
 pub struct DetectedFrame {
     pub read: FrameInWork,
-    /// `None` if the detector did not run on it.
+    /// `None` if the detector did not run on it, or has still to.
     pub detections: Option<Vec<Detection>>,
+}
+
+/// What a frame asks for when its turn comes.
+enum Turn {
+    Track(Tracking, Box<DetectedFrame>),
+    LookAt(Box<FrameInWork>),
 }
 
 /// A face on its way to the affect networks.
@@ -100,6 +107,8 @@ struct SeenFace {
 /// What frames leave that were tracked.
 #[derive(Default)]
 pub struct Tracked {
+    /// Frames that the detector has to look at.
+    pub looks: Vec<FrameInWork>,
     pub faces: Vec<Face>,
     /// To be released once the faces are with the queue, which counts on frames to bring faces.
     pub permits: Vec<Permit>,
@@ -164,6 +173,7 @@ impl VideoState {
                 tracking: Some(tracking),
                 timeline: Timeline::default(),
                 waiting: BTreeMap::new(),
+                looks: Looks::default(),
                 next: 0,
                 frames: None,
                 faces_out: 0,
@@ -174,17 +184,24 @@ impl VideoState {
         })
     }
 
-    /// Takes frames back from detection, and tracks and aligns all whose turn has come.
+    /// Takes frames back from detection, or from the reader if they have no look or a near one, and tracks and aligns all whose turn has come.
     ///
     /// # Errors
     /// A face that cannot be aligned. The video has to be given up then.
     pub fn track(self: &Arc<Self>, frames: Vec<DetectedFrame>) -> Result<Tracked, FaceWorkError> {
-        self.progress().wait_for_turn(frames);
-        let mut tracked = Tracked::default();
+        let mut tracked = Tracked {
+            looks: self.wait_for_turn(frames),
+            ..Tracked::default()
+        };
         loop {
             let turn = self.progress().next_turn();
-            let Some((mut tracking, DetectedFrame { read, detections })) = turn else {
-                return Ok(tracked);
+            let (mut tracking, DetectedFrame { read, detections }) = match turn {
+                Some(Turn::Track(tracking, frame)) => (tracking, *frame),
+                Some(Turn::LookAt(read)) => {
+                    tracked.looks.push(*read);
+                    continue;
+                }
+                None => return Ok(tracked),
             };
             let FrameInWork { frame, permit, .. } = read;
             let (index, time_s, is_cut) = (frame.index, frame.time_s, frame.is_cut);
@@ -211,6 +228,19 @@ impl VideoState {
             tracked.faces.extend(faces);
             tracked.frames += 1;
         }
+    }
+
+    /// Keeps frames until their turn, unless the video has failed: the permits that they hold would be
+    /// missed by those who still read. Returns those that can be looked at now.
+    fn wait_for_turn(&self, frames: Vec<DetectedFrame>) -> Vec<FrameInWork> {
+        let mut progress = self.progress();
+        if progress.failure.is_some() {
+            return Vec::new();
+        }
+        for frame in frames {
+            progress.wait_for_turn(frame, self.cutting.pipeline.detector.long_side);
+        }
+        progress.near_looks()
     }
 
     /// Adds a tracked frame to the timeline and gives the tracking to whose turn is next.
@@ -336,24 +366,56 @@ impl VideoState {
 }
 
 impl Progress {
-    /// Keeps frames until their turn, unless the video has failed: the permits that they hold would be
-    /// missed by those who still read.
-    fn wait_for_turn(&mut self, frames: Vec<DetectedFrame>) {
-        if self.failure.is_none() {
-            let by_position = frames.into_iter().map(|frame| (frame.read.position, frame));
-            self.waiting.extend(by_position);
+    /// Keeps a frame until its turn, and notes what is around its faces if others are looked at there.
+    fn wait_for_turn(&mut self, frame: DetectedFrame, long_side: u32) {
+        let look = &frame.read.look;
+        if let (true, Some(faces), Some(picture)) =
+            (look.is_base(), &frame.detections, frame.read.frame.picture())
+        {
+            let parts = Surroundings::of(faces, (picture.width(), picture.height()), long_side);
+            self.looks.note(look, parts);
         }
+        self.waiting.insert(look.position, frame);
     }
 
-    /// The frame to be tracked next and what tracks it, if both are there.
-    fn next_turn(&mut self) -> Option<(Tracking, DetectedFrame)> {
+    /// The frames that can be looked at now.
+    fn near_looks(&mut self) -> Vec<FrameInWork> {
+        let can_begin = |_: &u32, frame: &mut DetectedFrame| {
+            let found = frame.detections.as_deref();
+            self.looks.can_begin(&frame.read.look, found)
+        };
+        let due: Vec<_> = self.waiting.extract_if(.., can_begin).collect();
+        let mut near = Vec::with_capacity(due.len());
+        for (position, mut frame) in due {
+            match self.looks.begin(&mut frame.read.look) {
+                Verdict::LookAt => near.push(frame.read),
+                Verdict::Counts | Verdict::Nobody => {
+                    frame.detections = Some(Vec::new());
+                    self.waiting.insert(position, frame);
+                }
+            }
+        }
+        near
+    }
+
+    /// What the frame whose turn it is asks for, if it is there and nobody tracks another.
+    fn next_turn(&mut self) -> Option<Turn> {
         let tracking = self.tracking.take()?;
-        let Some(detected) = self.waiting.remove(&self.next) else {
+        let Some(mut frame) = self.waiting.remove(&self.next) else {
             self.tracking = Some(tracking);
             return None;
         };
+        let found = frame.detections.as_deref();
+        match self.looks.take_turn(&mut frame.read.look, found) {
+            Verdict::LookAt => {
+                self.tracking = Some(tracking);
+                return Some(Turn::LookAt(Box::new(frame.read)));
+            }
+            Verdict::Nobody => frame.detections = Some(Vec::new()),
+            Verdict::Counts => {}
+        }
         self.next += 1;
-        Some((tracking, detected))
+        Some(Turn::Track(tracking, Box::new(frame)))
     }
 }
 

@@ -18,11 +18,16 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// The face's box in pixels of the network's input.
+    pub(super) fn bounding_box(&self) -> BoundingBox {
+        self.prior.bounding_box(self.bounding_box)
+    }
+
     /// The face in pixels of the network's input.
     fn detection(&self) -> Detection {
         Detection {
             score: self.score,
-            bounding_box: self.prior.bounding_box(self.bounding_box),
+            bounding_box: self.bounding_box(),
             landmarks: self.prior.landmarks(self.landmarks),
         }
     }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use super::FaceError;
-use crate::batch::BatchSize;
+use crate::auto_number::AutoNumber;
 use crate::frame::FrameIndex;
 
 /// How faces are looked for.
@@ -21,10 +21,25 @@ pub struct DetectorSettings {
     /// more, the less probable one is dropped.
     pub overlap: f32,
     /// Pictures that go through the network together.
-    pub batch: BatchSize,
+    pub batch: AutoNumber,
     /// The detector runs on every n-th frame, starting with the first, and on the first frame of each
     /// shot; in between the tracker carries the faces on. 1: on every frame.
     pub every: NonZeroU32,
+    /// Of the frames that the detector runs on, it sees every n-th whole, and the first of each shot; of the others only the
+    /// [`Surroundings`](super::Surroundings) of the faces that were there. `auto` is 5 on a CPU, 1 on a GPU; a plan holds a
+    /// number.
+    pub whole_every: AutoNumber,
+}
+
+/// How the detector looks at a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Not at all.
+    None,
+    /// Around the faces that were there.
+    Near,
+    /// At all of it.
+    Whole,
 }
 
 impl Default for DetectorSettings {
@@ -33,16 +48,25 @@ impl Default for DetectorSettings {
             long_side: 640,
             confidence: 0.6,
             overlap: 0.35,
-            batch: BatchSize::Auto,
+            batch: AutoNumber::Auto,
             every: NonZeroU32::MIN,
+            whole_every: AutoNumber::Auto,
         }
     }
 }
 
 impl DetectorSettings {
-    /// Whether the detector runs on a frame. `is_cut`: a shot begins with it.
-    pub fn runs_on(&self, frame: FrameIndex, is_cut: bool) -> bool {
-        is_cut || frame.number().saturating_sub(1).is_multiple_of(self.every.get())
+    /// How the detector looks at a frame. `is_cut`: a shot begins with it.
+    pub fn look(&self, frame: FrameIndex, is_cut: bool) -> Look {
+        let before = u64::from(frame.number().saturating_sub(1));
+        let every = u64::from(self.every.get());
+        if is_cut || before.is_multiple_of(every * self.whole_every.or(1) as u64) {
+            Look::Whole
+        } else if before.is_multiple_of(every) {
+            Look::Near
+        } else {
+            Look::None
+        }
     }
 
     /// Refuses values out of their ranges.

@@ -1,7 +1,7 @@
 //! Faces in pictures: detection, tracking over time, alignment.
 //!
 //! Detection: [`resize`] makes the network's input, [`prior`] and [`candidate`] turn its outputs into boxes and
-//! landmarks, [`suppression`] keeps one box for each face. The network itself is in [`model`](crate::model).
+//! landmarks, [`suppression`] keeps one box for each face, [`surroundings`] are where they are looked for again. The network itself is in [`model`](crate::model).
 //! Tracking: [`shot`] finds cuts, [`track`] follows faces between them, [`identity`] joins tracks of one person,
 //! [`subject`] selects the subject of a video.
 //! Crops: [`crop_form`] is how a network takes faces; [`similarity`] fits a face's landmarks to a [`template`], [`warp`] cuts the crop;
@@ -27,6 +27,7 @@ mod signature;
 pub mod similarity;
 pub mod subject;
 pub mod suppression;
+pub mod surroundings;
 pub mod template;
 pub mod track;
 pub mod warp;
@@ -34,10 +35,11 @@ pub mod warp;
 pub use alignment::{AlignmentSettings, align};
 pub use candidate::{Candidate, detections};
 pub use crop_form::{BoxShape, CropForm};
-pub use detector_settings::DetectorSettings;
+pub use detector_settings::{DetectorSettings, Look};
 pub use error::FaceError;
 pub use head_pose::HeadPose;
 pub use quality::{Quality, QualityLimits};
+pub use surroundings::Surroundings;
 
 use serde::{Deserialize, Serialize};
 

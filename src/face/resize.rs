@@ -69,20 +69,31 @@ impl Resize {
 
     /// Writes the resized picture to `output`, `[height, width, 3]`.
     pub fn write(&self, picture: &Picture, output: &mut [f32]) {
+        self.write_part(picture, (0, 0), (self.width(), self.height()), output);
+    }
+
+    /// Writes a part of the resized picture to `output`, `[height, width, 3]` of its `size` (width, height). It begins at
+    /// `corner` (column, row) and must lie within the resized picture.
+    pub fn write_part(&self, picture: &Picture, corner: (u32, u32), size: (u32, u32), output: &mut [f32]) {
+        let columns = &self.columns[corner.0 as usize..][..size.0 as usize];
+        let rows = &self.rows[corner.1 as usize..][..size.1 as usize];
+        let (Some(first), Some(last)) = (columns.first(), columns.last()) else {
+            return;
+        };
+        let read = 3 * first.first..3 * (last.second + 1);
         let source: Vec<&[u8]> = picture.rgb().chunks_exact(picture.width() as usize * 3).collect();
-        let mut blended = vec![0.0f32; picture.width() as usize * 3];
-        for (row, output) in self
-            .rows
-            .iter()
-            .zip(output.chunks_exact_mut(3 * self.columns.len()))
-        {
-            let (above, below) = (source[row.first], source[row.second]);
+        let mut blended = vec![0.0f32; read.len()];
+        for (row, output) in rows.iter().zip(output.chunks_exact_mut(3 * columns.len())) {
+            let (above, below) = (
+                &source[row.first][read.clone()],
+                &source[row.second][read.clone()],
+            );
             for ((value, &above), &below) in blended.iter_mut().zip(above).zip(below) {
                 *value = lerp(f32::from(above), f32::from(below), row.weight);
             }
-            for (column, pixel) in self.columns.iter().zip(output.as_chunks_mut().0) {
-                let left = &blended[3 * column.first..][..3];
-                let right = &blended[3 * column.second..][..3];
+            for (column, pixel) in columns.iter().zip(output.as_chunks_mut().0) {
+                let left = &blended[3 * column.first - read.start..][..3];
+                let right = &blended[3 * column.second - read.start..][..3];
                 let value = |channel: usize| lerp(left[channel], right[channel], column.weight);
                 *pixel = [value(2) - MEANS[0], value(1) - MEANS[1], value(0) - MEANS[2]];
             }

@@ -9,7 +9,7 @@ use super::detector_error::DetectorError;
 use super::device_resize::DeviceResize;
 use super::feed::{Feed, FrameBatch, FramePixels};
 use super::retinaface::{Predictions, RetinaFace};
-use crate::batch::BatchSize;
+use crate::auto_number::AutoNumber;
 use crate::cuda;
 use crate::face::prior::priors;
 use crate::face::resize::Resize;
@@ -60,7 +60,7 @@ impl Detector {
         let feed = Feed::new(
             self.device(),
             &self.settings,
-            BatchSize::Auto,
+            AutoNumber::Auto,
             self.device().is_cuda(),
         );
         let mut by_key = BTreeMap::<(u32, u32), Vec<usize>>::new();
@@ -129,7 +129,9 @@ impl Detector {
         let size = batch.size as i64;
         let ((width, height), device) = (batch.input, self.device());
         let values = match &batch.pixels {
-            FramePixels::Resized(values) => values.as_floats(&[size, height.into(), width.into(), 3])?,
+            FramePixels::Resized(values) => values
+                .as_floats(&[size, height.into(), width.into(), 3])?
+                .f_to_device(device)?,
             FramePixels::Whole((width, height), bytes) => {
                 let shape = [size, (*height).into(), (*width).into(), 3];
                 let frames = bytes.on_device(device, &shape)?;

@@ -7,7 +7,7 @@ use super::error::ModelError;
 use super::feed::{FaceBatch, Feed};
 use super::predictor::{FaceOutputs, Predictor};
 use super::torchscript::ScriptNetwork;
-use crate::batch::BatchSize;
+use crate::auto_number::AutoNumber;
 use crate::blend::blend_affects;
 use crate::cuda;
 use crate::face::{CropForm, DetectorSettings};
@@ -64,7 +64,7 @@ pub struct Ensemble {
     members: Vec<(Network, PerTask<f64>)>,
     /// In which faces are cut out beside DDAMFN's, each once.
     crop_forms: Vec<CropForm>,
-    batch: BatchSize,
+    batch: AutoNumber,
 }
 
 /// A pass that may still run.
@@ -77,7 +77,7 @@ pub struct PendingInference {
 
 impl Ensemble {
     /// The ensemble of these networks, with weights of at least 0, for batches of `batch` faces.
-    pub fn new(members: Vec<(Network, PerTask<f64>)>, batch: BatchSize) -> Self {
+    pub fn new(members: Vec<(Network, PerTask<f64>)>, batch: AutoNumber) -> Self {
         let mut crop_forms = Vec::new();
         for (network, _) in &members {
             if let Network::TorchScript(network) = network

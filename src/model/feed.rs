@@ -8,9 +8,9 @@ use tch::{Device, TchError};
 
 use super::crop::{AlignedFace, FaceCrops};
 use super::staging::{Staging, StagingPool};
-use crate::batch::BatchSize;
-use crate::face::DetectorSettings;
+use crate::auto_number::AutoNumber;
 use crate::face::resize::Resize;
+use crate::face::{DetectorSettings, Surroundings};
 use crate::frame::Picture;
 
 /// Sizes of batches outside of a run, whose plan holds numbers.
@@ -103,7 +103,7 @@ impl FaceBatch {
 
 impl Feed {
     /// The feed of a device and others of its kind: batches of `settings.batch` pictures and `faces` faces. `whole`: the device resizes pictures.
-    pub fn new(device: Device, settings: &DetectorSettings, faces: BatchSize, whole: bool) -> Arc<Self> {
+    pub fn new(device: Device, settings: &DetectorSettings, faces: AutoNumber, whole: bool) -> Arc<Self> {
         Arc::new(Self {
             whole,
             long_side: settings.long_side,
@@ -163,6 +163,27 @@ impl Feed {
             size,
             input,
             pixels,
+        })
+    }
+
+    /// A batch of the parts of one picture; there has to be one.
+    ///
+    /// # Errors
+    /// libtorch's, for want of memory.
+    pub fn parts(&self, picture: &Picture, parts: &Surroundings) -> Result<FrameBatch, TchError> {
+        let (input, corners) = (parts.size(), parts.corners());
+        let floats = input.0 as usize * input.1 as usize * 3;
+        let mut staging = self.staging.take(corners.len() * floats * size_of::<f32>())?;
+        let resize = Resize::to_long_side(picture.width(), picture.height(), self.long_side);
+        let outputs = staging.floats_mut().chunks_exact_mut(floats.max(1));
+        for (&corner, output) in corners.iter().zip(outputs) {
+            resize.write_part(picture, corner, input, output);
+        }
+        Ok(FrameBatch {
+            pictures: corners.len(),
+            size: corners.len(),
+            input,
+            pixels: FramePixels::Resized(staging),
         })
     }
 
@@ -248,10 +269,10 @@ mod tests {
     fn batches_are_filled_up_and_halved_down_to_one() {
         let settings = DetectorSettings {
             long_side: 32,
-            batch: BatchSize::of(4).unwrap(),
+            batch: AutoNumber::of(4).unwrap(),
             ..DetectorSettings::default()
         };
-        let feed = Feed::new(Device::Cpu, &settings, BatchSize::of(3).unwrap(), false);
+        let feed = Feed::new(Device::Cpu, &settings, AutoNumber::of(3).unwrap(), false);
         let picture = Picture::black(64, 32);
         assert_eq!(feed.key(&picture), (32, 16));
         let batch = feed.frames(&[&picture; 3]).unwrap();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Precision;
-use crate::batch::BatchSize;
+use crate::auto_number::AutoNumber;
 use crate::labels::PerTask;
 
 /// Which networks run, and how.
@@ -27,7 +27,7 @@ pub struct ModelSettings {
     /// Number format of the networks' arithmetic.
     pub precision: Precision,
     /// Faces a forward pass of DDAMFN takes at once.
-    pub batch: BatchSize,
+    pub batch: AutoNumber,
     /// Whether the feature of every face is written to `RUN/features/`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub features: bool,
@@ -41,7 +41,7 @@ impl Default for ModelSettings {
             detector_weights: None,
             identity_weights: None,
             precision: Precision::F32,
-            batch: BatchSize::Auto,
+            batch: AutoNumber::Auto,
             features: false,
         }
     }

@@ -376,7 +376,7 @@ pub fn new_since(inputs: Vec<Input>, earlier: &[Plan]) -> Vec<Input> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::BatchSize;
+    use crate::auto_number::AutoNumber;
     use crate::config::Pipeline;
 
     fn input(number: usize, bytes: u64) -> Input {
@@ -422,7 +422,7 @@ mod tests {
         let first = Plan::new(vec![input(1, 1)], 1, settings(), Vec::new()).unwrap();
         first.freeze(&run, false).unwrap();
         let mut other = settings();
-        other.pipeline.model.batch = BatchSize::of(4).unwrap();
+        other.pipeline.model.batch = AutoNumber::of(4).unwrap();
         let second = Plan::new(vec![input(1, 1), input(2, 2)], 1, other, Vec::new()).unwrap();
         let refused = second.freeze(&run, false).unwrap_err().to_string();
         assert!(

@@ -72,7 +72,7 @@ fn changing_clip(workspace: &Workspace) -> PathBuf {
 #[test]
 fn tables_do_not_depend_on_batching() {
     let workspace = Workspace::new();
-    workspace.pipeline("[detector]\nlong_side = 160\n");
+    workspace.pipeline("[detector]\nlong_side = 160\nwhole_every = 1\nbatch = 4\n");
     let mut clips = short_clips(&workspace);
     clips.extend([changing_clip(&workspace), damaged_clip(&workspace)]);
     let together = workspace.path("together");

@@ -13,6 +13,7 @@ mod interruption;
 mod limits;
 mod memory;
 mod names;
+mod near_looks;
 mod nobody;
 mod people;
 mod pictures;
