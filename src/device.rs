@@ -415,8 +415,6 @@ pub struct Probe {
     pub cuda: Result<usize, DeviceError>,
     /// CPU cores that this process may use.
     pub cores: usize,
-    /// Whether the CPU has bf16 instructions; without them bf16 is slower than f32.
-    pub cpu_bf16: bool,
 }
 
 impl Probe {
@@ -427,19 +425,8 @@ impl Probe {
             libtorch_folder: libtorch_folder(),
             cuda: LibtorchVersion::check().and_then(|()| Ok(count_cuda_devices()?)),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            cpu_bf16: cpu_bf16(),
         }
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn cpu_bf16() -> bool {
-    std::arch::is_x86_feature_detected!("avx512bf16")
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn cpu_bf16() -> bool {
-    false
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use abaw::config::Pipeline;
 use abaw::device::{self, DeviceChoice, DeviceError, LibtorchVersion, Probe};
 use abaw::engine::{self, Networks};
+use abaw::error_chain::sentence;
 use abaw::frame::Picture;
-use abaw::model::{AlignedFace, FaceCrops};
+use abaw::model::{AlignedFace, FaceCrops, ModelError, PrecisionTrial};
 use abaw::render;
 use abaw::run::{self, Plan, RunSettings};
 use abaw::table::WeightsRecord;
@@ -36,6 +37,7 @@ pub fn run(arguments: Arguments) -> CommandResult {
     // As in `annotate`, where each core runs networks of its own.
     device::compute_in_one_thread();
     let mut to_do = print_machine(Probe::run());
+    to_do.extend(print_precisions()?);
     let mut pipeline = Pipeline::default();
     let works = match run::find_weights(&mut pipeline.model, &pipeline.tracker.identity) {
         Ok(found) => {
@@ -87,7 +89,6 @@ fn print_machine(probe: Probe) -> Vec<String> {
         }
         Err(error) => format!("no: {error}"),
     };
-    let bf16 = if probe.cpu_bf16 { "with" } else { "without" };
     println!("abaw       {}", env!("CARGO_PKG_VERSION"));
     print_place(std::env::current_exe().ok());
     println!("libtorch   {libtorch}");
@@ -102,8 +103,16 @@ fn print_machine(probe: Probe) -> Vec<String> {
             to_do.push(format!("for `abaw render`: {}", render::RenderError::NoEncoder));
         }
     }
-    println!("cores      {}, {bf16} bf16 instructions", probe.cores);
+    println!("cores      {}", probe.cores);
     to_do
+}
+
+/// Measures which precision is the faster one here, and remembers it for `--precision auto`. Returns what to do if it cannot.
+fn print_precisions() -> Result<Option<String>, ModelError> {
+    let trial = PrecisionTrial::run()?;
+    println!("precision  {trial}: auto takes {}", trial.fastest());
+    let forgotten = trial.remember().err();
+    Ok(forgotten.map(|error| format!("to remember the precision: {}", sentence(&error))))
 }
 
 /// Prints where the part of the line before came from.

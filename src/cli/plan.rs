@@ -13,7 +13,7 @@ use abaw::device::{DeviceChoice, DeviceError};
 use abaw::error_chain::sentence;
 use abaw::finalise;
 use abaw::model::weights::StoredNetwork;
-use abaw::model::{InferenceForm, Precision};
+use abaw::model::{InferenceForm, Precision, PrecisionChoice, PrecisionTrial};
 use abaw::pipelines;
 use abaw::run::{self, Input, InputKind, Plan, PlanError, PlannedInput, RunFolder, RunSettings, Search};
 use abaw::time_limit::within;
@@ -69,7 +69,7 @@ pub struct WorkArguments {
     pub device: DeviceChoice,
     /// Number format of the networks' arithmetic (tf32 and f16 need a GPU); overrides the pipeline file.
     #[arg(long, value_enum)]
-    pub precision: Option<Precision>,
+    pub precision: Option<PrecisionChoice>,
     /// The inputs are photographs, or folders to search for them: each has a table of its own, and nobody is followed
     /// from one to the next. Single .jpg, .png, .webp, .bmp and .tif files need no flag.
     #[arg(long, conflicts_with = "crops")]
@@ -326,12 +326,14 @@ pub fn make(
         pipeline.model.weights = Some(weights.clone());
         pipeline.model.member.clear();
     }
-    if let Some(precision) = work.precision {
-        pipeline.model.precision = precision;
-    }
+    let precision = match work.precision.unwrap_or(pipeline.model.precision) {
+        PrecisionChoice::Auto => auto_precision(work, device)?,
+        PrecisionChoice::Of(precision) => precision,
+    };
+    pipeline.model.precision = PrecisionChoice::Of(precision);
     pipeline.video.strict |= work.strict_video;
     pipeline.model.features |= work.features;
-    InferenceForm::fast(device, pipeline.model.precision).check()?;
+    InferenceForm::fast(device, precision).check()?;
     let found = run::find_weights(&mut pipeline.model, &pipeline.tracker.identity)?;
     finalise::record_contents(&mut pipeline.postprocess)?;
     // Batches that the smallest device has memory for.
@@ -369,6 +371,31 @@ pub fn make(
         Plan::new(inputs, shards, settings, found.records)?,
         found.networks,
     ))
+}
+
+/// The precision that `auto` stands for: that of the run in the folder, so that it goes on as it began on any machine, or else the
+/// one that is faster on this CPU.
+fn auto_precision(work: &WorkArguments, device: tch::Device) -> Result<Precision, Box<dyn Error>> {
+    if device.is_cuda() {
+        return Err("precision auto is for CPUs; on a GPU, name f32, tf32, bf16 or f16".into());
+    }
+    let earlier = out(work)?.plan();
+    if earlier.exists() && !work.force {
+        let model = Plan::read(&earlier)?.settings.pipeline.model;
+        return Ok(model.precision.or(Precision::F32));
+    }
+    let trial = match PrecisionTrial::remembered() {
+        Some(trial) => trial,
+        None => {
+            let trial = PrecisionTrial::run()?;
+            if let Err(error) = trial.remember() {
+                tracing::warn!("precision auto is measured anew each time: {}", sentence(&error));
+            }
+            trial
+        }
+    };
+    tracing::info!("precision: {}: {trial}", trial.fastest());
+    Ok(trial.fastest())
 }
 
 /// Creates the run's folder, and checks that there is room in it.

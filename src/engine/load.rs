@@ -100,15 +100,15 @@ pub fn load(plan: &Plan, devices: &[Device]) -> Result<Loaded, NetworksError> {
 pub fn prepare(plan: &Plan, stored: Vec<StoredNetwork>, devices: &[Device]) -> Result<Loaded, NetworksError> {
     let pipeline = &plan.settings.pipeline;
     let model = &pipeline.model;
+    // A plan names one.
+    let precision = model.precision.or(Precision::F32);
     let detector_path = detector_weights(plan)?;
     let mut warnings = warnings(&plan.weights);
     let mut members = Vec::new();
     for (network, stored) in model.networks().iter().zip(stored) {
         match &stored {
             StoredNetwork::Ddamfn(weights) => warnings.extend(other_alignment(plan, weights.card.alignment)),
-            StoredNetwork::TorchScript(_) => {
-                warnings.extend(other_precision(model.precision, &network.weights))
-            }
+            StoredNetwork::TorchScript(_) => warnings.extend(other_precision(precision, &network.weights)),
         }
         members.push((stored, network.weights_per_task()));
     }
@@ -120,7 +120,7 @@ pub fn prepare(plan: &Plan, stored: Vec<StoredNetwork>, devices: &[Device]) -> R
     if devices.iter().any(|device| device.is_cuda()) {
         cuda::allow_tf32(false)?;
     }
-    let tf32 = (model.precision == Precision::Tf32).then(Arc::default);
+    let tf32 = (precision == Precision::Tf32).then(Arc::default);
     let features = model.features;
     if features && matches!(members.first(), Some((StoredNetwork::TorchScript(_), _))) {
         return Err(NetworksError::NoFeature);
@@ -129,7 +129,7 @@ pub fn prepare(plan: &Plan, stored: Vec<StoredNetwork>, devices: &[Device]) -> R
     let mut networks = Vec::with_capacity(devices.len());
     let mut inference = String::new();
     for &device in devices {
-        let form = InferenceForm::fast(device, model.precision);
+        let form = InferenceForm::fast(device, precision);
         inference = form.to_string();
         let affect = Ensemble::new(ensemble_members(&members, form, &extra_units)?, model.batch);
         networks.push(Networks {

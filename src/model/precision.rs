@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use serde::{Deserialize, Serialize};
 use tch::Kind;
 
@@ -30,6 +32,73 @@ impl Precision {
             Precision::F32 | Precision::Tf32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,
             Precision::F16 => Kind::Half,
+        }
+    }
+}
+
+/// The precision that a user asks for: one, or `auto`: the one that is faster on this CPU. A plan holds which.
+///
+/// ```
+/// use abaw::model::{Precision, PrecisionChoice};
+///
+/// assert_eq!(PrecisionChoice::Auto.or(Precision::F32), Precision::F32);
+/// assert_eq!(PrecisionChoice::Of(Precision::Bf16).or(Precision::F32), Precision::Bf16);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum PrecisionChoice {
+    /// By [`PrecisionTrial`](super::PrecisionTrial).
+    Auto,
+    /// This one.
+    Of(Precision),
+}
+
+impl PrecisionChoice {
+    /// The precision, where `auto` stands for another one.
+    pub fn or(self, auto: Precision) -> Precision {
+        match self {
+            Self::Auto => auto,
+            Self::Of(precision) => precision,
+        }
+    }
+}
+
+impl clap::ValueEnum for PrecisionChoice {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Auto,
+            Self::Of(Precision::F32),
+            Self::Of(Precision::Bf16),
+            Self::Of(Precision::Tf32),
+            Self::Of(Precision::F16),
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Auto => Some(
+                PossibleValue::new("auto")
+                    .help("CPU only: f32, or bf16 where it takes a tenth less time; measured once a machine"),
+            ),
+            Self::Of(precision) => precision.to_possible_value(),
+        }
+    }
+}
+
+impl TryFrom<String> for PrecisionChoice {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::from_str(&text, false)
+            .map_err(|_| format!("unknown precision `{text}`: use auto, f32, bf16, tf32 or f16"))
+    }
+}
+
+impl From<PrecisionChoice> for String {
+    fn from(choice: PrecisionChoice) -> Self {
+        match choice {
+            PrecisionChoice::Auto => "auto".to_owned(),
+            PrecisionChoice::Of(precision) => precision.to_string(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Precision;
+use super::{Precision, PrecisionChoice};
 use crate::auto_number::AutoNumber;
 use crate::labels::PerTask;
 
@@ -25,7 +25,7 @@ pub struct ModelSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity_weights: Option<PathBuf>,
     /// Number format of the networks' arithmetic.
-    pub precision: Precision,
+    pub precision: PrecisionChoice,
     /// Faces a forward pass of DDAMFN takes at once.
     pub batch: AutoNumber,
     /// Whether the feature of every face is written to `RUN/features/`.
@@ -40,7 +40,7 @@ impl Default for ModelSettings {
             member: Vec::new(),
             detector_weights: None,
             identity_weights: None,
-            precision: Precision::F32,
+            precision: PrecisionChoice::Of(Precision::F32),
             batch: AutoNumber::Auto,
             features: false,
         }

@@ -14,6 +14,7 @@ mod installed;
 mod labels;
 mod networks;
 mod pipeline_file;
+mod precision;
 mod sample_run;
 #[path = "../support/mod.rs"]
 mod support;
