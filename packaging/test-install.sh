@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # `make test-install`: installs the wheel in fresh roots of Debian 11, 12 and 13 below ROOTS, as an ordinary user, and compares its table with
-# that of this checkout's build; builds the container's content; builds from source in a root of Debian 13. As root, for debootstrap and chroot.
+# that of this checkout's build; builds the container's content; builds and tests a fresh clone in a root of Debian 13. As root, for debootstrap and chroot.
 #   test-install.sh [PART...]     bullseye bookworm trixie container source; all without one. Debian's archive has no Ubuntu: not tried
 source "$(dirname "$0")/../setup/step.sh"
 
 roots=$(realpath -m "${ROOTS:-.deps/roots}")
 [ $# = 0 ] && set -- bullseye bookworm trixie container source
-wheel=$(ls dist/abaw-*manylinux*.whl 2>/dev/null) || fail "no wheel: make dist"
+[ "$*" = source ] || wheel=$(ls dist/abaw-*manylinux*.whl 2>/dev/null) || fail "no wheel: make dist"
 
 built=$roots/built
 rm -rf "$built"
@@ -67,6 +67,9 @@ for part in "$@"; do
         fail "source: see $roots/source.log"
       PYTHONPATH=.deps/python python3 tests/python/compare_tables.py "$built/frames/astronaut.parquet" \
         "$root/home/ann/abaw/runs/compare/frames/astronaut.parquet"
+      say "source: make test in Debian 13"
+      run root make test >"$roots/source.log" 2>&1 || fail "source: see $roots/source.log"
+      say "source: $(grep -c '^test .* ok$' "$roots/source.log") tests passed"
       ;;
     *) fail "test-install: unknown part $part" ;;
   esac

@@ -20,8 +20,11 @@ cache=${ABAW_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/abaw}
 pip_into() {
   local lock=setup/$1 dir=$2
   shift 2
-  part=$({ mkdir -p "$(dirname "$dir")" && mktemp -d "$dir.part.XXXXXX"; } 2>/dev/null) ||
+  local full="the disk of $(dirname "$dir") is full: make room, or name a folder elsewhere as ABAW_CACHE, and run make again"
+  part=$({ mkdir -p "$(dirname "$dir")" && mktemp -d "$dir.part.XXXXXX"; } 2>&1) || {
+    ! grep -qi 'no space left' <<<"$part" || fail "$full"
     fail "$(dirname "$dir") cannot be written: name a folder that can as ABAW_CACHE, and run make again"
+  }
   trap 'rm -rf "$part"' EXIT
   mkdir "$part/tmp"
   local quiet=--quiet errors
@@ -31,8 +34,7 @@ pip_into() {
   errors=$(TMPDIR=$part/tmp PIP_ROOT_USER_ACTION=ignore python3 -m pip install $quiet --disable-pip-version-check \
     --no-cache-dir --no-compile --no-deps --require-hashes --only-binary=:all: "$@" --target "$part/set" -r "$lock" \
     2>&1 >&3) || {
-    ! grep -qi 'no space left' <<<"$errors" ||
-      fail "the disk of $(dirname "$dir") is full: make room, or name a folder elsewhere as ABAW_CACHE, and run make again"
+    ! grep -qi 'no space left' <<<"$errors" || fail "$full"
     errors=$(sed -n 's/^ERROR: //p' <<<"$errors" | head -n 1)
     fail "pip could not install $lock (no network? pip: $errors): run make again, or where there is one run" \
       "'pip install --no-deps --only-binary=:all: $* -r $lock --target DIR' and copy DIR here as $dir"

@@ -1,6 +1,6 @@
 //! The Python package as pip lays it out, and the workflows that find the installed program.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -187,6 +187,61 @@ fn job_scripts_find_the_installed_program_and_run_it_in_an_image() {
     let gpu = ("CUDA_VISIBLE_DEVICES", "0");
     let output = stdout_of(&shard_by_script(folder.path(), &run, &[image, gpu]));
     assert!(output.contains("apptainer exec --nv /data/abaw.sif"), "{output}");
+}
+
+/// What a step of the set-up prints where `mount` stands below the cache and no network is reached.
+fn step_without_network(cache: &Path, mount: &str) -> Option<String> {
+    let unshare = |script: &str| {
+        let mut command = Command::new("unshare");
+        // Whoever is not root is it in a namespace of users.
+        let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+        command.args(if is_root {
+            &[][..]
+        } else {
+            &["--user", "--map-root-user"]
+        });
+        command.args(["--mount", "--net", "sh", "-c", script]);
+        command
+    };
+    // Some systems refuse namespaces: nothing can be tried there.
+    if !unshare("true")
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
+        eprintln!("not tried: this system refuses `unshare --mount --net`");
+        return None;
+    }
+    let mut step = unshare(&format!("{mount} && exec setup/cargo-deny.sh"));
+    let step = step.env("ABAW_CACHE", cache).current_dir(root());
+    Some(stderr_of(&expect_exit(1, step)))
+}
+
+#[test]
+fn a_cache_that_is_full_or_read_only_or_no_network_is_one_sentence_each() {
+    let cache = tempfile::tempdir().unwrap();
+    let place = cache.path().to_str().unwrap();
+    let full = format!("mount -t tmpfs -o nr_inodes=1 full {place}");
+    let read_only = format!("mount -t tmpfs -o ro read-only {place}");
+    for (mount, wanted) in [
+        (
+            full.as_str(),
+            "is full: make room, or name a folder elsewhere as ABAW_CACHE",
+        ),
+        (
+            read_only.as_str(),
+            "cannot be written: name a folder that can as ABAW_CACHE",
+        ),
+        ("true", "no network?"),
+    ] {
+        let Some(message) = step_without_network(cache.path(), mount) else {
+            return;
+        };
+        assert_eq!(message.lines().count(), 1, "{mount}: {message}");
+        assert!(
+            message.contains(wanted) && message.contains(place),
+            "{mount}: {message}"
+        );
+    }
 }
 
 #[test]
