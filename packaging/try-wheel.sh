@@ -48,7 +48,7 @@ python /tests/compare_tables.py /built/astronaut.parquet run/frames/astronaut.pa
 must 0 "film.mp4: 250 frames" abaw render run astronaut --out film.mp4
 must 0 "report/index.html" abaw report run --out report
 must 0 "complete -F" abaw completions bash
-[ -e venv/share/man/man1/abaw-annotate.1 ]
+must 0 "abaw-annotate.1" ls venv/share/man/man1
 must 2 "no-such.mp4" abaw annotate no-such.mp4 --out other
 mkdir module
 must 0 "all hold" python /tests/use_module.py /samples/astronaut.mp4 module
