@@ -22,7 +22,7 @@ pub const INVALID_CLASS: i8 = -1;
 /// assert_eq!(Expression::most_probable(&probabilities), Expression::Happiness);
 /// assert_eq!(Expression::from_index(4), Some(Expression::Happiness));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Expression {
     /// Class 0.
     Neutral = 0,

@@ -12,7 +12,7 @@ use abaw::labels::{Expression, FinalAffect, ValenceArousal};
 use abaw::publish::publish;
 use abaw::report::numbers::count;
 use abaw::run::{DEMO, RunFolder, RunReader, RunSummary, Status, missing_tasks_warning};
-use abaw::table::{self, ColumnSelection, Row};
+use abaw::table::{self, ColumnSelection, Row, name_with_weakness, weak_expressions};
 use clap::Args;
 use serde_json::Value;
 
@@ -53,7 +53,7 @@ pub fn run(arguments: Arguments) -> CommandResult {
             .map(|person| Value::Object(person.columns().into_iter().collect()));
         println!("{}", serde_json::to_string_pretty(&objects.collect::<Vec<_>>())?);
     } else {
-        print_persons(&persons);
+        print_persons(&persons, &weak_expressions(&run.plan().weights));
     }
     let path = run.folder().persons();
     match write_csv(&path, &persons) {
@@ -99,7 +99,9 @@ fn write_csv(path: &Path, persons: &[PersonSummary]) -> io::Result<()> {
     })
 }
 
-fn print_persons(persons: &[PersonSummary]) {
+/// `weak`: the expressions to be marked so.
+fn print_persons(persons: &[PersonSummary], weak: &[Expression]) {
+    let name = |class: Expression| name_with_weakness(class, weak).to_lowercase();
     let names = persons
         .iter()
         .map(|person| escape_control(&person.video).chars().count());
@@ -119,18 +121,14 @@ fn print_persons(persons: &[PersonSummary]) {
             let most = Expression::ALL
                 .into_iter()
                 .max_by(|a, b| shares[a.index()].total_cmp(&shares[b.index()]))?;
-            Some(format!(
-                "{} {:.0} %",
-                most.name().to_lowercase(),
-                100.0 * shares[most.index()]
-            ))
+            Some(format!("{} {:.0} %", name(most), 100.0 * shares[most.index()]))
         });
         let bout = person.longest_bout.map(|bout| {
             let length = bout.seconds.map_or_else(
                 || format!("{} frames", bout.frames),
                 |seconds| format!("{seconds:.1} s"),
             );
-            format!("{} {length}", bout.expression.name().to_lowercase())
+            format!("{} {length}", name(bout.expression))
         });
         println!(
             "{:width$}  {:>6}  {:>7}  {:>7}  {:>7}  {:>13}  {:>13}  {:<14}  {}",

@@ -41,6 +41,7 @@ use crate::affwild2::Labels;
 use crate::error_chain::sentence;
 use crate::finalise::{SubjectError, SubjectReader};
 use crate::run::{Event, Failure, PlannedInput, RunFolder, RunReader, RunSummary, Stage, Status};
+use crate::table::weak_expressions;
 use crate::tuning::ThresholdCounts;
 use folder::ReportFolder;
 use highlights::Highlight;
@@ -199,7 +200,14 @@ impl Reporter<'_> {
         let marking = Marking::of(self.run, &input.id, &entry.slug);
         self.folder.write_data(
             &entry.slug,
-            &data_script(&tracks, &entry.slug, &shown, overlay, &marking),
+            &data_script(
+                &tracks,
+                &entry.slug,
+                &shown,
+                overlay,
+                &marking,
+                &weak_expressions(&footer.weights),
+            ),
         )?;
         let curves = self.labelled.map(|_| tracks.threshold_counts());
         entry.scores = self.labelled.and_then(|labelled| labelled.scores_of(&input.id));

@@ -9,6 +9,7 @@ use super::video_entry::{AffectSums, CELLS, VideoEntry};
 use super::weights_card::WeightsCard;
 use crate::labels::{ActionUnit, EXPRESSIONS, Expression};
 use crate::run::{RunReader, RunSummary, Stage, absolute, missing_tasks_warning};
+use crate::table::{name_with_weakness, weak_expressions};
 
 /// The page.
 #[derive(Template)]
@@ -135,7 +136,7 @@ impl<'a> Overview<'a> {
             settings_hash: &summary.settings_hash,
             tiles: tiles(summary, entries, seconds),
             stages: stages(summary),
-            expressions: expression_shares(&affect),
+            expressions: expression_shares(&affect, &weak_expressions(&summary.weights)),
             units: unit_shares(&affect),
             plane: plane(&affect),
             videos: worst_first(entries, scores.is_some()),
@@ -235,12 +236,13 @@ fn stages(summary: &RunSummary) -> Vec<Share> {
     Stage::ALL.into_iter().filter_map(stage).collect()
 }
 
-fn expression_shares(affect: &AffectSums) -> Vec<Share> {
+/// `weak`: the expressions to be marked so.
+fn expression_shares(affect: &AffectSums, weak: &[Expression]) -> Vec<Share> {
     let whole: u64 = affect.expressions.iter().sum();
     let share = |class: Expression| {
         let frames = affect.expressions[class.index()];
         Share {
-            name: class.name().to_owned(),
+            name: name_with_weakness(class, weak),
             text: percent(frames, whole),
             percent: 100.0 * frames as f64 / whole as f64,
             class: class.index(),

@@ -34,10 +34,12 @@ pub fn data_script(
     highlights: &[&Highlight],
     overlay: bool,
     marking: &Marking,
+    weak: &[Expression],
 ) -> String {
     let files = format!("{slug}.files");
     let script = Script {
         expressions: Expression::ALL.map(Expression::name),
+        weak: weak.iter().map(|class| class.index()).collect(),
         units: ActionUnit::ALL.map(ActionUnit::number),
         frames: frame_runs(&tracks.frames),
         time: times(tracks),
@@ -204,6 +206,8 @@ fn encode(bytes: Vec<u8>) -> String {
 #[derive(Serialize)]
 struct Script<'a> {
     expressions: [&'static str; Expression::ALL.len()],
+    /// Class numbers of the expressions that the networks seldom tell right.
+    weak: Vec<usize>,
     units: [u8; ACTION_UNITS],
     frames: Vec<(u32, u32)>,
     time: Option<Time>,

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::error_chain::sentence;
-use crate::model::weights::{ScriptSummary, StoredNetwork, Summary};
+use crate::labels::Expression;
+use crate::model::weights::{Card, ScriptSummary, StoredNetwork, Summary};
 use crate::run::Plan;
 use crate::table::WeightsRecord;
 
@@ -95,6 +96,7 @@ fn lines(file: &Path, sha256: &str) -> Result<Vec<(&'static str, String)>, Strin
             ),
         ),
         ("Alignment", card.alignment.to_string()),
+        ("Weak expressions", weak(&card.weak_expressions)),
         ("Source", card.source),
         ("Licence", card.licence.unwrap_or_else(|| "not stated".to_owned())),
         (
@@ -109,4 +111,16 @@ fn lines(file: &Path, sha256: &str) -> Result<Vec<(&'static str, String)>, Strin
 fn in_one_line(card: &str) -> String {
     let lines: Vec<&str> = card.lines().filter(|line| !line.is_empty()).collect();
     lines.join("; ")
+}
+
+fn weak(expressions: &[Expression]) -> String {
+    let names: Vec<&str> = expressions.iter().map(|class| class.name()).collect();
+    match names.is_empty() {
+        true => "none recorded".to_owned(),
+        false => format!(
+            "{}: F1 below {} on images that it was not trained on",
+            names.join(", "),
+            Card::WEAK_F1
+        ),
+    }
 }

@@ -119,6 +119,10 @@ pub fn find_weights(
                 true => stored.extra_units(),
                 false => Vec::new(),
             },
+            weak_expressions: match network.expression > 0.0 {
+                true => stored.weak_expressions().to_vec(),
+                false => Vec::new(),
+            },
             ..record(ROLE_AFFECT, &network.weights)?
         });
         calibrations.push((
@@ -135,6 +139,7 @@ pub fn find_weights(
             sha256: None,
             missing_tasks: Vec::new(),
             extra_units: Vec::new(),
+            weak_expressions: Vec::new(),
         });
     }
     model.identity_weights = match model.identity_weights.take() {
@@ -249,6 +254,7 @@ fn record(role: &str, path: &Path) -> Result<WeightsRecord, FindWeightsError> {
         sha256: Some(sum),
         missing_tasks: Vec::new(),
         extra_units: Vec::new(),
+        weak_expressions: Vec::new(),
     })
 }
 

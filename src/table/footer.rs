@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::frame::FrameIndex;
-use crate::labels::ExtraUnit;
+use crate::labels::{Expression, ExtraUnit};
 
 /// The footer's key.
 pub const FOOTER_KEY: &str = "abaw";
@@ -92,6 +92,9 @@ pub struct WeightsRecord {
     /// Action units beside ABAW's twelve that the network has an output for: tables have columns for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra_units: Vec<ExtraUnit>,
+    /// Expressions that the network seldom tells right, by its card.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weak_expressions: Vec<Expression>,
 }
 
 impl WeightsRecord {
@@ -103,6 +106,24 @@ impl WeightsRecord {
     /// False for a seeded initialisation, whose predictions mean nothing.
     pub fn is_trained(&self) -> bool {
         self.weights != Self::UNTRAINED
+    }
+}
+
+/// The expressions that one of these networks seldom tells right, in class order.
+pub fn weak_expressions(weights: &[WeightsRecord]) -> Vec<Expression> {
+    let weak = |class: &Expression| {
+        weights
+            .iter()
+            .any(|record| record.weak_expressions.contains(class))
+    };
+    Expression::ALL.into_iter().filter(weak).collect()
+}
+
+/// An expression's name, with "(weak)" behind it if it is one of these.
+pub fn name_with_weakness(class: Expression, weak: &[Expression]) -> String {
+    match weak.contains(&class) {
+        true => format!("{} (weak)", class.name()),
+        false => class.name().to_owned(),
     }
 }
 

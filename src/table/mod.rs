@@ -13,7 +13,10 @@ mod write;
 pub use batches::TableBatches;
 pub use column_order::mark_type_defined;
 pub use features::{FaceFeature, FeatureCard, FeatureReader, write_features};
-pub use footer::{Counts, FOOTER_KEY, Footer, SECONDS_KEY, StageSeconds, Timing, WeightsRecord, extra_units};
+pub use footer::{
+    Counts, FOOTER_KEY, Footer, SECONDS_KEY, StageSeconds, Timing, WeightsRecord, extra_units,
+    name_with_weakness, weak_expressions,
+};
 pub use read::{ColumnSelection, read, read_columns, read_footer};
 pub use row::{Row, Sighting};
 pub use subject::mark_subject;
@@ -153,6 +156,7 @@ mod tests {
                 sha256: None,
                 missing_tasks: Vec::new(),
                 extra_units: [5, 14].into_iter().filter_map(ExtraUnit::new).collect(),
+                weak_expressions: vec![crate::labels::Expression::Fear],
             }],
             inference: "cpu f32".to_owned(),
             postprocess: serde_json::json!({}),

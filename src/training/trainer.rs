@@ -24,7 +24,7 @@ use super::weight_average::WeightAverage;
 use super::write::write;
 use super::{curves, model_card};
 use crate::error_chain::sentence;
-use crate::labels::EXPRESSIONS;
+use crate::labels::{EXPRESSIONS, Expression};
 use crate::metrics::Scores;
 use crate::model::weights::{Card, NumberFormat, Weights};
 use crate::model::{Architecture, NamedTensors, Normalisation};
@@ -356,6 +356,7 @@ impl<'a> Run<'a> {
             licence: card.licence.clone(),
             trained: true,
             calibration: None,
+            weak_expressions: weak_expressions(record),
         }
     }
 
@@ -450,4 +451,13 @@ fn phase_of(recipe: &Recipe, epoch: usize) -> (usize, usize) {
         before += phase.epochs;
     }
     (0, epoch)
+}
+
+/// The expressions whose F1 on the validation images is low.
+fn weak_expressions(record: &EpochRecord) -> Vec<Expression> {
+    let Some(f1) = record.validation.f1_expression else {
+        return Vec::new();
+    };
+    let is_weak = |class: &Expression| f1[class.index()] < Card::WEAK_F1;
+    Expression::ALL.into_iter().filter(is_weak).collect()
 }

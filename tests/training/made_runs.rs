@@ -50,6 +50,7 @@ pub fn write(folder: &Path, videos: &[MadeVideo], network: &str) {
         sha256: Some(network.to_owned()),
         missing_tasks: Vec::new(),
         extra_units: Vec::new(),
+        weak_expressions: Vec::new(),
     });
     let plan = Plan::new(inputs.collect(), 1, settings, weights.to_vec()).unwrap();
     let run = RunFolder::new(folder);

@@ -31,9 +31,15 @@ pub struct Card {
     pub trained: bool,
     /// Thresholds and smoothing found for these weights, TOML. Its content is the post-processing's matter.
     pub calibration: Option<String>,
+    /// Expressions that the network seldom tells right: F1 below [`Card::WEAK_F1`] on images that it was not trained on.
+    #[serde(default)]
+    pub weak_expressions: Vec<Expression>,
 }
 
 impl Card {
+    /// An expression with a lower F1 is weak.
+    pub const WEAK_F1: f64 = 0.6;
+
     /// The card of trained weights that came without one: input as DDAMFN's authors publish it.
     pub fn as_published(source: String) -> Self {
         Self {
@@ -43,6 +49,7 @@ impl Card {
             licence: None,
             trained: true,
             calibration: None,
+            weak_expressions: Vec::new(),
         }
     }
 
@@ -60,6 +67,10 @@ impl Card {
             ("licence", self.licence.clone()),
             ("trained", Some(self.trained.to_string())),
             ("calibration", self.calibration.clone()),
+            (
+                "weak_expressions",
+                (!self.weak_expressions.is_empty()).then(|| json!(self.weak_expressions).to_string()),
+            ),
         ];
         fields
             .into_iter()
@@ -91,7 +102,7 @@ impl Card {
         let mut fields = serde_json::Map::new();
         for (key, text) in metadata {
             let value = match key.as_str() {
-                "normalisation" | "trained" => {
+                "normalisation" | "trained" | "weak_expressions" => {
                     serde_json::from_str(text).map_err(|error| format!("{key}: {error}"))?
                 }
                 _ => text.as_str().into(),

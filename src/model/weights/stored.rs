@@ -13,7 +13,7 @@ use super::card::{FORMAT_VERSION, TASKS, TORCHSCRIPT, is_torchscript};
 use super::checkpoint::Format;
 use super::safetensors::{self, NumberFormat};
 use super::{Weights, WeightsError, sha256};
-use crate::labels::ExtraUnit;
+use crate::labels::{Expression, ExtraUnit};
 use crate::model::error::ModelError;
 use crate::model::named_tensors::NamedTensors;
 use crate::model::torchscript::{NetworkCard, OutputShapes, Program, output_shapes, try_out};
@@ -85,6 +85,14 @@ impl StoredNetwork {
         match self {
             Self::Ddamfn(_) => Vec::new(),
             Self::TorchScript(script) => script.card.extra_units(),
+        }
+    }
+
+    /// Expressions that it seldom tells right, as far as its card has them.
+    pub fn weak_expressions(&self) -> &[Expression] {
+        match self {
+            Self::Ddamfn(weights) => &weights.card.weak_expressions,
+            Self::TorchScript(_) => &[],
         }
     }
 

@@ -70,6 +70,7 @@ impl fmt::Display for Summary {
             licence,
             trained,
             calibration,
+            weak_expressions,
         } = &self.card;
         let path = self.path.display().to_string();
         writeln!(
@@ -97,6 +98,10 @@ impl fmt::Display for Summary {
             normalisation.mean, normalisation.std
         )?;
         writeln!(f, "alignment      {alignment}")?;
+        if !weak_expressions.is_empty() {
+            let names: Vec<&str> = weak_expressions.iter().map(|class| class.name()).collect();
+            writeln!(f, "weak           {}: seldom right", names.join(", "))?;
+        }
         writeln!(f, "source         {}", escape_control(source))?;
         let licence = licence.as_deref().unwrap_or("not stated");
         writeln!(f, "licence        {}", escape_control(licence))?;

@@ -101,9 +101,11 @@ const abaw = (() => {
   return {
     video(script) {
       const { numbers, x, step, timed } = axis(script);
-      const { expressions, units, cuts, moments, overlay, fps } = script;
+      const { expressions, weak, units, cuts, moments, overlay, fps } = script;
       const tracks = script.tracks.map((track) => new Track(track, x.length, expressions.length, units.length));
       const shown = { numbers, x, step, timed, fps, expressions, units, cuts, moments, overlay, tracks };
+      // As they are shown; marks and files have the plain names.
+      shown.names = expressions.map((name, at) => (weak.includes(at) ? `${name} (weak)` : name));
       abaw.timeline = abaw.show(shown);
       abaw.marks(shown, abaw.timeline, script.marking);
     },

@@ -27,7 +27,7 @@ abaw.reading = (video, place) => {
     const row = html("li", "", html("span", "label", name), html("span", "bar", fill), number);
     return { row, fill, number };
   };
-  const bars = expressions.map((name, at) => bar(name, `e${at}`));
+  const bars = video.names.map((name, at) => bar(name, `e${at}`));
   const chips = units.map((number) => bar(`AU${number}`, ""));
   place.querySelector(".reading-top").append(facts);
   place.append(

@@ -332,7 +332,7 @@ abaw.show = (video) => {
       entry("line face", "Face score"), entry("line sure", "Expression probability"),
       entry("block hatch", "Face not seen, filled"), ...(video.cuts.length ? [entry("line cut", "Cut")] : []),
       ...(moments.length ? [entry("triangle", "Picture")] : []),
-      ...video.expressions.map((name, at) => entry(`block e${at}`, name)),
+      ...video.names.map((name, at) => entry(`block e${at}`, name)),
     );
   }
 
