@@ -502,3 +502,34 @@ fn a_listing_that_nobody_reads_on_ends_quietly() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(stderr_of(&output), "");
 }
+
+#[test]
+fn weak_expressions_are_marked_in_summary_and_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weak.safetensors");
+    let card = Card {
+        weak_expressions: Expression::ALL.to_vec(),
+        ..Card::as_published("a test".to_owned())
+    };
+    seeded(card).save(&path, NumberFormat::F16).unwrap();
+    let shown = succeeded(&output_of(["weights", "show", name(&path)]));
+    assert!(shown.contains("weak           Neutral, Anger,"), "{shown}");
+
+    let (run, pages) = (folder.path().join("run"), folder.path().join("pages"));
+    let mut annotate = abaw();
+    annotate
+        .args(["annotate", "--device", "cpu", "--limit-frames", "4", "--weights"])
+        .arg(&path)
+        .arg(sample("carphone.mp4"))
+        .arg("--out")
+        .arg(&run);
+    expect_exit(0, &mut annotate);
+    let summary = succeeded(&output_of(["summary", name(&run)]));
+    assert!(summary.contains("(weak) "), "{summary}");
+    succeeded(&output_of(["report", name(&run), "--out", name(&pages)]));
+    let overview = std::fs::read_to_string(pages.join("index.html")).unwrap();
+    assert!(overview.contains("Neutral (weak)"));
+    let data = files(&pages).into_iter().map(|file| std::fs::read(file).unwrap());
+    let weak = b"\"weak\":[0,1,2,3,4,5,6,7]";
+    assert!(data.into_iter().any(|bytes| bytes.windows(weak.len()).any(|part| part == weak)));
+}
