@@ -6,13 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use abaw::face::template::TemplateSet;
+use abaw::labels::Expression;
 use abaw::model::weights::{Card, NumberFormat, Weights, write_tensors};
 use abaw::model::{AffectNet, Architecture, NamedTensors, initial_weights};
 use abaw::table::{self, Footer, Row};
 use serde_json::Value;
 use tch::{Kind, Tensor};
 
-use crate::support::{abaw, checkpoint, output_of, root, shared_golden, stderr_of, succeeded, unpacked};
+use crate::support::workspace::files;
+use crate::support::{
+    abaw, checkpoint, expect_exit, output_of, root, sample, shared_golden, stderr_of, succeeded, unpacked,
+};
 
 fn import(checkpoint: &Path, out: &Path) -> Output {
     output_of(["weights", "import", name(checkpoint), "--out", name(out)])
@@ -531,5 +535,8 @@ fn weak_expressions_are_marked_in_summary_and_report() {
     assert!(overview.contains("Neutral (weak)"));
     let data = files(&pages).into_iter().map(|file| std::fs::read(file).unwrap());
     let weak = b"\"weak\":[0,1,2,3,4,5,6,7]";
-    assert!(data.into_iter().any(|bytes| bytes.windows(weak.len()).any(|part| part == weak)));
+    assert!(
+        data.into_iter()
+            .any(|bytes| bytes.windows(weak.len()).any(|part| part == weak))
+    );
 }
