@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use abaw::face::template::TemplateSet;
+use abaw::labels::Expression;
 use abaw::model::weights::{Card, Format, NumberFormat, Summary, Weights, WeightsError, import, sha256};
 use abaw::model::{AffectNet, Architecture, ModelError, NamedTensors, Normalisation};
 use tch::{Kind, Tensor};
@@ -112,6 +113,7 @@ fn weights_come_back_as_they_were_saved() {
         licence: Some("MIT".to_owned()),
         trained: false,
         calibration: Some("au_thresholds = [0.44, 0.36]\n[smoothing]\nvalence = 25\n".to_owned()),
+        weak_expressions: vec![Expression::Disgust, Expression::Fear],
     };
     let path = folder.path().join("weights.safetensors");
     weights.save(&path, NumberFormat::F32).unwrap();
