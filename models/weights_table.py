@@ -158,14 +158,14 @@ def of_images(program, names, labels, archive, every):
     )
     bins, error = calibration(p.max(1)[known], (answer == truth)[known])
     print(f"Expressions: ECE {error:.4f}\n")
-    table(["probability of the answer", "images", "mean probability", "right"], [(f"{a:.1f} to {b:.1f}", c, d, e) for a, b, c, d, e in bins])
+    table(["probability of the answer", "share of the images", "mean probability", "right"], [(f"{a:.1f} to {b:.1f}", c, d, e) for a, b, c, d, e in bins])
     units = np.stack([np.fromstring(line, sep=",", dtype=int) for line in labels.aus])
     prob = rows[[f"au{unit}_prob_raw" for unit in UNITS]].to_numpy(float)
     has = (units >= 0).all(1)
     errors = [calibration(prob[has, i], units[has, i] == 1)[1] for i in range(12)]
     print("ECE of action units: " + ", ".join(f"AU{unit} {error:.3f}" for unit, error in zip(UNITS, errors)) + "\n")
     bins, error = calibration(prob[has].ravel(), (units[has] == 1).ravel())
-    table(["probability of a unit", "of all", "mean probability", "present"], [(f"{a:.1f} to {b:.1f}", c, d, e) for a, b, c, d, e in bins])
+    table(["probability of a unit", "share", "mean probability", "present"], [(f"{a:.1f} to {b:.1f}", c, d, e) for a, b, c, d, e in bins])
 
     mirrored = probabilities(rows_of(lambda image: image.transpose(Image.FLIP_LEFT_RIGHT), images)).argmax(1)
     print(f"Mirrored images: {(mirrored == answer).mean():.4f} get the same expression\n")
