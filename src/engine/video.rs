@@ -83,7 +83,7 @@ pub struct DetectedFrame {
 
 /// What a frame asks for when its turn comes.
 enum Turn {
-    Track(Tracking, Box<DetectedFrame>),
+    Track(Box<(Tracking, DetectedFrame)>),
     LookAt(Box<FrameInWork>),
 }
 
@@ -196,7 +196,7 @@ impl VideoState {
         loop {
             let turn = self.progress().next_turn();
             let (mut tracking, DetectedFrame { read, detections }) = match turn {
-                Some(Turn::Track(tracking, frame)) => (tracking, *frame),
+                Some(Turn::Track(frame)) => *frame,
                 Some(Turn::LookAt(read)) => {
                     tracked.looks.push(*read);
                     continue;
@@ -415,7 +415,7 @@ impl Progress {
             Verdict::Counts => {}
         }
         self.next += 1;
-        Some(Turn::Track(tracking, Box::new(frame)))
+        Some(Turn::Track(Box::new((tracking, frame))))
     }
 }
 
